@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * What a Linux guest is told, and what it says.
+ *
+ * 1. The boot message: QEMU fw_cfg item opt/org.mcp/boot, from a sealed memfd. A sequence of NUL-terminated
+ *    "key=value" strings; keys marked * may repeat, in order. Guest init reads it below
+ *    /sys/firmware/qemu_fw_cfg/by_name/opt/org.mcp/boot/raw.
+ *      version=1             must come first
+ *      root=TAG              how the root image is found: the virtio-blk serial of the disk ("root")
+ *      hostname=NAME
+ *      arg=TEXT *            argv, arg 0 is the program: a path, or a name looked up in the image's PATH
+ *      env=KEY=VALUE *       the whole environment of the program
+ *      user=USER[:GROUP]     names or numbers, resolved in the image's /etc/passwd and /etc/group; empty: root
+ *      workdir=PATH          empty: /
+ *      stop-signal=NUMBER    what GUEST_STOP sends (default 15)
+ *      address=IPV4/PREFIX   of eth0; none: eth0 stays down
+ *      gateway=IPV4
+ *      dns=ADDRESS *         /etc/resolv.conf
+ *      search=DOMAIN *
+ *      host=ADDRESS NAME *   more lines of /etc/hosts
+ *
+ * 2. Frames on the virtio-serial port org.mcp.guest: {u16 type, u16 length} little endian, then length bytes.
+ *    A frame longer than GUEST_FRAME_MAX, or of unknown type, is skipped by the guest and ends the port for the host,
+ *    which trusts nothing in it.
+ */
+
+#define GUEST_PORT_NAME "org.mcp.guest"
+#define GUEST_BOOT_ITEM "opt/org.mcp/boot"
+#define GUEST_BOOT_MAX (256U * 1024U)
+#define GUEST_FRAME_MAX 4096U
+#define GUEST_WIRE_VERSION 1
+
+struct guest_frame_header {
+        uint16_t type;   /* enum guest_frame_type, little endian */
+        uint16_t length; /* of what follows, little endian */
+};
+
+enum guest_frame_type {
+        /* guest -> host */
+        GUEST_HELLO = 1, /* u32 version: guest init is up, the root file system is mounted */
+        GUEST_READY = 2, /* empty: the program was executed (its execve succeeded) */
+        GUEST_EXIT = 3,  /* u32 how (0 exited, 1 by signal), u32 exit status or signal number; power-off follows */
+        GUEST_ERROR = 4, /* UTF-8 text: what guest init could not do; power-off follows */
+        /* host -> guest */
+        GUEST_STOP = 16,   /* empty: send the image's stop signal to the program */
+        GUEST_SIGNAL = 17, /* u32 signal number: send it to the program */
+};

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What mcp-runtimed and its helpers say to each other over the launch socket.
+ *
+ * The launch socket is AF_UNIX SOCK_SEQPACKET, owned by mcp-runtimed.socket. A helper connects, and the daemon learns
+ * its unit from SO_PEERCRED uid -> LookupDynamicUserByUID. Every message is one packet that holds one JSON object with
+ * a string "type"; descriptors travel with it (SCM_RIGHTS), in the order of the message's array of strings "fds".
+ * Neither side trusts the other beyond its role: unknown types are ignored, bad ones end the connection.
+ *
+ * All times are microseconds; "at" and "started" since the epoch (CLOCK_REALTIME).
+ *
+ * helper -> daemon, first message, always:
+ *   {"type":"hello","version":1}                              a new instance: it asks for its launch message
+ *   {"type":"hello","version":1,"boot":N,"state":STATE,       a monitor whose connection broke (daemon restarted)
+ *    "pid":PID,"started":T,"ready":BOOL,"exit":EXIT?}         EXIT as in "exited"; STATE starting|running|paused|stopping|exited
+ *
+ * daemon -> helper, the answer to a first hello:
+ *   {"type":"launch", ..., "fds":[...]}                       what it holds depends on the kind, see below
+ *   {"type":"goodbye"}                                        nothing to do for you: exit 0
+ *
+ * ---- mcp-vm@ (service/monitor) ----
+ * launch: "boot":N, "argv":[QEMU command, literal], "fds":[names], "log_max":bytes per log segment,
+ *         "stop_timeout":usec used when systemd (SIGTERM) asks for the end, "guest":BOOL (a guest init speaks on the
+ *         guest port; false for a guest that does not), "ready":"message" (READY by guest) or "none" (ready once running)
+ *   fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see below),
+ *        and any number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose
+ *        descriptors 3..6 are the monitor's own channels (below). argv is literal: it names these numbers.
+ * daemon -> monitor, "id":N is echoed in the reply:
+ *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
+ *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
+ *   {"type":"pause"|"resume"|"reset","id":N}
+ * monitor -> daemon:
+ *   {"type":"reply","id":N,"error":NAME?,"message":TEXT?}     NAME an error of the interface without its prefix
+ *   {"type":"running","pid":PID,"started":T}                  QEMU answered on QMP and the CPUs run
+ *   {"type":"ready"}                                          the guest's program was started
+ *   {"type":"state","state":"paused"|"running"|"stopping"}    seen through QMP, or the ladder began
+ *   {"type":"guest-error","message":TEXT}                     guest init could not do what it was told (untrusted text)
+ *   {"type":"exited","reason":REASON,"code":N,"at":T,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason
+ * The exit record is the same object as "exited" plus "boot", written whole with one pwrite at 0 and fsynced before
+ * "exited" is sent. A monitor whose daemon is away keeps trying to connect (the socket's backlog holds it) and says its
+ * state in the hello; after QEMU's end it waits at most MONITOR_FAREWELL_USEC for a daemon before it exits.
+ *
+ * ---- mcp-image@ (service/worker) ----
+ * launch: "op": one of
+ *   "import":  fds "source" (seekable or a pipe) or "path":TEXT with "roots":[TEXT] (opened by the worker beneath a
+ *              root, openat2), and "output" (an empty file, O_RDWR). "architecture":"x86_64"; "limits":{"bytes","entries"}
+ *              -> done: {"kind":"elf|oci|oci-layout|docker","digest":"sha256:..." (manifest; of the file for an ELF),
+ *                 "architecture":..., "size":bytes of output, "name":TEXT? (reference found in the archive),
+ *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"]}}
+ *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted]
+ *              -> done: {"size":N}
+ *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
+ *   worker -> daemon:
+ *   {"type":"progress","fraction":0..1,"stage":TEXT}          at most ten a second
+ *   {"type":"log","level":N,"text":TEXT}                      level as syslog
+ *   {"type":"done", ...} or {"type":"failed","error":NAME,"message":TEXT}, then it exits.
+ *
+ * ---- mcp-passt@ (service/helpers) ----
+ * launch: "argv":[passt command; its --fd is PASST_FD], "fds":["socket"]
+ *   helper -> daemon: {"type":"ready"} when passt has bound its ports, or {"type":"failed","error":"PortInUse"|"ToolMissing"|
+ *   "Failed","message":TEXT of passt}. It ends when passt ends, and passt ends with the other side of its socket.
+ *
+ * ---- mcp-kvm-probe@ (service/helpers) ----
+ * launch: nothing more. helper -> daemon: {"type":"done","usable":BOOL,"message":TEXT why}, then it exits.
+ */
+
+#define LAUNCH_SOCKET_PATH "/run/mcp-runtime/launch"
+#define LAUNCH_WIRE_VERSION 1
+
+/* Largest packet either side accepts; the kernel's default SO_SNDBUF (212992) must hold it. */
+#define LAUNCH_MESSAGE_MAX (128U * 1024U)
+
+/* Most descriptors in one message (the kernel's own limit, SCM_MAX_FD, is 253). */
+#define LAUNCH_FDS_MAX 32U
+
+/* Descriptors of the QEMU process, in the order argv counts on. */
+#define QEMU_FD_QMP 3     /* stream socket: QMP */
+#define QEMU_FD_SERIAL 4  /* stream socket: first serial port, the kernel's console */
+#define QEMU_FD_CONSOLE 5 /* stream socket: virtio console, the program's own */
+#define QEMU_FD_GUEST 6   /* stream socket: virtio-serial port org.mcp.guest */
+#define QEMU_FD_FIRST 7   /* descriptors handed through by the daemon */
+
+#define PASST_FD 3
+
+/* How long a monitor with an exit to tell waits for a daemon that is away; the exit record tells it otherwise. */
+#define MONITOR_FAREWELL_USEC (2U * 1000U * 1000U)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* JSON messages with descriptors over SOCK_SEQPACKET, see launch-wire.h. */
+
+/* Sends one message. fds are borrowed. Never blocks on a non-blocking socket: -EAGAIN. -EMSGSIZE above
+ * LAUNCH_MESSAGE_MAX, -E2BIG above LAUNCH_FDS_MAX. */
+int wire_send(int sock, json_t *message, const int *fds, size_t n_fds);
+
+/* Like wire_send(), and takes the reference of message. */
+int wire_send_new(int sock, json_t *message);
+
+/* Receives one message into *ret (a JSON object with a string "type"; caller's reference) and its descriptors
+ * (close-on-exec, now the caller's) into fds, which has room for LAUNCH_FDS_MAX. Returns 1, or 0 at the peer's end of
+ * the connection, or a negative errno: -EBADMSG for what is no such object or was cut off, -EAGAIN. On failure no
+ * descriptor is left open. */
+int wire_recv(int sock, json_t **ret, int *fds, size_t *ret_n_fds);
+
+const char *wire_type(const json_t *message);
+
+/* Connects to the launch socket and says a first hello. path NULL: $MCP_LAUNCH_SOCKET or LAUNCH_SOCKET_PATH. Returns the
+ * descriptor, close-on-exec, blocking. */
+int wire_connect(const char *path);
