@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/port.h"
+#include "model/problem.h"
+#include "model/state.h"
+
+/*
+ * What a VM is asked to be: the spec of CreateVM, RunVM, ValidateVM, GetSpec and of the record on disk. One table of
+ * keys serves them all: name on the bus, D-Bus signature, field in the record, parser, printer.
+ * On its way the spec is a JSON object keyed by bus names (the bus turns a{sv} into it and back by the signatures;
+ * t and u are JSON integers, b a boolean, as an array, a{ss} an object), so the model knows no message.
+ */
+
+#define NETWORK_USER "user"
+#define NETWORK_NONE "none"
+
+typedef struct VMSpec {
+        char *image;        /* reference or digest; required */
+        char **command;     /* replaces the image's Cmd (and Entrypoint stays), empty: the image's */
+        char **environment; /* KEY=VALUE, over the image's */
+        char *user;         /* "" the image's */
+        char *hostname;     /* "" the VM's name (its first label) */
+        char *working_directory;
+        uint32_t memory_mib;
+        uint32_t vcpus;
+        char *network; /* NETWORK_USER, NETWORK_NONE */
+        char **dns;    /* addresses; empty: the host's */
+        PortForward *ports;
+        size_t n_ports;
+        char *kernel;       /* "" the newest suitable of the host; else a version as in /lib/modules */
+        char *architecture; /* "x86_64" */
+        Accelerator accelerator;
+        uint64_t stop_timeout; /* usec */
+        GHashTable *labels;    /* char* -> char* */
+        bool ephemeral;        /* removed when it stops */
+} VMSpec;
+
+/* Limits that depend on the host and the configuration. */
+typedef struct SpecLimits {
+        uint32_t memory_mib_default, memory_mib_max; /* min is SPEC_MEMORY_MIN */
+        uint32_t vcpus_default, vcpus_max;
+        uint64_t stop_timeout_default;
+        const char *default_network;
+        const char *architecture; /* of the host */
+} SpecLimits;
+
+#define SPEC_MEMORY_MIN 64U          /* MiB; below a Linux guest does not boot */
+#define SPEC_STOP_TIMEOUT_MAX (3600ULL * 1000000ULL)
+#define SPEC_STRINGS_MAX 1024U       /* elements of Command, Environment */
+#define SPEC_STRING_BYTES_MAX 32768U /* of one element */
+#define SPEC_BYTES_MAX 65536U        /* Command and Environment together */
+#define SPEC_PORTS_MAX 64U
+#define SPEC_DNS_MAX 4U
+#define SPEC_LABELS_MAX 64U
+#define SPEC_LABEL_BYTES_MAX 4096U
+
+typedef struct SpecKey {
+        const char *name;      /* on the bus: "MemoryMiB" */
+        const char *signature; /* "u" */
+        const char *record;    /* in the record: "memory_mb" */
+} SpecKey;
+
+/* The table; ends with a NULL name. */
+const SpecKey *spec_keys(void);
+const SpecKey *spec_key_find(const char *name);
+
+/* Parses and checks everything at once. problems (GPtrArray of Problem, with free function) takes every problem found, in the
+ * order of the keys; unknown keys are problems too, by name, with the nearest known key where one is near. Returns 0 and
+ * *ret, or -EINVAL when there is any problem. */
+int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret);
+
+/* The whole spec keyed by bus names, defaults filled in; new reference. Round trip with vm_spec_parse(). */
+json_t *vm_spec_to_json(const VMSpec *spec);
+
+VMSpec *vm_spec_copy(const VMSpec *spec);
+void vm_spec_free(VMSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VMSpec, vm_spec_free)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/port.h"
+#include "model/state.h"
+
+/*
+ * Command lines, from plain values, with no side effect: what DescribeCommand shows is what runs. Descriptors are the numbers
+ * of shared/launch-wire.h: 3..6 the monitor's channels, then those handed through in the order of the QEMUSlot below.
+ */
+
+typedef struct QEMUPlan {
+        const char *binary; /* absolute path of qemu-system-* */
+        const char *name;   /* VM's name, for -name */
+        const char *uuid;
+        const char *architecture; /* "x86_64" */
+        Accelerator accelerator;  /* KVM or TCG, resolved */
+        uint32_t memory_mib, vcpus;
+        bool network;    /* a stream netdev on a handed-through socket */
+        const char *mac; /* "52:54:00:.." when network */
+} QEMUPlan;
+
+/* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up. */
+typedef enum QEMUSlot {
+        QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read */
+        QEMU_SLOT_INITRD, /* likewise */
+        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot */
+        QEMU_SLOT_ROOT,   /* SquashFS, by -add-fd, read-only */
+        QEMU_SLOT_NET,    /* stream socket to passt; only with network */
+        QEMU_SLOT_MAX,
+} QEMUSlot;
+
+/* The number the slot's descriptor has in QEMU, or -1 when the plan does not use it. */
+int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot);
+
+/* NULL-terminated; caller frees with g_strfreev(). */
+char **qemu_argv(const QEMUPlan *plan);
+
+/* 52:54:00 and three bytes of SHA-256(name), "52:54:00:aa:bb:cc". Caller frees. */
+char *mac_from_name(const char *name);
+
+/* Guest's side of user networking: passt with --no-map-gw; see service/README.md for why each option is there. */
+#define USER_NET_ADDRESS "10.0.2.15"
+#define USER_NET_PREFIX 24
+#define USER_NET_GATEWAY "10.0.2.2"
+
+typedef struct PasstPlan {
+        const char *binary;
+        const PortForward *ports;
+        size_t n_ports;
+} PasstPlan;
+
+/* The socket is PASST_FD. NULL-terminated; caller frees with g_strfreev(). */
+char **passt_argv(const PasstPlan *plan);
