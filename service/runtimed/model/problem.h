@@ -23,3 +23,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Problem, problem_free)
 /* Sets *ret (which may be NULL) and returns the errno that goes with the error's name: -EINVAL for InvalidSpec and
  * InvalidName, -ENOENT for NoSuch*, -EEXIST for *Exists, -EBUSY ..., -EIO where nothing fits. */
 int problem_set(Problem **ret, const char *error, const char *key, const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+/* Foreign text as a message may show it: in single quotes, valid UTF-8, unprintable characters as \xHH, cut after 64
+ * characters. Caller frees (g_free). */
+char *problem_quote(const char *text);

@@ -19,9 +19,11 @@
 
 #define NETWORK_USER "user"
 #define NETWORK_NONE "none"
+#define TARGET_LINUX "linux"
 
 typedef struct VMSpec {
         char *image;        /* reference or digest; required */
+        char *target;       /* TARGET_LINUX */
         char **command;     /* replaces the image's Cmd (and Entrypoint stays), empty: the image's */
         char **environment; /* KEY=VALUE, over the image's */
         char *user;         /* "" the image's */
@@ -48,6 +50,7 @@ typedef struct SpecLimits {
         uint64_t stop_timeout_default;
         const char *default_network;
         const char *architecture; /* of the host */
+        bool form_only;           /* a record's: what this host can give is not looked at */
 } SpecLimits;
 
 #define SPEC_MEMORY_MIN 64U          /* MiB; below a Linux guest does not boot */
@@ -58,12 +61,14 @@ typedef struct SpecLimits {
 #define SPEC_PORTS_MAX 64U
 #define SPEC_DNS_MAX 4U
 #define SPEC_LABELS_MAX 64U
-#define SPEC_LABEL_BYTES_MAX 4096U
+#define SPEC_LABEL_BYTES_MAX 4096U   /* of all of them together, keys and values */
+#define SPEC_PROBLEMS_MAX 64U        /* found in one spec; what comes after is not told */
 
 typedef struct SpecKey {
         const char *name;      /* on the bus: "MemoryMiB" */
         const char *signature; /* "u" */
         const char *record;    /* in the record: "memory_mb" */
+        const struct SpecField *field; /* how it is kept and checked, the model's own */
 } SpecKey;
 
 /* The table; ends with a NULL name. */

@@ -37,7 +37,7 @@ typedef enum QEMUSlot {
 /* The number the slot's descriptor has in QEMU, or -1 when the plan does not use it. */
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot);
 
-/* NULL-terminated; caller frees with g_strfreev(). */
+/* NULL-terminated; caller frees with g_strfreev(). NULL for an architecture that has no machine here. */
 char **qemu_argv(const QEMUPlan *plan);
 
 /* 52:54:00 and three bytes of SHA-256(name), "52:54:00:aa:bb:cc". Caller frees. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "model/spec.h"
+
+/* What the value of one key must be beyond its type. Each is called once per spec, in the order of the keys, when every
+ * key of the right type has its value; it adds its problems to the list. */
+typedef struct SpecCheck {
+        const SpecLimits *limits;
+        GPtrArray *problems;
+        const char *key;
+} SpecCheck;
+
+typedef void (*SpecChecker)(const VMSpec *spec, const SpecCheck *check);
+
+void spec_problem(const SpecCheck *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+void spec_check_image(const VMSpec *spec, const SpecCheck *check);
+void spec_check_target(const VMSpec *spec, const SpecCheck *check);
+void spec_check_command(const VMSpec *spec, const SpecCheck *check);
+void spec_check_environment(const VMSpec *spec, const SpecCheck *check);
+void spec_check_user(const VMSpec *spec, const SpecCheck *check);
+void spec_check_hostname(const VMSpec *spec, const SpecCheck *check);
+void spec_check_working_directory(const VMSpec *spec, const SpecCheck *check);
+void spec_check_memory(const VMSpec *spec, const SpecCheck *check);
+void spec_check_vcpus(const VMSpec *spec, const SpecCheck *check);
+void spec_check_network(const VMSpec *spec, const SpecCheck *check);
+void spec_check_dns(const VMSpec *spec, const SpecCheck *check);
+void spec_check_ports(const VMSpec *spec, const SpecCheck *check);
+void spec_check_kernel(const VMSpec *spec, const SpecCheck *check);
+void spec_check_architecture(const VMSpec *spec, const SpecCheck *check);
+void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check);
+void spec_check_labels(const VMSpec *spec, const SpecCheck *check);

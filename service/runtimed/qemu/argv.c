@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the command lines of QEMU and passt: what DescribeCommand shows is what runs. */
+#include "qemu/argv.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "shared/guest-wire.h"
+#include "shared/launch-wire.h"
+
+#define ROOT_FDSET 1
+
+typedef struct Machine {
+        const char *architecture;
+        const char *machine; /* without the accelerator */
+        const char *tcg_cpu;
+        const char *console; /* the kernel's name of the serial port */
+} Machine;
+
+/* What a microVM never uses is off: each device the kernel does not find is time won under TCG. ACPI stays: the power
+ * button and power-off need it. CPU max: images built for x86-64-v3 run under TCG, too. */
+static const Machine machines[] = {
+        {"x86_64",
+                "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,graphics=off,dump-guest-core=off",
+                "max", "ttyS0"},
+};
+
+static const Machine *machine_find(const char *architecture) {
+        for (size_t i = 0; i < G_N_ELEMENTS(machines); i++)
+                if (g_str_equal(machines[i].architecture, architecture))
+                        return &machines[i];
+        return NULL;
+}
+
+static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
+        return slot != QEMU_SLOT_NET || plan->network;
+}
+
+int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
+        int fd = QEMU_FD_FIRST;
+
+        if (!slot_is_used(plan, slot))
+                return -1;
+        for (QEMUSlot s = 0; s < slot; s++)
+                if (slot_is_used(plan, s))
+                        fd++;
+        return fd;
+}
+
+/* A value inside a list of options: QEMU ends it at a comma, and reads two as one. */
+static char *quote_value(const char *value) {
+        GString *s = g_string_new(NULL);
+
+        for (; *value; value++) {
+                g_string_append_c(s, *value);
+                if (*value == ',')
+                        g_string_append_c(s, ',');
+        }
+        return g_string_free(s, FALSE);
+}
+
+static void add(GPtrArray *argv, const char *option, const char *value) {
+        g_ptr_array_add(argv, g_strdup(option));
+        g_ptr_array_add(argv, g_strdup(value));
+}
+
+static void addf(GPtrArray *argv, const char *option, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void addf(GPtrArray *argv, const char *option, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        g_ptr_array_add(argv, g_strdup(option));
+        g_ptr_array_add(argv, g_strdup_vprintf(format, ap));
+        va_end(ap);
+}
+
+/* Takes the reference of value. */
+static void add_json(GPtrArray *argv, const char *option, json_t *value) {
+        char *text = json_dumps(value, JSON_COMPACT);
+
+        add(argv, option, text);
+        free(text);
+        json_decref(value);
+}
+
+static void add_flags(GPtrArray *argv) {
+        static const char *const flags[] = {"-nodefaults", "-no-user-config", "-no-reboot"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
+                g_ptr_array_add(argv, g_strdup(flags[i]));
+        add(argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+        add(argv, "-display", "none");
+}
+
+static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        g_autofree char *name = quote_value(plan->name);
+        bool kvm = plan->accelerator == ACCELERATOR_KVM;
+
+        addf(argv, "-name", "guest=%s", name);
+        add(argv, "-uuid", plan->uuid);
+        addf(argv, "-machine", "%s,accel=%s", machine->machine, accelerator_to_string(plan->accelerator));
+        add(argv, "-cpu", kvm ? "host" : machine->tcg_cpu);
+        addf(argv, "-smp", "%u", plan->vcpus);
+        addf(argv, "-m", "%uM", plan->memory_mib);
+}
+
+/* noreplace-smp saves patching the locks out of the kernel, which costs TCG its translations. */
+static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        addf(argv, "-kernel", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_KERNEL));
+        addf(argv, "-initrd", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_INITRD));
+        addf(argv, "-append",
+                "console=%s loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
+                "rcupdate.rcu_expedited=1%s",
+                machine->console, plan->accelerator == ACCELERATOR_TCG ? " noreplace-smp" : "");
+        addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_BOOT));
+}
+
+static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan) {
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
+
+        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", ROOT_FDSET);
+
+        add_json(argv, "-blockdev",
+                json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", "root", "read-only",
+                        true, "file", "driver", "file", "filename", path, "read-only", true, "locking", "off"));
+        add_json(argv, "-device",
+                json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", "disk0", "drive", "root", "serial",
+                        "root"));
+}
+
+static void add_network(GPtrArray *argv, const QEMUPlan *plan) {
+        if (!plan->network)
+                return;
+
+        g_autofree char *fd = g_strdup_printf("%d", qemu_slot_fd(plan, QEMU_SLOT_NET));
+
+        add_json(argv, "-netdev",
+                json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", "net0", "server", false, "addr",
+                        "type", "fd", "str", fd));
+        add_json(argv, "-device",
+                json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", "nic0", "netdev", "net0",
+                        "mac", plan->mac, "romfile", ""));
+}
+
+static void add_channels(GPtrArray *argv) {
+        addf(argv, "-chardev", "socket,id=qmp,fd=%d", QEMU_FD_QMP);
+        add(argv, "-mon", "chardev=qmp,mode=control");
+        addf(argv, "-chardev", "socket,id=serial,fd=%d", QEMU_FD_SERIAL);
+        add(argv, "-serial", "chardev:serial");
+        addf(argv, "-chardev", "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
+        addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "virtio-serial-pci", "id", "serial0"));
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "virtconsole", "chardev", "console"));
+        add_json(argv, "-device",
+                json_pack("{s:s, s:s, s:s}", "driver", "virtserialport", "chardev", "guest", "name", GUEST_PORT_NAME));
+}
+
+char **qemu_argv(const QEMUPlan *plan) {
+        const Machine *machine = machine_find(plan->architecture);
+
+        if (!machine)
+                return NULL;
+
+        GPtrArray *argv = g_ptr_array_new();
+
+        g_ptr_array_add(argv, g_strdup(plan->binary));
+        add_flags(argv);
+        add_machine(argv, plan, machine);
+        add_kernel(argv, plan, machine);
+        add_root_disk(argv, plan);
+        add_network(argv, plan);
+        add_channels(argv);
+        add_json(argv, "-device", json_pack("{s:s}", "driver", "virtio-rng-pci"));
+        g_ptr_array_add(argv, NULL);
+        return (char **) g_ptr_array_free(argv, FALSE);
+}
+
+char *mac_from_name(const char *name) {
+        g_autofree char *h = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
+
+        return g_strdup_printf("52:54:00:%.2s:%.2s:%.2s", h, h + 2, h + 4);
+}
+
+static void add_forwards(GPtrArray *argv, const PasstPlan *plan, PortProtocol protocol, const char *option) {
+        bool any = false;
+
+        for (size_t i = 0; i < plan->n_ports; i++) {
+                const PortForward *p = &plan->ports[i];
+
+                if (p->protocol != protocol)
+                        continue;
+                addf(argv, option, "%s/%u:%u", p->address, p->host, p->guest);
+                any = true;
+        }
+        if (!any)
+                add(argv, option, "none");
+}
+
+char **passt_argv(const PasstPlan *plan) {
+        GPtrArray *argv = g_ptr_array_new();
+
+        g_ptr_array_add(argv, g_strdup(plan->binary));
+        g_ptr_array_add(argv, g_strdup("--foreground"));
+        g_ptr_array_add(argv, g_strdup("--quiet"));
+        addf(argv, "--fd", "%d", PASST_FD);
+        add(argv, "--address", USER_NET_ADDRESS);
+        addf(argv, "--netmask", "%d", USER_NET_PREFIX);
+        add(argv, "--gateway", USER_NET_GATEWAY);
+        g_ptr_array_add(argv, g_strdup("--no-map-gw"));
+        add_forwards(argv, plan, PORT_TCP, "--tcp-ports");
+        add_forwards(argv, plan, PORT_UDP, "--udp-ports");
+        g_ptr_array_add(argv, NULL);
+        return (char **) g_ptr_array_free(argv, FALSE);
+}
