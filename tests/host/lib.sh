@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# For the tests of the host ring. A test is a bash script:
+#     . "$(dirname "$0")/lib.sh"
+#     check "the manager answers" mcp ListVMs 'a{sv}' 0
+# It runs as root in an empty directory of its own ($MCP_TEST_DIR), removed afterwards. Its exit
+# status is 0 when all checks passed. $MCP_SOAK is set when the long counts are wanted.
+set -uo pipefail
+
+_failed=0
+_output=$(mktemp)
+trap '_end $?' EXIT
+
+_end() {
+    rm -f "$_output"
+    [ "$1" -eq 0 ] && [ "$_failed" -gt 0 ] && exit 1
+    exit "$1"
+}
+
+note() {
+    echo "# ${*//$'\n'/$'\n'# }"
+}
+
+pass() {
+    echo "ok - $*"
+}
+
+fail() {
+    _failed=$((_failed + 1))
+    echo "not ok - $*"
+}
+
+# skip TEXT WHY: the test was not made
+skip() {
+    echo "ok - $1 # SKIP ${2:-}"
+}
+
+# check TEXT COMMAND...: passes when the command succeeds; what it printed is shown when not
+check() {
+    local text=$1 status
+    shift
+    if "$@" >"$_output" 2>&1; then
+        pass "$text"
+    else
+        status=$?
+        fail "$text"
+        note "status $status: $*"
+        note "$(head -c 4000 "$_output")"
+        return 1
+    fi
+}
+
+# check_not TEXT COMMAND...: passes when it fails
+check_not() {
+    local text=$1
+    shift
+    if "$@" >"$_output" 2>&1; then
+        fail "$text"
+        note "this worked: $*"
+        note "$(head -c 4000 "$_output")"
+        return 1
+    fi
+    pass "$text"
+}
+
+# equal TEXT WANTED GOT
+equal() {
+    if [ "$2" = "$3" ]; then
+        pass "$1"
+    else
+        fail "$1"
+        note "wanted: $2"
+        note "got:    $3"
+        return 1
+    fi
+}
+
+# matches TEXT REGEX GOT
+matches() {
+    if [[ $3 =~ $2 ]]; then
+        pass "$1"
+    else
+        fail "$1"
+        note "wanted something like: $2"
+        note "got: $3"
+        return 1
+    fi
+}
+
+# eventually SECONDS COMMAND...: true as soon as the command is
+eventually() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.05
+    done
+}
+
+# as USER COMMAND...: as somebody without rights (the machine has alice and bob)
+as() {
+    local user=$1
+    shift
+    setpriv --reuid="$user" --regid="$user" --init-groups --reset-env -- "$@"
+}
+
+# ---- the service; everything prints JSON, for jq ------------------------------------------------
+
+service=org.mcp.Runtime1
+root=/org/mcp/Runtime1
+
+# The object path of a VM, escaped as sd-bus does.
+vm_path() {
+    local LC_ALL=C name=$1 path='' i c
+    for ((i = 0; i < ${#name}; i++)); do
+        c=${name:i:1}
+        case $c in
+        [a-zA-Z]) path+=$c ;;
+        [0-9]) [ "$i" -gt 0 ] && path+=$c || printf -v path '%s_%02x' "$path" "'$c" ;;
+        *) printf -v path '%s_%02x' "$path" "'$c" ;;
+        esac
+    done
+    echo "$root/vm/$path"
+}
+
+# call PATH INTERFACE METHOD [SIGNATURE ARGUMENT...]
+call() {
+    local path=$1 interface=$2
+    shift 2
+    busctl --system --json=short --timeout="${timeout:-120}" call "$service" "$path" "$service.$interface" "$@"
+}
+
+# mcp METHOD [SIGNATURE ARGUMENT...]: a method of the manager
+mcp() {
+    call "$root" Manager "$@"
+}
+
+# vm NAME METHOD [SIGNATURE ARGUMENT...]
+vm() {
+    local path
+    path=$(vm_path "$1")
+    shift
+    call "$path" VM "$@"
+}
+
+# get PATH INTERFACE PROPERTY: its value alone, strings without quotes
+get() {
+    busctl --system --json=short get-property "$service" "$1" "$service.$2" "$3" | jq -r .data
+}
+
+# vm_get NAME PROPERTY
+vm_get() {
+    get "$(vm_path "$1")" VM "$2"
+}
+
+# vm_is NAME STATE
+vm_is() {
+    [ "$(vm_get "$1" State)" = "$2" ]
+}
+
+# job PATH: waits until that job ends; prints result, error name and message, true when it is done
+job() {
+    local answer
+    answer=$(call "$1" Job Wait) || return
+    jq -r '.data | join(" ")' <<<"$answer"
+    [ "$(jq -r '.data[0]' <<<"$answer")" = "done" ]
+}
+
+# error COMMAND...: the D-Bus error name it ends with (busctl itself shows the message only)
+error() {
+    SYSTEMD_LOG_LEVEL=debug "$@" 2>&1 >/dev/null |
+        sed -n 's/.*Got message type=error .*error-name=\([^ ]*\).*/\1/p' | tail -n 1
+}
+
+# refused TEXT ERROR COMMAND...: the call ends with that error; ours by their last word
+refused() {
+    local text=$1 wanted=$2 got
+    shift 2
+    [[ $wanted == *.* ]] || wanted=$service.Error.$wanted
+    got=$(error "$@")
+    equal "$text" "$wanted" "${got:-no error}"
+}
