@@ -145,10 +145,9 @@ const char *wire_type(const json_t *message) {
         return json_string_value(json_object_get(message, "type"));
 }
 
-int wire_connect(const char *path) {
+int wire_open(const char *path, int socket_flags) {
         _cleanup_close_ int fd = -1;
         struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        int r;
 
         if (!path)
                 path = getenv("MCP_LAUNCH_SOCKET");
@@ -158,11 +157,21 @@ int wire_connect(const char *path) {
                 return -ENAMETOOLONG;
         strcpy(sa.sun_path, path);
 
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | socket_flags, 0);
         if (fd < 0)
                 return -errno;
         if (connect(fd, (struct sockaddr *) &sa, sizeof sa) < 0)
                 return -errno;
+        return take_fd(&fd);
+}
+
+int wire_connect(const char *path) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        fd = wire_open(path, 0);
+        if (fd < 0)
+                return fd;
         r = wire_send_new(fd, json_pack("{s:s, s:i}", "type", "hello", "version", LAUNCH_WIRE_VERSION));
         return r < 0 ? r : take_fd(&fd);
 }
