@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+#include "monitor/qemu.h"
+#include "monitor/seglog.h"
+
+/* Pumps the guest's two consoles and QEMU's own output into the log, with the monitor's words between them. */
+struct console;
+
+#define CONSOLE_PARTIAL_USEC (200U * 1000U) /* how long a line may stay without its end */
+
+/* log is taken in any case. */
+int console_new(sd_event *event, struct seglog *log, struct console **ret);
+
+/* Flushes and frees. Takes NULL, returns NULL. */
+struct console *console_free(struct console *console);
+
+/* Begins to read; serial, console and output of channels are taken, also on failure. */
+int console_attach(struct console *console, struct qemu_channels *channels);
+
+/* A line of the monitor's own. */
+__attribute__((format(printf, 2, 3))) void console_say(struct console *console, const char *format, ...);
+
+/* Reads what is left after QEMU's end, gives out unfinished lines, writes all to the log. */
+void console_drain(struct console *console);
+
+/* The last line QEMU itself or the guest printed, cleaned as text_clean() does, into buf. Empty when there is none. */
+char *console_last_words(const struct console *console, char *buf);
+char *console_last_guest_words(const struct console *console, char *buf);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the reading of the launch message: every value is checked before anything is done with it. */
+#include "monitor/launch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/ladder.h"
+#include "shared/fd.h"
+#include "shared/log-line.h"
+
+static int refuse(const char **ret_problem, const char *problem) {
+        *ret_problem = problem;
+        return -EBADMSG;
+}
+
+/* An integer from min to max, or what it is by default. */
+static bool get_number(const json_t *message, const char *key, uint64_t min, uint64_t max, uint64_t def, uint64_t *ret) {
+        const json_t *value = json_object_get(message, key);
+        json_int_t v = json_integer_value(value);
+
+        if (!value) {
+                *ret = def;
+                return true;
+        }
+        if (!json_is_integer(value) || v < 0 || (uint64_t) v < min || (uint64_t) v > max)
+                return false;
+        *ret = (uint64_t) v;
+        return true;
+}
+
+static int parse_argv(struct launch *l, const json_t *message, const char **ret_problem) {
+        const json_t *argv = json_object_get(message, "argv");
+        size_t n = json_array_size(argv);
+
+        if (n == 0 || n > LAUNCH_ARGV_MAX)
+                return refuse(ret_problem, "\"argv\" is no array of 1 to 1024 strings");
+        l->argv = calloc(n + 1, sizeof *l->argv);
+        if (!l->argv)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                const char *arg = json_string_value(json_array_get(argv, i));
+
+                if (!arg)
+                        return refuse(ret_problem, "\"argv\" holds something that is no string");
+                l->argv[i] = strdup(arg);
+                if (!l->argv[i])
+                        return -ENOMEM;
+                if (strcmp(arg, "-no-reboot") == 0 || strcmp(arg, "reboot=shutdown") == 0)
+                        l->no_reboot = true;
+        }
+        if (l->argv[0][0] != '/')
+                return refuse(ret_problem, "\"argv\" does not begin with an absolute path");
+        return 0;
+}
+
+/* Gives each descriptor to its name; what has been given is -1 in fds. */
+static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n_fds, const char **ret_problem) {
+        const json_t *names = json_object_get(message, "fds");
+
+        if (json_array_size(names) != n_fds)
+                return refuse(ret_problem, "\"fds\" does not name the descriptors that came with it");
+        for (size_t i = 0; i < n_fds; i++) {
+                const char *name = json_string_value(json_array_get(names, i));
+                char expected[16];
+
+                (void) snprintf(expected, sizeof expected, "log%zu", l->n_log_fds);
+                if (!name)
+                        return refuse(ret_problem, "\"fds\" holds something that is no string");
+                if (strcmp(name, "qemu") == 0)
+                        l->qemu_fds[l->n_qemu_fds++] = take_fd(&fds[i]);
+                else if (strcmp(name, "exit") == 0 && l->exit_fd < 0)
+                        l->exit_fd = take_fd(&fds[i]);
+                else if (strcmp(name, expected) == 0 && l->n_log_fds < SEGLOG_SEGMENTS_MAX)
+                        l->log_fds[l->n_log_fds++] = take_fd(&fds[i]);
+                else
+                        return refuse(ret_problem, "\"fds\" has a name that is none of qemu, exit, log0, log1 ...");
+        }
+        return 0;
+}
+
+static int parse_values(struct launch *l, const json_t *message, const char **ret_problem) {
+        const json_t *guest = json_object_get(message, "guest"), *ready = json_object_get(message, "ready");
+        uint64_t boot;
+
+        if (!get_number(message, "boot", 0, UINT32_MAX, UINT64_MAX, &boot) || boot == UINT64_MAX)
+                return refuse(ret_problem, "\"boot\" is no number");
+        if (!get_number(message, "log_max", LOG_LINE_MAX, UINT32_MAX, LOG_SEGMENT_BYTES, &l->log_max))
+                return refuse(ret_problem, "\"log_max\" is no number from 4176 to 4294967295");
+        if (!get_number(message, "stop_timeout", 0, LADDER_TIMEOUT_MAX, 10U * 1000000U, &l->stop_timeout))
+                return refuse(ret_problem, "\"stop_timeout\" is no number of microseconds up to a day");
+        if (guest && !json_is_boolean(guest))
+                return refuse(ret_problem, "\"guest\" is neither true nor false");
+        l->boot = (uint32_t) boot;
+        l->guest = json_is_true(guest);
+        l->ready_by_message = l->guest;
+        if (!ready)
+                return 0;
+        if (!json_is_string(ready))
+                return refuse(ret_problem, "\"ready\" is neither \"message\" nor \"none\"");
+        if (strcmp(json_string_value(ready), "message") != 0 && strcmp(json_string_value(ready), "none") != 0)
+                return refuse(ret_problem, "\"ready\" is neither \"message\" nor \"none\"");
+        l->ready_by_message = strcmp(json_string_value(ready), "message") == 0;
+        return 0;
+}
+
+int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct launch **ret, const char **ret_problem) {
+        struct launch *l = n_fds <= LAUNCH_FDS_MAX ? calloc(1, sizeof *l) : NULL;
+        int left[LAUNCH_FDS_MAX], r = -ENOMEM;
+
+        *ret_problem = "out of memory";
+        if (l) {
+                memcpy(left, fds, n_fds * sizeof *fds);
+                l->exit_fd = -1;
+                r = parse_fds(l, message, left, n_fds, ret_problem);
+                fds = left;
+        }
+        if (r >= 0)
+                r = parse_values(l, message, ret_problem);
+        if (r >= 0)
+                r = parse_argv(l, message, ret_problem);
+        if (r < 0) {
+                for (size_t i = 0; i < n_fds; i++)
+                        (void) close_fd(fds[i]);
+                launch_free(l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+struct launch *launch_free(struct launch *l) {
+        if (!l)
+                return NULL;
+        for (size_t i = 0; l->argv && l->argv[i]; i++)
+                free(l->argv[i]);
+        free(l->argv);
+        for (size_t i = 0; i < l->n_log_fds; i++)
+                (void) close_fd(l->log_fds[i]);
+        for (size_t i = 0; i < l->n_qemu_fds; i++)
+                (void) close_fd(l->qemu_fds[i]);
+        (void) close_fd(l->exit_fd);
+        free(l);
+        return NULL;
+}

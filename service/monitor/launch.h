@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "monitor/seglog.h"
+#include "shared/launch-wire.h"
+
+/* The launch message of a VM, checked; owns its descriptors. */
+#define LAUNCH_ARGV_MAX 1024U
+
+struct launch {
+        uint32_t boot;
+        char **argv; /* NULL-terminated */
+        uint64_t log_max, stop_timeout;
+        bool guest;            /* a guest init speaks on the guest port */
+        bool ready_by_message; /* ready when it says so, else when the CPUs run */
+        bool no_reboot;        /* argv makes a reset of the guest end QEMU */
+        int log_fds[SEGLOG_SEGMENTS_MAX];
+        size_t n_log_fds;
+        int qemu_fds[LAUNCH_FDS_MAX];
+        size_t n_qemu_fds;
+        int exit_fd; /* -1: none given */
+};
+
+/* Takes fds in any case. -EBADMSG and in *ret_problem what is wrong, a static text. */
+int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct launch **ret, const char **ret_problem);
+
+/* Closes what is left and frees. Takes NULL, returns NULL. */
+struct launch *launch_free(struct launch *launch);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns what the daemon asks of a VM: every request with an id gets exactly one reply while the connection lives. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "monitor/machine.h"
+#include "monitor/signal-names.h"
+#include "shared/wire.h"
+
+static void reply_ok(struct machine *m, json_int_t id) {
+        daemon_link_send(m->link, json_pack("{s:s, s:I}", "type", "reply", "id", id));
+}
+
+__attribute__((format(printf, 4, 5))) static void reply_error(
+        struct machine *m, json_int_t id, const char *name, const char *format, ...) {
+        char text[2 * TEXT_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        daemon_link_send(
+                m->link, json_pack("{s:s, s:I, s:s, s:s}", "type", "reply", "id", id, "error", name, "message", text));
+}
+
+/* The answer to a request that QEMU cannot take now. */
+static void reply_no_qmp(struct machine *m, json_int_t id, int error) {
+        if (error == -EBUSY)
+                reply_error(m, id, "Busy", "too many requests wait for QEMU already");
+        else if (m->was_running)
+                reply_error(m, id, "GuestNotResponding", "QEMU's control connection is lost; Stop still works");
+        else
+                reply_error(m, id, "Busy", "the VM is still starting; try again when it is running");
+}
+
+static void on_reply(void *userdata, int error, const char *text, const json_t *value) {
+        struct machine_request *request = userdata;
+        struct machine *m = request->machine;
+        json_int_t id = request->id;
+
+        *request = (struct machine_request) {};
+        if (error >= 0)
+                reply_ok(m, id);
+        else if (error == -ETIMEDOUT)
+                reply_error(m, id, "GuestNotResponding", "%s", text);
+        else if (error == -ECONNRESET)
+                reply_error(m, id, "VMNotRunning", "the VM ended before QEMU answered");
+        else
+                reply_error(m, id, "NotSupported", "QEMU refuses: %s", text);
+}
+
+static struct machine_request *new_request(struct machine *m, json_int_t id) {
+        for (size_t i = 0; i < QMP_PENDING_MAX; i++)
+                if (!m->requests[i].machine) {
+                        m->requests[i] = (struct machine_request) {.machine = m, .id = id};
+                        return &m->requests[i];
+                }
+        return NULL;
+}
+
+/* Has QEMU do it, and answers when it has. */
+static void forward(struct machine *m, json_int_t id, const char *command) {
+        struct machine_request *request = new_request(m, id);
+        int r = request ? qmp_execute(m->qmp, command, NULL, on_reply, request) : -EBUSY;
+
+        if (r >= 0)
+                return;
+        if (request)
+                *request = (struct machine_request) {};
+        reply_no_qmp(m, id, r);
+}
+
+static bool refuse_while_stopping(struct machine *m, json_int_t id) {
+        if (m->state != MACHINE_STOPPING)
+                return false;
+        reply_error(m, id, "Busy", "the VM is being stopped");
+        return true;
+}
+
+static void do_pause(struct machine *m, json_int_t id, const json_t *message) {
+        if (!refuse_while_stopping(m, id))
+                forward(m, id, "stop");
+}
+
+static void do_resume(struct machine *m, json_int_t id, const json_t *message) {
+        if (!refuse_while_stopping(m, id))
+                forward(m, id, "cont");
+}
+
+static void set_reboot_action(struct machine *m, const char *action) {
+        if (m->launch->no_reboot)
+                (void) qmp_execute(m->qmp, "set-action", json_pack("{s:s}", "reboot", action), NULL, NULL);
+}
+
+static void do_reset(struct machine *m, json_int_t id, const json_t *message) {
+        if (refuse_while_stopping(m, id))
+                return;
+        /* A reset from here is meant as one, also where the guest's own would end QEMU. */
+        set_reboot_action(m, "reset");
+        forward(m, id, "system_reset");
+        set_reboot_action(m, "shutdown");
+}
+
+static void do_stop(struct machine *m, json_int_t id, const json_t *message) {
+        const json_t *timeout = json_object_get(message, "timeout");
+
+        if (!json_is_integer(timeout) || json_integer_value(timeout) < 0) {
+                reply_error(m, id, "InvalidSpec", "timeout is no number of microseconds");
+                return;
+        }
+        reply_ok(m, id);
+        machine_stop(m, (uint64_t) json_integer_value(timeout));
+}
+
+static void signal_guest(struct machine *m, json_int_t id, int number) {
+        int r;
+
+        if (!m->launch->guest) {
+                /* Such a guest knows one request only: the button. */
+                if (number == 15)
+                        forward(m, id, "system_powerdown");
+                else
+                        reply_error(m, id, "NotSupported", "this guest takes TERM and KILL only");
+                return;
+        }
+        if (!m->guest_hello) {
+                reply_error(m, id, "GuestNotResponding", "guest init has not reported yet, or not any more");
+                return;
+        }
+        r = guest_send(m->guest, GUEST_SIGNAL, (uint32_t) number);
+        if (r < 0)
+                reply_error(m, id, "GuestNotResponding", "the guest does not read its messages: %s", strerror(-r));
+        else
+                reply_ok(m, id);
+}
+
+static void do_kill(struct machine *m, json_int_t id, const json_t *message) {
+        const char *name = json_string_value(json_object_get(message, "signal"));
+        int number = name ? signal_from_name(name) : -EINVAL;
+        char clean[TEXT_MAX + 1];
+
+        if (number < 0) {
+                text_clean(clean, name ? name : "", name && strlen(name) < 32 ? strlen(name) : name ? 32 : 0);
+                reply_error(m, id, "InvalidSpec", "signal \"%s\" is none of %s", clean, signal_names);
+        } else if (number == 9) {
+                reply_ok(m, id);
+                machine_stop(m, 0);
+        } else
+                signal_guest(m, id, number);
+}
+
+static const struct {
+        const char *type;
+        void (*run)(struct machine *m, json_int_t id, const json_t *message);
+} table[] = {
+        {"stop", do_stop},
+        {"kill", do_kill},
+        {"pause", do_pause},
+        {"resume", do_resume},
+        {"reset", do_reset},
+};
+
+int machine_handle(struct machine *m, const json_t *message) {
+        const json_t *id = json_object_get(message, "id");
+
+        if (strcmp(wire_type(message), "goodbye") == 0) {
+                if (m->state == MACHINE_EXITED)
+                        machine_leave(m);
+                return 0;
+        }
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+                if (strcmp(wire_type(message), table[i].type) != 0)
+                        continue;
+                if (!json_is_integer(id))
+                        return -EBADMSG;
+                if (m->state == MACHINE_EXITED)
+                        reply_error(m, json_integer_value(id), "VMNotRunning", "the VM has ended");
+                else
+                        table[i].run(m, json_integer_value(id), message);
+                return 0;
+        }
+        return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "monitor/console.h"
+#include "monitor/daemon-link.h"
+#include "monitor/exit-reason.h"
+#include "monitor/guest.h"
+#include "monitor/ladder.h"
+#include "monitor/launch.h"
+#include "monitor/qmp.h"
+#include "monitor/text.h"
+
+/* The VM: joins QEMU, its channels, the ladder and the daemon. machine.c its life, machine-commands.c what the daemon
+ * asks of it, machine-stop.c the ladder at work, machine-exit.c its end. */
+
+enum machine_state {
+        MACHINE_STARTING,
+        MACHINE_RUNNING,
+        MACHINE_PAUSED,
+        MACHINE_STOPPING,
+        MACHINE_EXITED,
+        _MACHINE_STATE_MAX,
+};
+
+struct machine;
+
+/* A command of the daemon that waits for QEMU's answer. */
+struct machine_request {
+        struct machine *machine; /* NULL: free */
+        json_int_t id;
+};
+
+struct machine {
+        sd_event *event;
+        struct launch *launch;
+        struct daemon_link *link;
+        struct console *console;
+        struct qmp *qmp;
+        struct guest *guest;
+
+        pid_t pid;
+        int pidfd;
+        uint64_t started; /* microseconds since the epoch: when QEMU was executed */
+        sd_event_source *child, *ladder_timer, *farewell, *sigterm, *sigint;
+
+        enum machine_state state;
+        bool was_running, ready, cpus_stopped;
+        bool guest_hello, guest_told; /* guest init reports; it was told to stop */
+        bool asked_gently;            /* the ladder began at the guest, not at QEMU's end */
+        unsigned guest_errors;
+        char guest_error[TEXT_MAX + 1]; /* its first error */
+
+        struct ladder ladder;
+        struct machine_request requests[QMP_PENDING_MAX];
+
+        struct exit_facts facts;
+        int64_t oom_before;
+        char failure[2 * TEXT_MAX]; /* why QEMU could not be started */
+        json_t *exit;               /* what "exited" says, once it has ended */
+        bool exit_told;
+};
+
+const char *machine_state_to_string(enum machine_state state);
+
+/* launch and link_fd are taken, also on failure. Executes QEMU; when that fails the machine has exited at once and says
+ * so as any other. */
+int machine_new(sd_event *event, struct launch *launch, int link_fd, struct machine **ret);
+struct machine *machine_free(struct machine *machine);
+
+/* For the parts of the machine: */
+void machine_set_state(struct machine *machine, enum machine_state state);
+int machine_handle(struct machine *machine, const json_t *message);
+void machine_stop(struct machine *machine, uint64_t timeout);
+void machine_stop_guest_arrived(struct machine *machine);
+int machine_stop_init(struct machine *machine);
+void machine_ended(struct machine *machine, const siginfo_t *info);
+void machine_finish(struct machine *machine);
+json_t *machine_hello(struct machine *machine);
+void machine_link_closed(struct machine *machine);
+void machine_leave(struct machine *machine);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Our ends of what QEMU got, non-blocking, close-on-exec; see launch-wire.h for its ends. */
+struct qemu_channels {
+        int qmp, serial, console, guest;
+        int output; /* its standard output and error */
+};
+
+/* Executes QEMU with exactly these descriptors, a fixed environment and default signals. fds are borrowed and become
+ * QEMU_FD_FIRST and up. On failure *ret_stage says what failed, a static text. Blocks until the execve is done. */
+int qemu_spawn(char *const *argv,
+        const int *fds,
+        size_t n_fds,
+        struct qemu_channels *ret_channels,
+        pid_t *ret_pid,
+        int *ret_pidfd,
+        const char **ret_stage);
+
+int pidfd_kill(int pidfd, int signal);
