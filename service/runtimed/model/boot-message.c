@@ -8,7 +8,6 @@
 
 #include "shared/guest-wire.h"
 
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_STOP_SIGNAL SIGTERM
 #define GUEST_SIGRTMIN 34 /* the C library's first, of 64 */
 #define GUEST_SIGNAL_MAX 64
@@ -229,11 +228,8 @@ static void environment_add(GPtrArray *env, char **assignments) {
 }
 
 static void append_environment(GByteArray *b, const VMSpec *spec, const ImageConfig *image) {
-        static char path[] = DEFAULT_PATH;
-        char *defaults[] = {path, NULL};
         g_autoptr(GPtrArray) env = g_ptr_array_new();
 
-        environment_add(env, defaults);
         environment_add(env, image->env);
         environment_add(env, spec->environment);
         for (guint i = 0; i < env->len; i++)

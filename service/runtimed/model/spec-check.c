@@ -183,10 +183,11 @@ void spec_check_dns(const VMSpec *spec, const SpecCheck *check) {
                         problem_value(check, *s, "an IPv4 or IPv6 address");
 }
 
-/* The first of the earlier forwards that stands in the way of number i. */
+/* The first of the earlier forwards that stands in the way of number i. passt keeps one guest port for each port of the
+ * host, whatever the address ("Overlapping port specifier"): within a VM, two addresses are in each other's way, too. */
 static const PortForward *find_conflict(const VMSpec *spec, size_t i) {
         for (size_t j = 0; j < i; j++)
-                if (port_forward_conflicts(&spec->ports[j], &spec->ports[i]))
+                if (spec->ports[j].protocol == spec->ports[i].protocol && spec->ports[j].host == spec->ports[i].host)
                         return &spec->ports[j];
         return NULL;
 }
@@ -204,7 +205,7 @@ void spec_check_ports(const VMSpec *spec, const SpecCheck *check) {
                 g_autofree char *a = port_forward_to_string(other);
                 g_autofree char *b = port_forward_to_string(&spec->ports[i]);
 
-                spec_problem(check, "'%s' and '%s' take the same port of the host, each may be taken once", a, b);
+                spec_problem(check, "'%s' and '%s' take the same port of the host, a VM may take each once", a, b);
         }
 }
 

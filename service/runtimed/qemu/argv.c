@@ -22,7 +22,7 @@ typedef struct Machine {
  * button and power-off need it. CPU max: images built for x86-64-v3 run under TCG, too. */
 static const Machine machines[] = {
         {"x86_64",
-                "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,graphics=off,dump-guest-core=off",
+                "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off",
                 "max", "ttyS0"},
 };
 
@@ -110,7 +110,7 @@ static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *mac
         addf(argv, "-kernel", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_KERNEL));
         addf(argv, "-initrd", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_INITRD));
         addf(argv, "-append",
-                "console=%s loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
+                "console=%s edd=off loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
                 "rcupdate.rcu_expedited=1%s",
                 machine->console, plan->accelerator == ACCELERATOR_TCG ? " noreplace-smp" : "");
         addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_BOOT));
