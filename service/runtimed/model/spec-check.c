@@ -184,7 +184,8 @@ void spec_check_dns(const VMSpec *spec, const SpecCheck *check) {
 }
 
 /* The first of the earlier forwards that stands in the way of number i. passt keeps one guest port for each port of the
- * host, whatever the address ("Overlapping port specifier"): within a VM, two addresses are in each other's way, too. */
+ * host, whatever the address ("Overlapping port specifier"): within a VM, two addresses are in each other's way, too.
+ */
 static const PortForward *find_conflict(const VMSpec *spec, size_t i) {
         for (size_t j = 0; j < i; j++)
                 if (spec->ports[j].protocol == spec->ports[i].protocol && spec->ports[j].host == spec->ports[i].host)

@@ -21,9 +21,8 @@ typedef struct Machine {
 /* What a microVM never uses is off: each device the kernel does not find is time won under TCG. ACPI stays: the power
  * button and power-off need it. CPU max: images built for x86-64-v3 run under TCG, too. */
 static const Machine machines[] = {
-        {"x86_64",
-                "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off",
-                "max", "ttyS0"},
+        {"x86_64", "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off", "max",
+                "ttyS0"},
 };
 
 static const Machine *machine_find(const char *architecture) {
