@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening, spooling and unpacking what an import reads from. */
+#include "worker/source.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/confined-open.h"
+#include "shared/fd.h"
+#include "worker/archive-util.h"
+
+#define SPOOL_CHUNK (256U * 1024U)
+
+void source_clear(struct source *s) {
+        s->fd = close_fd(s->fd);
+        s->size = 0;
+}
+
+int source_read(const struct source *s, uint64_t offset, void *buf, size_t len) {
+        char *p = buf;
+
+        while (len > 0) {
+                ssize_t n = pread(s->fd, p, len, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -ENODATA;
+                p += n;
+                len -= (size_t) n;
+                offset += (uint64_t) n;
+        }
+        return 0;
+}
+
+int source_scratch_file(void) {
+        static const char *const places[] = {"/var/tmp", "/tmp"};
+        int fd;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+                fd = open(places[i], O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+                if (fd >= 0)
+                        return fd;
+        }
+        fd = memfd_create("spool", MFD_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static int too_large(const struct limits *limits, struct failure *f) {
+        return failf(f, -E2BIG, FAILURE_LIMIT, "the image is larger than %" PRIu64 " bytes (limit \"bytes\")",
+                limits->bytes);
+}
+
+/* A pipe or socket cannot be read twice, and layers are read from the last to the first. */
+static int spool(struct job *job, int fd, const struct limits *limits, struct source *ret, struct failure *f) {
+        g_autofree char *buf = g_malloc(SPOOL_CHUNK);
+        _cleanup_close_ int out = source_scratch_file();
+        uint64_t size = 0;
+
+        if (out < 0)
+                return fail_errno(f, out, "making a spool file");
+        for (;;) {
+                ssize_t n = read(fd, buf, SPOOL_CHUNK);
+                int r;
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return fail_errno(f, -errno, "reading the image");
+                if (n == 0)
+                        break;
+                size += (uint64_t) n;
+                if (size > limits->bytes)
+                        return too_large(limits, f);
+                r = write_all(out, buf, (size_t) n);
+                if (r < 0)
+                        return fail_errno(f, r, "spooling the image");
+                job_progress(job, 0, "receive");
+        }
+        *ret = (struct source){.fd = take_fd(&out), .size = size};
+        return 0;
+}
+
+static int open_path(const json_t *roots, const char *path, struct failure *f) {
+        g_autoptr(GString) names = g_string_new(NULL);
+        size_t i;
+        json_t *root;
+        int r = -EXDEV;
+
+        json_array_foreach((json_t *) roots, i, root) {
+                int fd;
+
+                if (!json_is_string(root))
+                        return failf(f, -EINVAL, FAILURE_SPEC, "roots must be an array of strings");
+                g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", json_string_value(root));
+                fd = confined_open(json_string_value(root), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+                if (fd >= 0)
+                        return fd;
+                if (r == -EXDEV)
+                        r = fd;
+        }
+        if (r == -EXDEV)
+                return failf(f, r, FAILURE_SPEC, "path %s is not beneath an allowed root (%s)", path,
+                        names->len > 0 ? names->str : "none is allowed");
+        return failf(
+                f, r, FAILURE_SPEC, "path %s beneath the allowed roots (%s): %s", path, names->str, g_strerror(-r));
+}
+
+int source_open(struct job *job, const struct limits *limits, struct source *ret, struct failure *f) {
+        const char *path = job_string(job, "path");
+        _cleanup_close_ int opened = -1;
+        struct stat st;
+        int fd;
+
+        fd = job_fd(job, "source");
+        if (fd >= 0 && path)
+                return failf(f, -EINVAL, FAILURE_SPEC, "the job has both a source descriptor and a path");
+        if (fd < 0 && !path)
+                return failf(f, -EINVAL, FAILURE_SPEC, "the job has neither a source descriptor nor a path");
+        if (path) {
+                fd = opened = open_path(json_object_get(job->launch, "roots"), path, f);
+                if (fd < 0)
+                        return fd;
+        }
+        if (fstat(fd, &st) < 0)
+                return fail_errno(f, -errno, "looking at the image");
+        if (!path && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+                return spool(job, fd, limits, ret, f);
+        if (!S_ISREG(st.st_mode))
+                return failf(f, -EINVAL, FAILURE_UNSUPPORTED, "%s is not a regular file%s", path ? path : "the source",
+                        path ? "" : ", pipe or socket");
+        if (!path) {
+                opened = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                if (opened < 0)
+                        return fail_errno(f, -errno, "keeping the image open");
+        }
+        *ret = (struct source){.fd = take_fd(&opened), .size = (uint64_t) st.st_size};
+        return 0;
+}
+
+static bool has_prefix(const struct source *s, const void *magic, size_t len) {
+        char head[8];
+
+        return s->size >= len && source_read(s, 0, head, len) >= 0 && memcmp(head, magic, len) == 0;
+}
+
+static bool is_compressed(const struct source *s) {
+        return has_prefix(s, "\x1f\x8b", 2) || has_prefix(s, "\x28\xb5\x2f\xfd", 4) ||
+               has_prefix(s,
+                       "\xfd"
+                       "7zXZ",
+                       5) ||
+               has_prefix(s, "BZh", 3);
+}
+
+static int unpack(struct job *job,
+        struct archive *a,
+        const struct limits *limits,
+        int out,
+        uint64_t *ret_size,
+        struct failure *f) {
+        uint64_t size = 0;
+
+        for (;;) {
+                const void *block;
+                size_t len;
+                la_int64_t offset;
+                int r = archive_read_data_block(a, &block, &len, &offset);
+
+                if (r == ARCHIVE_EOF)
+                        break;
+                if (r < ARCHIVE_WARN)
+                        return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s",
+                                archive_error_string(a));
+                size += len;
+                if (size > limits->bytes)
+                        return too_large(limits, f);
+                r = write_all(out, block, len);
+                if (r < 0)
+                        return fail_errno(f, r, "unpacking the image");
+                job_progress(job, 0, "unpack");
+        }
+        *ret_size = size;
+        return 0;
+}
+
+int source_decompress(struct job *job, struct source *s, const struct limits *limits, struct failure *f) {
+        g_autoptr(archive_reader) a = NULL;
+        _cleanup_close_ int out = -1;
+        struct archive_entry *entry;
+        uint64_t size = 0;
+        int r;
+
+        if (!is_compressed(s))
+                return 0;
+        if (lseek(s->fd, 0, SEEK_SET) < 0)
+                return fail_errno(f, -errno, "rewinding the image");
+        a = archive_util_raw();
+        if (!a || archive_read_open_fd(a, s->fd, SPOOL_CHUNK) != ARCHIVE_OK)
+                return failf(f, -EIO, FAILURE_OTHER, "starting to decompress the image");
+        if (archive_read_next_header(a, &entry) < ARCHIVE_WARN)
+                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s",
+                        archive_error_string(a));
+        out = source_scratch_file();
+        if (out < 0)
+                return fail_errno(f, out, "making a spool file");
+        r = unpack(job, a, limits, out, &size, f);
+        if (r < 0)
+                return r;
+        source_clear(s);
+        *s = (struct source){.fd = take_fd(&out), .size = size};
+        return 1;
+}

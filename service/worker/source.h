@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+#include "worker/failure.h"
+#include "worker/image-limits.h"
+#include "worker/job.h"
+
+/* The bytes an import starts from: a descriptor that can be read at any place. What cannot (a pipe, a compressed
+ * archive) goes into a file without a name first, within limits.bytes. */
+
+struct source {
+        int fd; /* owned */
+        uint64_t size;
+};
+
+/* From the job's descriptor "source", or its "path" beneath one of its "roots". */
+int source_open(struct job *job, const struct limits *limits, struct source *ret, struct failure *f);
+void source_clear(struct source *s);
+
+/* Reads exactly len bytes; -ENODATA when the source is shorter (it shrank). */
+int source_read(const struct source *s, uint64_t offset, void *buf, size_t len);
+
+/* Replaces a source compressed with gzip, zstd, xz or bzip2 by what it holds. Returns 1 when it did, 0 when it is not
+ * compressed. */
+int source_decompress(struct job *job, struct source *s, const struct limits *limits, struct failure *f);
+
+/* An unlinked file for scratch data; the private /var/tmp or /tmp of the unit, else memory. */
+int source_scratch_file(void);
