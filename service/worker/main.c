@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mcp-image-worker: one job, told over the launch socket, done with the descriptors that came with it. */
+#include <errno.h>
+#include <glib.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "worker/hash.h"
+#include "worker/import.h"
+#include "worker/initrd.h"
+#include "worker/job.h"
+
+static const struct {
+        const char *name;
+        int (*run)(struct job *job, json_t **ret_done, struct failure *f);
+} operations[] = {
+        {"import", import_run},
+        {"initrd", initrd_run},
+        {"hash", hash_run},
+};
+
+static int run(struct job *job, json_t **ret_done, struct failure *f) {
+        const char *op = job_string(job, "op");
+
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
+                if (g_strcmp0(op, operations[i].name) == 0)
+                        return operations[i].run(job, ret_done, f);
+        return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are import, initrd and hash", op ?: "");
+}
+
+/* Tells the outcome. A job that failed is no failure of this program: it exits 0 once the daemon knows. */
+static int work(struct job *job) {
+        struct failure f = {};
+        json_t *done = NULL;
+        int r;
+
+        r = run(job, &done, &f);
+        if (r >= 0) {
+                r = job_done(job, done);
+        } else {
+                (void) fail_errno(&f, r, "the job");
+                r = job_failed(job, &f);
+        }
+        failure_clear(&f);
+        return r;
+}
+
+int main(int argc, char **argv) {
+        struct job job;
+        int r;
+
+        /* Names in tars are bytes or UTF-8, whatever the host speaks; libarchive converts by locale. */
+        if (!setlocale(LC_CTYPE, "C.UTF-8"))
+                return fprintf(stderr, "the locale C.UTF-8 is missing\n"), EXIT_FAILURE;
+
+        r = job_receive(&job);
+        if (r > 0) {
+                (void) sd_notify(0, "READY=1");
+                r = work(&job);
+        }
+        job_clear(&job);
+        if (r < 0) {
+                fprintf(stderr, "launch socket: %s\n", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
+}
