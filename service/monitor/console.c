@@ -20,6 +20,8 @@
 /* After QEMU's end a descriptor holds what its buffer held; this is more than any socket buffer. */
 #define DRAIN_READS 256U
 
+static const char panic_text[] = "Kernel panic - ";
+
 enum { SERIAL, PROGRAM, OUTPUT, STREAMS };
 
 struct stream {
@@ -39,7 +41,7 @@ struct console {
         struct seglog *log;
         sd_event_source *timer;
         struct stream streams[STREAMS];
-        struct last_line qemu, guest;
+        struct last_line qemu, guest, panic;
         uint64_t now;
         char buffer[READ_SIZE];
 };
@@ -51,6 +53,9 @@ static void take_line(void *userdata, char stream, const char *text, size_t len)
         seglog_add(console->log, console->now, stream, text, len);
         if (len == 0)
                 return;
+        /* What a kernel prints behind its reason to panic says less. */
+        if (stream == 'k' && memmem(text, len, panic_text, sizeof panic_text - 1))
+                last = &console->panic;
         last->len = len < TEXT_MAX ? len : TEXT_MAX;
         memcpy(last->text, text, last->len);
 }
@@ -182,5 +187,7 @@ char *console_last_words(const struct console *console, char *buf) {
 }
 
 char *console_last_guest_words(const struct console *console, char *buf) {
-        return text_clean(buf, console->guest.text, console->guest.len);
+        const struct last_line *last = console->panic.len > 0 ? &console->panic : &console->guest;
+
+        return text_clean(buf, last->text, last->len);
 }

@@ -27,6 +27,7 @@ __attribute__((format(printf, 2, 3))) void console_say(struct console *console, 
 /* Reads what is left after QEMU's end, gives out unfinished lines, writes all to the log. */
 void console_drain(struct console *console);
 
-/* The last line QEMU itself or the guest printed, cleaned as text_clean() does, into buf. Empty when there is none. */
+/* The last line QEMU itself or the guest printed (of a guest that panicked: why), cleaned as text_clean() does, into
+ * buf. Empty when there is none. */
 char *console_last_words(const struct console *console, char *buf);
 char *console_last_guest_words(const struct console *console, char *buf);

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -25,8 +27,17 @@ struct daemon_link {
 
 static int attach(struct daemon_link *link, int fd);
 
+bool daemon_link_is_connected(const struct daemon_link *link) {
+        return link->fd >= 0;
+}
+
 bool daemon_link_is_heard(const struct daemon_link *link) {
-        return link->fd >= 0 && link->heard;
+        int unread = 1;
+
+        if (link->fd < 0 || link->heard)
+                return link->fd >= 0;
+        /* A daemon that has taken our hello out of the socket is there, also when it had nothing to say to it. */
+        return ioctl(link->fd, SIOCOUTQ, &unread) >= 0 && unread == 0;
 }
 
 static void schedule_retry(struct daemon_link *link) {

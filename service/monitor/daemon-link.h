@@ -29,7 +29,9 @@ struct daemon_link *daemon_link_free(struct daemon_link *link);
  * says what is. */
 void daemon_link_send(struct daemon_link *link, json_t *message);
 
-/* Whether the daemon has spoken on this connection: then it knows who we are and reads what we send. */
+bool daemon_link_is_connected(const struct daemon_link *link);
+
+/* Whether the daemon reads this connection. One that only waits in the backlog of the socket is connected as well. */
 bool daemon_link_is_heard(const struct daemon_link *link);
 
 /* Handles the messages that have arrived already. */

@@ -127,6 +127,7 @@ void machine_leave(struct machine *m) {
 }
 
 void machine_finish(struct machine *m) {
+        bool heard;
         int r;
 
         machine_set_state(m, MACHINE_EXITED);
@@ -142,13 +143,14 @@ void machine_finish(struct machine *m) {
 
         r = sd_event_add_time_relative(
                 m->event, &m->farewell, CLOCK_MONOTONIC, MONITOR_FAREWELL_USEC, 10000, on_farewell, m);
-        if (daemon_link_is_heard(m->link)) {
-                daemon_link_send(m->link, json_incref(m->exit));
-                m->exit_told = daemon_link_is_heard(m->link);
-        }
+        /* Heard already: the rest is the daemon's. Else the farewell time begins, and a goodbye or the end of the
+         * connection shortens it. */
+        heard = daemon_link_is_heard(m->link);
+        daemon_link_send(m->link, json_incref(m->exit));
+        m->exit_told = daemon_link_is_connected(m->link);
         if (m->exit_told)
                 daemon_link_drain(m->link);
-        if (m->exit_told || r < 0)
+        if ((heard && m->exit_told) || r < 0)
                 machine_leave(m);
 }
 
