@@ -223,6 +223,18 @@ static void test_flood(void **state) {
         json_decref(o);
 }
 
+static void test_flood_of_elements(void **state) {
+        g_autoptr(GPtrArray) problems = problems_new();
+        g_autoptr(VMSpec) spec = NULL;
+        json_t *o = object_of(""), *a = json_array();
+
+        for (int i = 0; i < 1000; i++)
+                json_array_append_new(a, json_string("no assignment"));
+        json_object_set_new(o, "Environment", a);
+        assert_int_equal(parse_object(o, &limits, problems, &spec), -EINVAL);
+        assert_int_equal(problems->len, SPEC_PROBLEMS_MAX);
+}
+
 /* All at once, in the order of the keys, the unknown last. */
 static void test_every_problem(void **state) {
         static const char *const keys[] = {"Image", "Hostname", "VCPUs", "Ports", "Ports", "Labels", "Bogus"};
@@ -475,6 +487,22 @@ static void test_labels(void **state) {
                 "Labels: 'x\\x0ay' is not a label's value: text without control characters");
 }
 
+/* However the table hashes: two prints of one spec are the same text. */
+static void test_labels_sorted(void **state) {
+        g_autoptr(VMSpec) s =
+                good("'Labels': {'g': '', 'c': '', 'a': '', 'h': '', 'e': '', 'b': '', 'f': '', 'd': ''}");
+        json_t *o = vm_spec_to_json(s);
+        const char *key, *last = "";
+        json_t *value;
+
+        json_object_foreach(json_object_get(o, "Labels"), key, value) {
+                assert_true(strcmp(last, key) < 0);
+                last = key;
+        }
+        assert_string_equal(last, "h");
+        json_decref(o);
+}
+
 /* What another host accepted is still a record; what no host accepts is none. */
 static void test_form_only(void **state) {
         SpecLimits form = limits;
@@ -499,6 +527,8 @@ int main(void) {
                 cmocka_unit_test(test_unknown_keys),
                 cmocka_unit_test(test_long_unknown_key),
                 cmocka_unit_test(test_flood),
+                cmocka_unit_test(test_flood_of_elements),
+                cmocka_unit_test(test_labels_sorted),
                 cmocka_unit_test(test_every_problem),
                 cmocka_unit_test(test_image),
                 cmocka_unit_test(test_numbers),
