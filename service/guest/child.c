@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "guest/device.h"
@@ -35,15 +36,29 @@ const char *child_terminal(void) {
         return VIRTIO_CONSOLE;
 }
 
+/* With output processing every line costs the host two writes and a carriage return in the log; without it a whole
+ * buffer is one. A terminal that shows the console adds its own carriage returns. */
+static void set_raw_output(int fd) {
+        struct termios settings;
+
+        if (tcgetattr(fd, &settings) < 0)
+                return;
+        settings.c_oflag &= ~(tcflag_t) OPOST;
+        (void) tcsetattr(fd, TCSANOW, &settings);
+}
+
 static int set_streams(const char *terminal, const struct account *account, struct failure *failure) {
         int fd;
 
         fd = open(terminal, O_RDWR | O_NOCTTY);
         if (fd < 0)
                 return fail_errno(failure, -errno, "%s", terminal);
-        /* Its end hangs up the controlling terminal, and a serial line would lose what is not out yet. */
-        if (strcmp(terminal, KERNEL_CONSOLE) != 0)
+        if (strcmp(terminal, VIRTIO_CONSOLE) == 0) {
+                /* Not for the other one: the program's end hangs up its controlling terminal, and a serial line would
+                 * lose what is not out yet. */
                 (void) ioctl(fd, TIOCSCTTY, 0);
+                set_raw_output(fd);
+        }
         /* Images log to /dev/stdout, which opens the terminal again. */
         (void) fchown(fd, account->uid, (gid_t) -1);
         for (int i = 0; i <= STDERR_FILENO; i++)

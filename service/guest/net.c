@@ -83,6 +83,22 @@ static int set_up_eth0(int sock, const struct boot_message *message, struct fail
         return r < 0 ? fail_errno(failure, r, "network: route to the gateway") : 0;
 }
 
+/* What images count on since container engines set it: a user of its own may listen on port 80 and send a ping. */
+static void open_to_users(void) {
+        static const char *const settings[][2] = {
+                { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0" },
+                { "/proc/sys/net/ipv4/ping_group_range", "0 2147483647" },
+        };
+
+        for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+                _cleanup_close_ int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
+                int r = fd < 0 ? -errno : write_all(fd, settings[i][1], strlen(settings[i][1]));
+
+                if (r < 0)
+                        console_say("%s: %s", settings[i][0], strerror(-r));
+        }
+}
+
 int net_set_up(const struct boot_message *message, struct failure *failure) {
         _cleanup_close_ int sock = -1;
         int r;
@@ -93,5 +109,6 @@ int net_set_up(const struct boot_message *message, struct failure *failure) {
         r = link_up(sock, "lo");
         if (r < 0)
                 console_say("network: lo: %s", strerror(-r));
+        open_to_users();
         return message->has_address ? set_up_eth0(sock, message, failure) : 0;
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the authorization table and the actions that a spec adds. */
+#include "authz/table.h"
+
+#include <string.h>
+
+static const AuthRow rows[] = {
+        {"Manager", "CreateVM", AUTH_ASK, "run-vm", NULL},
+        {"Manager", "RunVM", AUTH_ASK, "run-vm", NULL},
+        {"Manager", "GetVM", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ListVMs", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ValidateVM", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ImportImage", AUTH_ASK, "import-image", NULL},
+        {"Manager", "ImportImageFile", AUTH_ASK, "import-image", NULL}, /* and use-host-path */
+        {"Manager", "ImageExists", AUTH_OPEN, NULL, NULL},
+        {"Manager", "GetImage", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
+        {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "Stop", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "Kill", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "Pause", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "Resume", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "Remove", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "GetSpec", AUTH_OWNER, NULL, "manage-vms"},
+        {"VM", "DescribeCommand", AUTH_OWNER, NULL, "manage-vms"},
+        {"VM", "ReadLog", AUTH_OWNER, NULL, "manage-vms"},
+        {"VM", "OpenLog", AUTH_OWNER, NULL, "manage-vms"},
+        {"VM", "Wait", AUTH_OPEN, NULL, NULL},
+        {"Job", "Cancel", AUTH_OWNER, NULL, "manage-vms"},
+        {"Job", "Wait", AUTH_OWNER, NULL, "manage-vms"},
+        {"Job", "GetLog", AUTH_OWNER, NULL, NULL},
+        {"Image", "Remove", AUTH_ASK, "import-image", "manage-images"},
+        {"Image", "GetConfig", AUTH_OWNER, NULL, NULL},
+        {NULL, NULL, AUTH_OPEN, NULL, NULL},
+};
+
+const AuthRow *auth_rows(void) {
+        return rows;
+}
+
+const AuthRow *auth_row_find(const char *interface, const char *member) {
+        for (const AuthRow *r = rows; r->interface; r++)
+                if (strcmp(r->interface, interface) == 0 && strcmp(r->member, member) == 0)
+                        return r;
+        return NULL;
+}
+
+size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < spec->n_ports; i++)
+                if (port_forward_is_privileged(&spec->ports[i])) {
+                        ret[n++] = "publish-port";
+                        break;
+                }
+        return n;
+}

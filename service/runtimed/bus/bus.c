@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the object tree: paths, lookups, the enumerators, and the signals that follow the core's changes. */
+#include "bus/bus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/gate.h"
+#include "bus/log-stream.h"
+#include "shared/log.h"
+
+#define VM_PREFIX BUS_ROOT "/vm"
+#define JOB_PREFIX BUS_ROOT "/job"
+#define IMAGE_PREFIX BUS_ROOT "/image"
+
+/* ---- Paths ---- */
+
+char *bus_vm_path(const char *name) {
+        char *path = NULL;
+
+        (void) sd_bus_path_encode(VM_PREFIX, name, &path);
+        return path;
+}
+
+char *bus_job_path(const Job *job) {
+        char *path = NULL;
+
+        return asprintf(&path, JOB_PREFIX "/%u", job->id) < 0 ? NULL : path;
+}
+
+char *bus_image_path(const Image *image) {
+        char *path = NULL;
+
+        return asprintf(&path, IMAGE_PREFIX "/%s", image->id) < 0 ? NULL : path;
+}
+
+char *bus_job_subject(const Job *job) {
+        char *path = NULL;
+        char *result;
+
+        if (job->vm) {
+                path = bus_vm_path(job->vm);
+                result = g_strdup(path ?: "/");
+                free(path);
+                return result;
+        }
+        return job->image_id ? g_strconcat(IMAGE_PREFIX "/", job->image_id, NULL) : g_strdup("/");
+}
+
+/* ---- Lookups ---- */
+
+static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Bus *b = userdata;
+        char *name = NULL;
+        int r;
+
+        r = sd_bus_path_decode(path, VM_PREFIX, &name);
+        if (r <= 0)
+                return r;
+        *ret = runtime_find_vm(b->runtime, name);
+        free(name);
+        return *ret != NULL;
+}
+
+static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Bus *b = userdata;
+        guint64 id;
+
+        if (!g_str_has_prefix(path, JOB_PREFIX "/") || !g_ascii_string_to_unsigned(path + strlen(JOB_PREFIX "/"), 10, 1, UINT32_MAX, &id, NULL))
+                return 0;
+        *ret = runtime_find_job(b->runtime, (uint32_t) id);
+        return *ret != NULL;
+}
+
+static int find_image(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Bus *b = userdata;
+
+        if (!g_str_has_prefix(path, IMAGE_PREFIX "/"))
+                return 0;
+        *ret = g_hash_table_lookup(b->runtime->images, path + strlen(IMAGE_PREFIX "/"));
+        return *ret != NULL;
+}
+
+/* ---- Enumerators ---- */
+
+static int enumerate(GHashTable *table, char *(*path_of)(const void *), char ***ret) {
+        GHashTableIter iter;
+        gpointer value;
+        size_t n = 0;
+        char **nodes = calloc((size_t) g_hash_table_size(table) + 1, sizeof(char *));
+
+        if (!nodes)
+                return -ENOMEM;
+        g_hash_table_iter_init(&iter, table);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                nodes[n] = path_of(value);
+                if (nodes[n])
+                        n++;
+        }
+        *ret = nodes;
+        return 1;
+}
+
+static char *vm_path_of(const void *vm) {
+        return bus_vm_path(((const VM *) vm)->name);
+}
+
+static char *job_path_of(const void *job) {
+        return bus_job_path(job);
+}
+
+static char *image_path_of(const void *image) {
+        return bus_image_path(image);
+}
+
+static int enumerate_vms(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        return enumerate(((Bus *) userdata)->runtime->vms, vm_path_of, ret);
+}
+
+static int enumerate_jobs(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        return enumerate(((Bus *) userdata)->runtime->jobs, job_path_of, ret);
+}
+
+static int enumerate_images(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        return enumerate(((Bus *) userdata)->runtime->images, image_path_of, ret);
+}
+
+/* ---- Signals ---- */
+
+/* What changed on one path in this turn. */
+typedef struct Changes {
+        const char *interface;
+        GPtrArray *properties; /* static strings, NULL-terminated when sent */
+} Changes;
+
+static void changes_free(void *p) {
+        Changes *c = p;
+
+        g_ptr_array_unref(c->properties);
+        g_free(c);
+}
+
+static int on_flush(sd_event_source *source, void *userdata) {
+        Bus *b = userdata;
+        g_autoptr(GHashTable) changes = g_steal_pointer(&b->changes);
+        GHashTableIter iter;
+        gpointer path, value;
+
+        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
+        (void) sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
+        g_hash_table_iter_init(&iter, changes);
+        while (g_hash_table_iter_next(&iter, &path, &value)) {
+                Changes *c = value;
+
+                g_ptr_array_add(c->properties, NULL);
+                (void) sd_bus_emit_properties_changed_strv(b->bus, path, c->interface, (char **) c->properties->pdata);
+        }
+        return 0;
+}
+
+/* Takes path. property must be static. */
+static void note_change(Bus *b, char *path, const char *interface, const char *property) {
+        Changes *c;
+
+        if (!path)
+                return;
+        c = g_hash_table_lookup(b->changes, path);
+        if (!c) {
+                c = g_new(Changes, 1);
+                *c = (Changes){interface, g_ptr_array_new()};
+                (void) g_hash_table_insert(b->changes, path, c);
+                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+        } else
+                free(path);
+        if (!g_ptr_array_find_with_equal_func(c->properties, property, g_str_equal, NULL))
+                g_ptr_array_add(c->properties, (gpointer) property);
+}
+
+static void forget_changes(Bus *b, const char *path) {
+        (void) g_hash_table_remove(b->changes, path);
+}
+
+static void on_vm_new(VM *vm, void *userdata) {
+        Bus *b = userdata;
+        char *path = bus_vm_path(vm->name);
+
+        (void) sd_bus_emit_object_added(b->bus, path);
+        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "VMNew", "so", vm->name, path);
+        free(path);
+}
+
+static void on_vm_removed(VM *vm, void *userdata) {
+        Bus *b = userdata;
+        char *path = bus_vm_path(vm->name);
+
+        forget_changes(b, path);
+        log_streams_forget(b, vm);
+        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "VMRemoved", "so", vm->name, path);
+        (void) sd_bus_emit_object_removed(b->bus, path);
+        free(path);
+        vm_waits_end(b, vm);
+}
+
+static void on_vm_changed(VM *vm, const char *property, void *userdata) {
+        note_change(userdata, bus_vm_path(vm->name), BUS_INTERFACE("VM"), property);
+        if (strcmp(property, "State") == 0)
+                vm_waits_look(userdata, vm);
+}
+
+static void on_job_new(Job *job, void *userdata) {
+        Bus *b = userdata;
+        char *path = bus_job_path(job);
+
+        (void) sd_bus_emit_object_added(b->bus, path);
+        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobNew", "uo", job->id, path);
+        free(path);
+        note_change(b, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), "JobCount");
+}
+
+static void on_job_changed(Job *job, const char *property, void *userdata) {
+        note_change(userdata, bus_job_path(job), BUS_INTERFACE("Job"), property);
+}
+
+static void on_job_finished(Job *job, void *userdata) {
+        Bus *b = userdata;
+        char *path = bus_job_path(job);
+
+        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobRemoved", "uoss", job->id, path, job_state_to_string(job->state), bus_job_error(job));
+        free(path);
+        note_change(b, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), "JobCount");
+}
+
+static void on_job_gone(Job *job, void *userdata) {
+        Bus *b = userdata;
+        char *path = bus_job_path(job);
+
+        forget_changes(b, path);
+        (void) g_hash_table_remove(b->watchers, GUINT_TO_POINTER(job->id));
+        (void) sd_bus_emit_object_removed(b->bus, path);
+        free(path);
+}
+
+static void on_image_new(Image *image, void *userdata) {
+        char *path = bus_image_path(image);
+
+        (void) sd_bus_emit_object_added(((Bus *) userdata)->bus, path);
+        free(path);
+}
+
+static void on_image_changed(Image *image, const char *property, void *userdata) {
+        note_change(userdata, bus_image_path(image), BUS_INTERFACE("Image"), property);
+}
+
+static void on_image_removed(Image *image, void *userdata) {
+        char *path = bus_image_path(image);
+
+        forget_changes(userdata, path);
+        (void) sd_bus_emit_object_removed(((Bus *) userdata)->bus, path);
+        free(path);
+}
+
+static void on_runtime_changed(const char *property, void *userdata) {
+        note_change(userdata, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), property);
+}
+
+const Observer bus_observer = {
+        .vm_new = on_vm_new,
+        .vm_removed = on_vm_removed,
+        .vm_changed = on_vm_changed,
+        .job_new = on_job_new,
+        .job_changed = on_job_changed,
+        .job_log = bus_job_log,
+        .job_finished = on_job_finished,
+        .job_gone = on_job_gone,
+        .image_new = on_image_new,
+        .image_changed = on_image_changed,
+        .image_removed = on_image_removed,
+        .runtime_changed = on_runtime_changed,
+};
+
+/* ---- Wiring ---- */
+
+Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
+        Bus *b = g_new0(Bus, 1);
+
+        *b = (Bus){.bus = sd_bus_ref(bus), .event = sd_event_ref(event), .authority = authority};
+        b->uids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
+        b->calls = g_ptr_array_new();
+        b->streams = g_ptr_array_new();
+        b->waits = g_ptr_array_new();
+        b->watchers = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
+        if (sd_event_add_defer(event, &b->flush, on_flush, b) < 0 || sd_event_source_set_enabled(b->flush, SD_EVENT_OFF) < 0)
+                return bus_free(b);
+        return b;
+}
+
+Bus *bus_free(Bus *b) {
+        if (!b)
+                return NULL;
+        sd_event_source_disable_unref(b->flush);
+        log_streams_free(b);
+        g_ptr_array_unref(b->calls);
+        g_ptr_array_unref(b->streams);
+        g_ptr_array_unref(b->waits);
+        g_hash_table_unref(b->watchers);
+        g_hash_table_unref(b->uids);
+        g_hash_table_unref(b->changes);
+        sd_bus_unref(b->bus);
+        sd_event_unref(b->event);
+        g_free(b);
+        return NULL;
+}
+
+int bus_export(Bus *b) {
+        static const struct {
+                const char *prefix, *interface;
+                const sd_bus_vtable *vtable;
+                sd_bus_object_find_t find;
+                sd_bus_node_enumerator_t enumerator;
+        } kinds[] = {
+                {VM_PREFIX, BUS_INTERFACE("VM"), vm_vtable, find_vm, enumerate_vms},
+                {JOB_PREFIX, BUS_INTERFACE("Job"), job_vtable, find_job, enumerate_jobs},
+                {IMAGE_PREFIX, BUS_INTERFACE("Image"), image_vtable, find_image, enumerate_images},
+        };
+        int r;
+
+        r = sd_bus_add_object_manager(b->bus, NULL, BUS_ROOT);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(b->bus, NULL, BUS_ROOT, BUS_INTERFACE("Manager"), manager_vtable, b);
+        for (size_t i = 0; i < G_N_ELEMENTS(kinds) && r >= 0; i++) {
+                r = sd_bus_add_fallback_vtable(b->bus, NULL, kinds[i].prefix, kinds[i].interface, kinds[i].vtable, kinds[i].find, b);
+                if (r >= 0)
+                        r = sd_bus_add_node_enumerator(b->bus, NULL, kinds[i].prefix, kinds[i].enumerator, b);
+        }
+        return r;
+}

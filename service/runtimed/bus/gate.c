@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns calls from their message to their verb: caller's uid, polkit's answers, the caller's disappearance. */
+#include "bus/gate.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "shared/log.h"
+
+#define UIDS_MAX 1024U
+#define QUESTIONS_PER_UID_MAX 8U
+
+int bus_error_problem(sd_bus_error *error, const Problem *problem) {
+        g_autofree char *name = g_strconcat(ERROR_PREFIX, problem->error, NULL);
+
+        return sd_bus_error_set(error, name, problem->text);
+}
+
+int bus_error_named(sd_bus_error *error, const char *name, const char *format, ...) {
+        g_autofree char *full = g_strconcat(ERROR_PREFIX, name, NULL), *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        return sd_bus_error_set(error, full, text);
+}
+
+static Call *call_free(Call *c) {
+        if (!c)
+                return NULL;
+        (void) g_ptr_array_remove_fast(c->bus->calls, c);
+        authority_question_cancel(c->question);
+        sd_bus_track_unref(c->track);
+        sd_bus_slot_unref(c->lookup);
+        sd_bus_message_unref(c->message);
+        if (c->request_free && c->request)
+                c->request_free(c->request);
+        g_free(c->vm_name);
+        g_free(c->vm_uuid);
+        g_free(c->image_id);
+        g_free(c);
+        return NULL;
+}
+
+Call *call_new(Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run) {
+        Call *c = g_new0(Call, 1);
+
+        *c = (Call){.bus = b, .message = sd_bus_message_ref(m), .request = request, .request_free = request_free, .run = run};
+        c->row = auth_row_find(interface, sd_bus_message_get_member(m));
+        g_ptr_array_add(b->calls, c);
+        return c;
+}
+
+void call_set_vm(Call *c, const VM *vm) {
+        c->subject = SUBJECT_VM;
+        c->vm_name = g_strdup(vm->name);
+        c->vm_uuid = g_strdup(vm->record ? vm->record->uuid : "");
+        c->generation = vm->generation;
+}
+
+void call_set_job(Call *c, const Job *job) {
+        c->subject = SUBJECT_JOB;
+        c->job = job->id;
+}
+
+void call_set_image(Call *c, const Image *image) {
+        c->subject = SUBJECT_IMAGE;
+        c->image_id = g_strdup(image->id);
+}
+
+void call_add_action(Call *c, const char *action) {
+        for (size_t i = 0; i < c->n_actions; i++)
+                if (strcmp(c->actions[i], action) == 0)
+                        return;
+        g_assert(c->n_actions < G_N_ELEMENTS(c->actions));
+        c->actions[c->n_actions++] = action;
+}
+
+int call_vm(Call *c, VM **ret, sd_bus_error *error) {
+        VM *vm = runtime_find_vm(c->bus->runtime, c->vm_name);
+
+        if (!vm)
+                return bus_error_named(error, "NoSuchVM", "there is no VM '%s' any more", c->vm_name);
+        if (strcmp(vm->record ? vm->record->uuid : "", c->vm_uuid) != 0 || vm->generation != c->generation)
+                return bus_error_named(error, "Stale", "VM '%s' has changed while the call was authorized; look again", c->vm_name);
+        *ret = vm;
+        return 0;
+}
+
+int call_job(Call *c, Job **ret, sd_bus_error *error) {
+        *ret = runtime_find_job(c->bus->runtime, c->job);
+        return *ret ? 0 : bus_error_named(error, "NoSuchJob", "there is no job %u any more", c->job);
+}
+
+int call_image(Call *c, Image **ret, sd_bus_error *error) {
+        *ret = g_hash_table_lookup(c->bus->runtime->images, c->image_id);
+        return *ret ? 0 : bus_error_named(error, "NoSuchImage", "there is no such image any more");
+}
+
+/* The owner of what the call is about; the caller where it is about nothing yet. */
+static int subject_owner(Call *c, uint32_t *ret, sd_bus_error *error) {
+        Image *image = NULL;
+        Job *job = NULL;
+        VM *vm = NULL;
+        int r = 0;
+
+        switch (c->subject) {
+        case SUBJECT_VM:
+                r = call_vm(c, &vm, error);
+                *ret = vm ? vm_owner(vm) : 0;
+                break;
+        case SUBJECT_JOB:
+                r = call_job(c, &job, error);
+                *ret = job ? job->owner : 0;
+                break;
+        case SUBJECT_IMAGE:
+                r = call_image(c, &image, error);
+                *ret = image ? image->owner : 0;
+                break;
+        default:
+                *ret = c->uid;
+        }
+        return r;
+}
+
+static int fail_foreign(Call *c, sd_bus_error *error) {
+        if (c->subject == SUBJECT_IMAGE)
+                return bus_error_named(error, "NoSuchImage", "you have no such image");
+        return bus_error_named(error, "NoSuchJob", "you have no job %u", c->job);
+}
+
+/* The row's own question, before those of the plan. Root may do all: polkit says the same. */
+static int plan_row(Call *c, sd_bus_error *error) {
+        uint32_t owner;
+        int r;
+
+        if (c->row->rule == AUTH_OPEN)
+                return 0;
+        r = subject_owner(c, &owner, error);
+        if (r < 0)
+                return r;
+        if (owner == c->uid) {
+                if (c->row->own)
+                        call_add_action(c, c->row->own);
+                return 0;
+        }
+        if (c->row->other)
+                call_add_action(c, c->row->other);
+        else if (c->uid != 0)
+                return fail_foreign(c, error);
+        return 0;
+}
+
+/* The end of a call: its reply was sent by run(), or the error goes out. */
+static void call_finish(Call *c, int r, sd_bus_error *error) {
+        if (r < 0 || sd_bus_error_is_set(error)) {
+                if (!sd_bus_error_is_set(error))
+                        (void) sd_bus_error_set_errno(error, r);
+                (void) sd_bus_reply_method_error(c->message, error);
+        }
+        (void) call_free(c);
+}
+
+static void call_ask(Call *c);
+
+static void on_answer(AuthorityAnswer answer, const char *text, void *userdata) {
+        Call *c = userdata;
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *action = c->actions[c->asked];
+
+        c->question = NULL;
+        if (answer == AUTHORITY_GRANTED) {
+                c->asked++;
+                call_ask(c);
+                return;
+        }
+        log_notice("refused: uid %u, %s, action " ACTION_PREFIX "%s", c->uid, sd_bus_message_get_member(c->message), action);
+        if (answer == AUTHORITY_CHALLENGE)
+                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "%s needs " ACTION_PREFIX "%s: %s",
+                        sd_bus_message_get_member(c->message), action, text);
+        else
+                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED, "%s needs " ACTION_PREFIX "%s: %s", sd_bus_message_get_member(c->message), action, text);
+        call_finish(c, -EACCES, &error);
+}
+
+static int on_caller_gone(sd_bus_track *track, void *userdata) {
+        (void) call_free(userdata);
+        return 0;
+}
+
+static uint32_t count_questions(Bus *b, uint32_t uid) {
+        uint32_t n = 0;
+
+        for (guint i = 0; i < b->calls->len; i++)
+                n += ((Call *) b->calls->pdata[i])->question && ((Call *) b->calls->pdata[i])->uid == uid;
+        return n;
+}
+
+static int watch_caller(Call *c) {
+        int r;
+
+        if (c->track)
+                return 0;
+        r = sd_bus_track_new(c->bus->bus, &c->track, on_caller_gone, c);
+        return r < 0 ? r : sd_bus_track_add_sender(c->track, c->message);
+}
+
+/* Asks what is left to be asked, then runs. */
+static void call_ask(Call *c) {
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        if (c->asked == c->n_actions) {
+                r = c->run(c, &error);
+                call_finish(c, r, &error);
+                return;
+        }
+        if (count_questions(c->bus, c->uid) >= QUESTIONS_PER_UID_MAX) {
+                r = bus_error_named(&error, "QuotaExceeded", "user %u has %u questions to polkit pending, the limit is %u", c->uid, QUESTIONS_PER_UID_MAX, QUESTIONS_PER_UID_MAX);
+                call_finish(c, r, &error);
+                return;
+        }
+        r = watch_caller(c);
+        if (r < 0) {
+                call_finish(c, r, &error);
+                return;
+        }
+        {
+                g_autofree char *action = g_strconcat(ACTION_PREFIX, c->actions[c->asked], NULL);
+                g_autofree char *owner = g_strdup_printf("%u", c->uid);
+                const char *details[] = {"verb", sd_bus_message_get_member(c->message), "vm", c->vm_name ?: "", "owner", owner, "image", c->detail_image ?: "", "path",
+                        c->detail_path ?: "", NULL};
+
+                c->question = authority_check(c->bus->authority, sd_bus_message_get_sender(c->message), action, details,
+                        sd_bus_message_get_allow_interactive_authorization(c->message) > 0, on_answer, c);
+        }
+}
+
+static void call_plan(Call *c) {
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = plan_row(c, &error);
+        if (r >= 0 && c->plan)
+                r = c->plan(c, &error);
+        if (r < 0 || sd_bus_error_is_set(&error))
+                call_finish(c, r, &error);
+        else
+                call_ask(c);
+}
+
+static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Call *c = userdata;
+        uint32_t uid;
+
+        c->lookup = sd_bus_slot_unref(c->lookup);
+        if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0) {
+                (void) call_free(c); /* the caller has gone */
+                return 0;
+        }
+        if (g_hash_table_size(c->bus->uids) >= UIDS_MAX)
+                g_hash_table_remove_all(c->bus->uids);
+        (void) g_hash_table_replace(c->bus->uids, g_strdup(sd_bus_message_get_sender(c->message)), GUINT_TO_POINTER(uid));
+        c->uid = uid;
+        call_plan(c);
+        return 0;
+}
+
+int call_begin(Call *c, sd_bus_error *error) {
+        const char *sender = sd_bus_message_get_sender(c->message);
+        gpointer uid;
+        int r;
+
+        if (!c->row || !sender) {
+                (void) call_free(c);
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "the method has no authorization");
+        }
+        if (g_hash_table_lookup_extended(c->bus->uids, sender, NULL, &uid)) {
+                c->uid = GPOINTER_TO_UINT(uid);
+                call_plan(c);
+                return 1;
+        }
+        r = sd_bus_call_method_async(c->bus->bus, &c->lookup, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, c, "s", sender);
+        if (r < 0) {
+                (void) call_free(c);
+                return r;
+        }
+        return 1;
+}

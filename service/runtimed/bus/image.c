@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.mcp.Runtime1.Image. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/gate.h"
+#include "bus/message.h"
+
+static int begin(sd_bus_message *m, Image *image, CallRun run, sd_bus_error *error) {
+        Call *c = call_new(bus_of(image->runtime), m, "Image", NULL, NULL, run);
+
+        call_set_image(c, image);
+        return call_begin(c, error);
+}
+
+static int run_remove(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        Image *image;
+        int r;
+
+        r = call_image(c, &image, error);
+        if (r < 0)
+                return r;
+        if (image_remove(image, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return sd_bus_reply_method_return(c->message, NULL);
+}
+
+static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const OptionKey no_options[] = {{}};
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, no_options, &options, error);
+        if (r < 0)
+                return r;
+        json_decref(options);
+        return begin(m, userdata, run_remove, error);
+}
+
+/* The image's own configuration, keyed as a VM's spec where there is a key for it. */
+static int run_get_config(Call *c, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        Image *image;
+        int r;
+
+        r = call_image(c, &image, error);
+        if (r < 0)
+                return r;
+        {
+                const ImageConfig *config = image->config;
+                const struct {
+                        const char *name;
+                        char **strings;
+                        const char *string;
+                } members[] = {{"Entrypoint", config->entrypoint, NULL}, {"Command", config->cmd, NULL}, {"Environment", config->env, NULL}, {"ExposedPorts", config->ports, NULL},
+                        {"User", NULL, config->user}, {"WorkingDirectory", NULL, config->workdir}, {"StopSignal", NULL, config->stop_signal}};
+
+                r = sd_bus_message_new_method_return(c->message, &reply);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+                for (size_t i = 0; i < G_N_ELEMENTS(members) && r >= 0; i++) {
+                        if (members[i].string) {
+                                r = sd_bus_message_append(reply, "{sv}", members[i].name, "s", members[i].string);
+                                continue;
+                        }
+                        r = sd_bus_message_open_container(reply, 'e', "sv");
+                        if (r >= 0)
+                                r = sd_bus_message_append(reply, "s", members[i].name);
+                        if (r >= 0)
+                                r = sd_bus_message_open_container(reply, 'v', "as");
+                        if (r >= 0)
+                                r = sd_bus_message_append_strv(reply, members[i].strings);
+                        if (r >= 0)
+                                r = sd_bus_message_close_container(reply);
+                        if (r >= 0)
+                                r = sd_bus_message_close_container(reply);
+                }
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+}
+
+static int method_get_config(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, run_get_config, error);
+}
+
+/* ---- Properties ---- */
+
+static int get_reference(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", image_reference(userdata));
+}
+
+static int get_digest(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        g_autofree char *digest = g_strconcat("sha256:", ((Image *) userdata)->hex, NULL);
+
+        return sd_bus_message_append(reply, "s", digest);
+}
+
+static int get_size(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "t", ((Image *) userdata)->size);
+}
+
+static int get_architecture(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", ((Image *) userdata)->architecture);
+}
+
+static int get_exposed_ports(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append_strv(reply, ((Image *) userdata)->config->ports);
+}
+
+static int get_created_at(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "t", ((Image *) userdata)->created_at);
+}
+
+static int get_owner(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "u", ((Image *) userdata)->owner);
+}
+
+static int get_used_by(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        g_autoptr(GPtrArray) users = image_users(userdata);
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (guint i = 0; i < users->len && r >= 0; i++) {
+                char *vm_path = bus_vm_path(((VM *) users->pdata[i])->name);
+
+                r = sd_bus_message_append(reply, "o", vm_path);
+                free(vm_path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+const sd_bus_vtable image_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", config), method_get_config, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Reference", "s", get_reference, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Digest", "s", get_digest, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Architecture", "s", get_architecture, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ExposedPorts", "as", get_exposed_ports, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("CreatedAt", "t", get_created_at, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Owner", "u", get_owner, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("UsedBy", "ao", get_used_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_VTABLE_END,
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Turns a{sv} into JSON and back; the signatures of keys decide. */
+#include "bus/message.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bus/gate.h"
+
+static int read_strings(sd_bus_message *m, json_t **ret) {
+        json_t *array = json_array();
+        const char *s;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &s)) > 0)
+                (void) json_array_append_new(array, json_string(s));
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(array);
+                return r;
+        }
+        *ret = array;
+        return 0;
+}
+
+static int read_string_map(sd_bus_message *m, json_t **ret) {
+        json_t *object = json_object();
+        const char *k, *v;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &k, &v)) > 0)
+                (void) json_object_set_new(object, k, json_string(v));
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(object);
+                return r;
+        }
+        *ret = object;
+        return 0;
+}
+
+/* One value of the signature, which is the variant's own. -EOPNOTSUPP for a type that no key has. */
+static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
+        union {
+                const char *s;
+                uint32_t u;
+                uint64_t t;
+                int b;
+        } v;
+        int r;
+
+        if (strcmp(signature, "as") == 0)
+                return read_strings(m, ret);
+        if (strcmp(signature, "a{ss}") == 0)
+                return read_string_map(m, ret);
+        if (strlen(signature) != 1 || !strchr("sutb", signature[0]))
+                return -EOPNOTSUPP;
+        r = sd_bus_message_read_basic(m, signature[0], &v);
+        if (r < 0)
+                return r;
+        *ret = signature[0] == 's' ? json_string(v.s)
+               : signature[0] == 'b' ? json_boolean(v.b)
+                                     : json_integer(signature[0] == 'u' ? (json_int_t) v.u : (json_int_t) MIN(v.t, (uint64_t) INT64_MAX));
+        return *ret ? 0 : -EBADMSG;
+}
+
+typedef const char *(*SignatureOf)(const char *key, const void *table);
+
+/* Reads the whole a{sv}. Doubled keys and wrong types become problems. Of unknown keys only the name is kept (null). */
+static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems, json_t **ret) {
+        json_t *object = json_object();
+        const char *key, *contents;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const char *expected;
+                json_t *value = NULL;
+
+                r = sd_bus_message_read(m, "s", &key);
+                if (r >= 0)
+                        r = sd_bus_message_peek_type(m, NULL, &contents);
+                if (r < 0)
+                        break;
+                expected = signature_of(key, table);
+                if (expected && strcmp(expected, contents) == 0) {
+                        r = sd_bus_message_enter_container(m, 'v', contents);
+                        if (r >= 0)
+                                r = read_value(m, contents, &value);
+                        if (r >= 0)
+                                r = sd_bus_message_exit_container(m);
+                } else {
+                        r = sd_bus_message_skip(m, "v");
+                        if (expected)
+                                g_ptr_array_add(problems, problem_new("InvalidSpec", key, "%s: expected a value of D-Bus type '%s', got '%s'", key, expected, contents));
+                        else
+                                value = json_null();
+                }
+                if (r >= 0 && json_object_get(object, key))
+                        g_ptr_array_add(problems, problem_new("InvalidSpec", key, "%s: given twice", key));
+                if (r >= 0 && value && json_object_set_new(object, key, value) < 0)
+                        r = -EBADMSG;
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(object);
+                return r;
+        }
+        *ret = object;
+        return 0;
+}
+
+static const char *option_signature(const char *key, const void *table) {
+        for (const OptionKey *k = table; k->name; k++)
+                if (strcmp(k->name, key) == 0)
+                        return k->signature;
+        return NULL;
+}
+
+static int fail_unknown(const OptionKey *keys, const char *key, sd_bus_error *error) {
+        g_autoptr(GString) known = g_string_new(NULL);
+
+        for (const OptionKey *k = keys; k->name; k++)
+                g_string_append_printf(known, "%s%s (%s)", known->len ? ", " : "", k->name, k->signature);
+        return bus_error_named(error, "InvalidSpec", "unknown option '%s'; known are: %s", key, known->len ? known->str : "none");
+}
+
+int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error) {
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        json_t *object = NULL, *value;
+        const char *key;
+        int r;
+
+        r = read_dictionary(m, option_signature, keys, problems, &object);
+        if (r < 0)
+                return r;
+        json_object_foreach(object, key, value)
+                if (json_is_null(value)) {
+                        r = fail_unknown(keys, key, error);
+                        json_decref(object);
+                        return r;
+                }
+        if (problems->len > 0) {
+                json_decref(object);
+                return bus_error_problem(error, problems->pdata[0]);
+        }
+        *ret = object;
+        return 0;
+}
+
+static const char *spec_signature(const char *key, const void *table) {
+        const SpecKey *k = spec_key_find(key);
+
+        return k ? k->signature : NULL;
+}
+
+int message_read_spec(sd_bus_message *m, GPtrArray *problems, json_t **ret) {
+        return read_dictionary(m, spec_signature, NULL, problems, ret);
+}
+
+static int append_strings(sd_bus_message *m, json_t *array) {
+        json_t *value;
+        size_t i;
+        int r = sd_bus_message_open_container(m, 'a', "s");
+
+        json_array_foreach(array, i, value)
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "s", json_string_value(value));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_string_map(sd_bus_message *m, json_t *object) {
+        const char *key;
+        json_t *value;
+        int r = sd_bus_message_open_container(m, 'a', "{ss}");
+
+        json_object_foreach(object, key, value)
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "{ss}", key, json_string_value(value));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_value(sd_bus_message *m, const char *signature, json_t *value) {
+        if (strcmp(signature, "as") == 0)
+                return append_strings(m, value);
+        if (strcmp(signature, "a{ss}") == 0)
+                return append_string_map(m, value);
+        switch (signature[0]) {
+        case 's':
+                return sd_bus_message_append(m, "s", json_string_value(value));
+        case 'b':
+                return sd_bus_message_append(m, "b", (int) json_is_true(value));
+        case 'u':
+                return sd_bus_message_append(m, "u", (uint32_t) json_integer_value(value));
+        default:
+                return sd_bus_message_append(m, "t", (uint64_t) json_integer_value(value));
+        }
+}
+
+int message_append_spec(sd_bus_message *m, const VMSpec *spec) {
+        json_t *object = vm_spec_to_json(spec);
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        for (const SpecKey *k = spec_keys(); k->name && r >= 0; k++) {
+                json_t *value = json_object_get(object, k->name);
+
+                if (!value)
+                        continue;
+                r = sd_bus_message_open_container(m, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "s", k->name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(m, 'v', k->signature);
+                if (r >= 0)
+                        r = append_value(m, k->signature, value);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
+        json_decref(object);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

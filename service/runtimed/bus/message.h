@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <systemd/sd-bus.h>
+
+#include "model/spec.h"
+
+/* a{sv} to JSON and back, by signatures. */
+
+typedef struct OptionKey {
+        const char *name; /* NULL ends the table */
+        const char *signature;
+} OptionKey;
+
+/* Reads a method's options. Unknown or doubled keys and other types are InvalidSpec by name. New reference in *ret. */
+int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error);
+
+/* Reads a VM spec: what is mistyped becomes a problem; unknown keys stay for vm_spec_parse() to name. New reference. */
+int message_read_spec(sd_bus_message *m, GPtrArray *problems, json_t **ret);
+
+/* Appends the spec as a{sv}. */
+int message_append_spec(sd_bus_message *m, const VMSpec *spec);

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.mcp.Runtime1.VM: parses, asks the gate, calls one verb, replies. Properties are in vm-properties.c. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/gate.h"
+#include "bus/log-stream.h"
+#include "bus/message.h"
+#include "bus/properties.h"
+#include "shared/fd.h"
+#include "store/console-log.h"
+
+typedef struct VMRequest {
+        uint64_t number; /* timeout, cursor */
+        uint32_t lines;
+        char *text; /* signal, state */
+        LogStreamOptions log;
+} VMRequest;
+
+static void vm_request_free(void *p) {
+        VMRequest *q = p;
+
+        g_free(q->text);
+        g_free(q);
+}
+
+static const OptionKey no_options[] = {{}};
+
+static int skip_options(sd_bus_message *m, sd_bus_error *error) {
+        json_t *options;
+        int r = message_read_options(m, no_options, &options, error);
+
+        if (r >= 0)
+                json_decref(options);
+        return r;
+}
+
+/* Begins a call on the VM; takes q, which may be NULL. */
+static int begin(sd_bus_message *m, VM *vm, VMRequest *q, CallRun run, sd_bus_error *error) {
+        Call *c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run);
+
+        call_set_vm(c, vm);
+        return call_begin(c, error);
+}
+
+static int reply_job(Call *c, Job *job, int r, const Problem *problem, sd_bus_error *error) {
+        char *path;
+
+        if (r < 0)
+                return bus_error_problem(error, problem);
+        bus_watch_job(c->bus, job, c->message);
+        path = bus_job_path(job);
+        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
+        free(path);
+        return r;
+}
+
+/* ---- Jobs ---- */
+
+static int run_start(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        Job *job = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        r = vm_start(vm, c->uid, &job, &problem);
+        return reply_job(c, job, r, problem, error);
+}
+
+static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r = skip_options(m, error);
+
+        return r < 0 ? r : begin(m, userdata, NULL, run_start, error);
+}
+
+static int run_stop(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        VMRequest *q = c->request;
+        Job *job = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        r = vm_stop(vm, c->uid, q->number, &job, &problem);
+        return reply_job(c, job, r, problem, error);
+}
+
+static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        uint64_t timeout;
+        VMRequest *q;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &timeout);
+        if (r >= 0)
+                r = skip_options(m, error);
+        if (r < 0)
+                return r;
+        if (timeout > SPEC_STOP_TIMEOUT_MAX)
+                return bus_error_named(error, "InvalidSpec", "timeout: %" PRIu64 " is above %llu microseconds (an hour)", timeout, SPEC_STOP_TIMEOUT_MAX);
+        q = g_new0(VMRequest, 1);
+        q->number = timeout;
+        return begin(m, userdata, q, run_stop, error);
+}
+
+static int run_remove(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        Job *job = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        r = vm_remove(vm, c->uid, &job, &problem);
+        return reply_job(c, job, r, problem, error);
+}
+
+static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r = skip_options(m, error);
+
+        return r < 0 ? r : begin(m, userdata, NULL, run_remove, error);
+}
+
+/* ---- Requests to the monitor ---- */
+
+/* The message waits for the monitor's reply. */
+static void on_request_done(const Problem *problem, void *userdata) {
+        sd_bus_message *m = userdata;
+
+        if (problem) {
+                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+                (void) bus_error_problem(&error, problem);
+                (void) sd_bus_reply_method_error(m, &error);
+        } else
+                (void) sd_bus_reply_method_return(m, NULL);
+        sd_bus_message_unref(m);
+}
+
+static int run_request(Call *c, const char *type, const char *signal, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (vm_request(vm, type, signal, on_request_done, sd_bus_message_ref(c->message), &problem) < 0) {
+                sd_bus_message_unref(c->message);
+                return bus_error_problem(error, problem);
+        }
+        return 0;
+}
+
+static int run_kill(Call *c, sd_bus_error *error) {
+        return run_request(c, "kill", ((VMRequest *) c->request)->text, error);
+}
+
+static int run_pause(Call *c, sd_bus_error *error) {
+        return run_request(c, "pause", NULL, error);
+}
+
+static int run_resume(Call *c, sd_bus_error *error) {
+        return run_request(c, "resume", NULL, error);
+}
+
+#define SIGNAL_NAME_MAX 16U
+
+static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *signal;
+        VMRequest *q;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &signal);
+        if (r < 0)
+                return r;
+        if (!*signal || strlen(signal) > SIGNAL_NAME_MAX)
+                return bus_error_named(error, "InvalidSpec", "signal: expected the name of a signal, like TERM or SIGHUP");
+        q = g_new0(VMRequest, 1);
+        q->text = g_strdup(signal);
+        return begin(m, userdata, q, run_kill, error);
+}
+
+static int method_pause(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_pause, error);
+}
+
+static int method_resume(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_resume, error);
+}
+
+/* ---- Reading ---- */
+
+static int fail_broken(VM *vm, sd_bus_error *error) {
+        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
+}
+
+static int run_get_spec(Call *c, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (!vm->record)
+                return fail_broken(vm, error);
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = message_append_spec(reply, vm->record->spec);
+        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+}
+
+static int method_get_spec(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_get_spec, error);
+}
+
+static int run_describe(Call *c, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        g_autoptr(Problem) problem = NULL;
+        g_auto(GStrv) argv = NULL;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (!vm->record)
+                return fail_broken(vm, error);
+        if (vm_describe(vm->runtime, vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0)
+                return bus_error_problem(error, problem);
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, argv);
+        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+}
+
+static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_describe, error);
+}
+
+#define READ_LINES_MAX 1000U
+#define READ_BYTES_MAX (1024U * 1024U)
+
+static int append_lines(sd_bus_message *reply, ConsoleLog *log, const VMRequest *q) {
+        uint64_t next = q->number, bytes = 0;
+        struct log_line line;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(tus)");
+        for (uint32_t n = 0; r >= 0 && n < q->lines && bytes < READ_BYTES_MAX && console_log_next(log, &line); n++) {
+                g_autofree char *text = g_strndup(line.text, line.text_len);
+
+                r = sd_bus_message_append(reply, "(tus)", line.time, line.boot, text);
+                next = line.seq + 1;
+                bytes += line.text_len;
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_append(reply, "t", next);
+}
+
+static int run_read_log(Call *c, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        g_autoptr(ConsoleLog) log = NULL;
+        VMRequest *q = c->request;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        r = console_log_open(vm->runtime->store, vm->name, &log);
+        if (r < 0)
+                return r;
+        console_log_seek(log, LOG_BY_SEQ, q->number);
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = append_lines(reply, log, q);
+        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+}
+
+static int method_read_log(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        VMRequest *q = g_new0(VMRequest, 1);
+        int r;
+
+        r = sd_bus_message_read(m, "tu", &q->number, &q->lines);
+        if (r < 0) {
+                vm_request_free(q);
+                return r;
+        }
+        if (q->lines == 0 || q->lines > READ_LINES_MAX)
+                q->lines = READ_LINES_MAX;
+        return begin(m, userdata, q, run_read_log, error);
+}
+
+static int run_open_log(Call *c, sd_bus_error *error) {
+        _cleanup_close_ int fd = -1;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        fd = log_stream_new(c->bus, vm, c->uid, &((VMRequest *) c->request)->log);
+        if (fd == -EDQUOT)
+                return bus_error_named(error, "QuotaExceeded", "user %u has %u open logs, the limit is %u", c->uid, LOG_STREAMS_PER_UID_MAX, LOG_STREAMS_PER_UID_MAX);
+        if (fd < 0)
+                return fd;
+        return sd_bus_reply_method_return(c->message, "h", fd);
+}
+
+static const OptionKey open_log_options[] = {{"boot", "u"}, {"tail", "t"}, {"since", "t"}, {"follow", "b"}, {"timestamps", "b"}, {}};
+
+static int method_open_log(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        json_t *options, *tail;
+        VMRequest *q;
+        int r;
+
+        r = message_read_options(m, open_log_options, &options, error);
+        if (r < 0)
+                return r;
+        tail = json_object_get(options, "tail");
+        q = g_new0(VMRequest, 1);
+        q->log = (LogStreamOptions){
+                .boot = (uint32_t) json_integer_value(json_object_get(options, "boot")),
+                .tail = tail ? (uint64_t) json_integer_value(tail) : UINT64_MAX,
+                .since = (uint64_t) json_integer_value(json_object_get(options, "since")),
+                .follow = json_is_true(json_object_get(options, "follow")),
+                .timestamps = json_is_true(json_object_get(options, "timestamps")),
+        };
+        json_decref(options);
+        return begin(m, userdata, q, run_open_log, error);
+}
+
+/* ---- Wait ---- */
+
+typedef struct VMWait {
+        sd_bus_message *message;
+        sd_bus_track *track;
+        Bus *bus;
+        char *vm;
+        VMState state;
+} VMWait;
+
+static void wait_free(VMWait *w) {
+        (void) g_ptr_array_remove_fast(w->bus->waits, w);
+        sd_bus_track_unref(w->track);
+        sd_bus_message_unref(w->message);
+        g_free(w->vm);
+        g_free(w);
+}
+
+/* Reached, or out of reach: a VM that came to rest goes nowhere by itself. */
+static bool wait_is_over(VMState wanted, VMState now) {
+        return wanted == now || now == VM_STOPPED || now == VM_FAILED;
+}
+
+void vm_waits_look(Bus *b, VM *vm) {
+        for (guint i = b->waits->len; i > 0; i--) {
+                VMWait *w = b->waits->pdata[i - 1];
+
+                if (strcmp(w->vm, vm->name) == 0 && wait_is_over(w->state, vm_state(vm))) {
+                        (void) sd_bus_reply_method_return(w->message, "s", vm_state_to_string(vm_state(vm)));
+                        wait_free(w);
+                }
+        }
+}
+
+void vm_waits_end(Bus *b, VM *vm) {
+        for (guint i = b->waits->len; i > 0; i--) {
+                VMWait *w = b->waits->pdata[i - 1];
+
+                if (strcmp(w->vm, vm->name) == 0) {
+                        (void) sd_bus_reply_method_errorf(w->message, ERROR_PREFIX "NoSuchVM", "VM '%s' was removed", vm->name);
+                        wait_free(w);
+                }
+        }
+}
+
+static int on_waiter_gone(sd_bus_track *track, void *userdata) {
+        wait_free(userdata);
+        return 0;
+}
+
+#define WAITS_MAX 1024U
+
+static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        VM *vm = userdata;
+        Bus *b = bus_of(vm->runtime);
+        VMState state = VM_STOPPED;
+        const char *text;
+        VMWait *w;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &text);
+        if (r < 0)
+                return r;
+        if (*text)
+                state = vm_state_from_string(text);
+        if (state == VM_STATE_INVALID)
+                return bus_error_named(error, "InvalidSpec", "state: expected one of created preparing starting running paused stopping stopped failed");
+        if (wait_is_over(state, vm_state(vm)))
+                return sd_bus_reply_method_return(m, "s", vm_state_to_string(vm_state(vm)));
+        if (b->waits->len >= WAITS_MAX)
+                return bus_error_named(error, "QuotaExceeded", "%u calls of Wait are pending, the limit is %u", b->waits->len, WAITS_MAX);
+        w = g_new0(VMWait, 1);
+        *w = (VMWait){.message = sd_bus_message_ref(m), .bus = b, .vm = g_strdup(vm->name), .state = state};
+        g_ptr_array_add(b->waits, w);
+        r = sd_bus_track_new(b->bus, &w->track, on_waiter_gone, w);
+        if (r >= 0)
+                r = sd_bus_track_add_sender(w->track, m);
+        if (r < 0) {
+                wait_free(w);
+                return r;
+        }
+        return 1;
+}
+
+const sd_bus_vtable vm_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("t", timeout, "a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", signal), SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines), SD_BUS_RESULT("a(tus)", lines, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", state), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
+        VM_PROPERTIES,
+        SD_BUS_VTABLE_END,
+};

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The configuration file: one table of keys, each with its place, its kind and its range. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define GROUP "Runtime"
+
+enum kind { PATH, PATHS, WORD, U32, U64, SECONDS };
+
+static const struct setting {
+        const char *key;
+        enum kind kind;
+        size_t offset;
+        uint64_t min, max;
+        const char *fallback;
+} settings[] = {
+        {"StateDirectory", PATH, offsetof(Config, state_directory), 0, 0, "/var/lib/mcp-runtime"},
+        {"QEMU", PATH, offsetof(Config, qemu), 0, 0, "/usr/bin/qemu-system-x86_64"},
+        {"Passt", PATH, offsetof(Config, passt), 0, 0, "/usr/bin/passt"},
+        {"KernelDirectory", PATH, offsetof(Config, kernel_directory), 0, 0, "/boot"},
+        {"ModulesDirectory", PATH, offsetof(Config, modules_directory), 0, 0, MODULES_DIRECTORY},
+        {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
+        {"VolumeRoots", PATHS, offsetof(Config, volume_roots), 0, 0, "/srv"},
+        {"DefaultNetwork", WORD, offsetof(Config, default_network), 0, 0, NETWORK_USER},
+        {"MemoryMiB", U32, offsetof(Config, memory_mib), SPEC_MEMORY_MIN, UINT32_MAX, "256"},
+        {"VCPUs", U32, offsetof(Config, vcpus), 1, 255, "1"},
+        {"StopTimeoutSec", SECONDS, offsetof(Config, stop_timeout), 1, 3600, "15"},
+        {"ImageBytesMax", U64, offsetof(Config, image_bytes_max), 1, UINT64_MAX, "8589934592"},
+        {"ImageEntriesMax", U64, offsetof(Config, image_entries_max), 1, UINT64_MAX, "1000000"},
+        {"VMsPerUser", U32, offsetof(Config, vms_max), 1, UINT32_MAX, "256"},
+        {"JobsPerUser", U32, offsetof(Config, jobs_max), 1, UINT32_MAX, "64"},
+};
+
+static int store_number(const struct setting *s, const char *text, void *place) {
+        guint64 v;
+
+        if (!g_ascii_string_to_unsigned(text, 10, s->min, s->max, &v, NULL))
+                return -ERANGE;
+        if (s->kind == U32)
+                *(uint32_t *) place = (uint32_t) v;
+        else
+                *(uint64_t *) place = s->kind == SECONDS ? v * G_USEC_PER_SEC : v;
+        return 0;
+}
+
+static int store_setting(Config *c, const struct setting *s, const char *text) {
+        void *place = (char *) c + s->offset;
+        g_auto(GStrv) list = NULL;
+
+        switch (s->kind) {
+        case PATH:
+                if (!g_path_is_absolute(text))
+                        return -EINVAL;
+                /* fall through */
+        case WORD:
+                g_free(*(char **) place);
+                *(char **) place = g_strdup(text);
+                return 0;
+        case PATHS:
+                list = g_strsplit(text, ":", 0);
+                for (char **p = list; *p; p++)
+                        if (!g_path_is_absolute(*p))
+                                return -EINVAL;
+                g_strfreev(*(char ***) place);
+                *(char ***) place = g_steal_pointer(&list);
+                return 0;
+        default:
+                return store_number(s, text, place);
+        }
+}
+
+static const struct setting *find_setting(const char *key) {
+        for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+                if (strcmp(settings[i].key, key) == 0)
+                        return &settings[i];
+        return NULL;
+}
+
+static gboolean merge_file(Config *c, const char *path, GError **error) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_auto(GStrv) keys = NULL;
+
+        if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, error))
+                return FALSE;
+        keys = g_key_file_get_keys(file, GROUP, NULL, NULL);
+        for (char **k = keys; k && *k; k++) {
+                const struct setting *s = find_setting(*k);
+                g_autofree char *value = g_key_file_get_string(file, GROUP, *k, NULL);
+
+                if (!s || !value || store_setting(c, s, value) < 0) {
+                        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, s ? "%s: %s=%s is not a valid value"
+                                                                                          : "%s: unknown setting %s=%s",
+                                path, *k, value ?: "");
+                        return FALSE;
+                }
+        }
+        return TRUE;
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static gboolean merge_drop_ins(Config *c, const char *path, GError **error) {
+        g_autofree char *dir_path = g_strconcat(path, ".d", NULL);
+        g_autoptr(GDir) dir = g_dir_open(dir_path, 0, NULL);
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        const char *name;
+
+        if (!dir)
+                return TRUE;
+        while ((name = g_dir_read_name(dir)))
+                if (g_str_has_suffix(name, ".conf"))
+                        g_ptr_array_add(names, g_build_filename(dir_path, name, NULL));
+        g_ptr_array_sort(names, compare_names);
+        for (guint i = 0; i < names->len; i++)
+                if (!merge_file(c, names->pdata[i], error))
+                        return FALSE;
+        return TRUE;
+}
+
+Config *config_load(const char *path, GError **error) {
+        g_autoptr(Config) c = g_new0(Config, 1);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+                (void) store_setting(c, &settings[i], settings[i].fallback);
+        if (!path)
+                path = SYSCONFDIR "/mcp-runtime/runtime.conf";
+        if (g_file_test(path, G_FILE_TEST_EXISTS) && !merge_file(c, path, error))
+                return NULL;
+        if (!merge_drop_ins(c, path, error))
+                return NULL;
+        return g_steal_pointer(&c);
+}
+
+void config_free(Config *c) {
+        if (!c)
+                return;
+        g_free(c->state_directory);
+        g_free(c->qemu);
+        g_free(c->passt);
+        g_free(c->kernel_directory);
+        g_free(c->modules_directory);
+        g_free(c->guest_init);
+        g_strfreev(c->volume_roots);
+        g_free(c->default_network);
+        g_free(c);
+}
+
+SpecLimits config_spec_limits(const Config *c) {
+        static struct utsname uts;
+        uint64_t host_mib = (uint64_t) sysconf(_SC_PHYS_PAGES) * (uint64_t) sysconf(_SC_PAGESIZE) >> 20;
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+        (void) uname(&uts);
+        return (SpecLimits){
+                .memory_mib_default = c->memory_mib,
+                .memory_mib_max = (uint32_t) MIN(host_mib, UINT32_MAX),
+                .vcpus_default = c->vcpus,
+                .vcpus_max = (uint32_t) MAX(cpus, 1),
+                .stop_timeout_default = c->stop_timeout,
+                .default_network = c->default_network,
+                .architecture = uts.machine,
+        };
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include "model/spec.h"
+
+/* The daemon's settings: /etc/mcp-runtime/runtime.conf, then runtime.conf.d/ *.conf in order of their names; later values
+ * win. Each key is documented with its default in the shipped units/runtime.conf. */
+typedef struct Config {
+        char *state_directory;
+        char *qemu, *passt;
+        char *kernel_directory, *modules_directory;
+        char *guest_init;
+        char **volume_roots;
+        char *default_network;
+        uint32_t memory_mib, vcpus;
+        uint64_t stop_timeout; /* usec */
+        uint64_t image_bytes_max, image_entries_max;
+        uint32_t vms_max, jobs_max; /* per uid */
+} Config;
+
+/* path NULL: the installed file; a missing file means defaults. Returns NULL and sets *error on a file that cannot be
+ * read, a key that is unknown or a value that is out of range. */
+Config *config_load(const char *path, GError **error);
+void config_free(Config *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+/* The limits a spec is checked against on this host. Borrowed strings. */
+SpecLimits config_spec_limits(const Config *c);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What monitors say, during a boot and after a daemon's restart. */
+#include <string.h>
+
+#include "core/boot.h"
+#include "core/image.h"
+#include "core/request.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+
+static void on_running(VM *vm, json_t *message) {
+        uint64_t started = (uint64_t) json_integer_value(json_object_get(message, "started"));
+        json_int_t pid = json_integer_value(json_object_get(message, "pid"));
+
+        vm->main_pid = pid > 0 && pid <= INT32_MAX ? (uint32_t) pid : 0;
+        vm->record->started_at = started;
+        vm_changed(vm, "MainPID");
+        vm_changed(vm, "StartedAt");
+        if (vm_state(vm) == VM_STARTING) {
+                vm_set_state(vm, VM_RUNNING, "");
+                (void) vm_save(vm);
+        }
+        if (vm->boot)
+                boot_running(vm->boot);
+}
+
+static void on_ready(VM *vm) {
+        if (!vm->ready) {
+                vm->ready = true;
+                vm_changed(vm, "Ready");
+        }
+        if (vm->boot)
+                boot_ready(vm->boot);
+}
+
+static void on_state(VM *vm, const char *text) {
+        VMState state = text ? vm_state_from_string(text) : VM_STATE_INVALID;
+
+        if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) && vm_state_may_follow(vm_state(vm), state)) {
+                vm_set_state(vm, state, "");
+                (void) vm_save(vm);
+        }
+}
+
+#define REASON_TEXT_MAX 512U
+
+static void on_exited(VM *vm, json_t *message) {
+        const char *text = json_string_value(json_object_get(message, "message"));
+        const char *name = json_string_value(json_object_get(message, "reason"));
+        ExitReason reason = name ? exit_reason_from_string(name) : EXIT_REASON_INVALID;
+        g_autofree char *bounded = g_strndup(text ?: "", REASON_TEXT_MAX), *valid = g_utf8_make_valid(bounded, -1);
+
+        if (reason <= EXIT_NONE)
+                reason = EXIT_CRASHED;
+        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), (uint64_t) json_integer_value(json_object_get(message, "at")), valid);
+}
+
+static void on_message(Helper *h, json_t *message, void *userdata) {
+        VM *vm = userdata;
+        const char *type = json_string_value(json_object_get(message, "type"));
+        const char *text = json_string_value(json_object_get(message, "message"));
+
+        if (strcmp(type, "running") == 0)
+                on_running(vm, message);
+        else if (strcmp(type, "ready") == 0)
+                on_ready(vm);
+        else if (strcmp(type, "state") == 0)
+                on_state(vm, json_string_value(json_object_get(message, "state")));
+        else if (strcmp(type, "reply") == 0)
+                requests_reply(vm, message);
+        else if (strcmp(type, "guest-error") == 0) {
+                g_autofree char *bounded = g_strndup(text ?: "", REASON_TEXT_MAX);
+
+                g_free(vm->guest_error);
+                vm->guest_error = g_utf8_make_valid(bounded, -1);
+                log_warning("%s: its guest failed", vm->name);
+        } else if (strcmp(type, "exited") == 0)
+                on_exited(vm, message);
+}
+
+static void on_end(Helper *h, int r, const char *text, void *userdata) {
+        VM *vm = userdata;
+
+        if (r < 0)
+                vm_ended(vm, EXIT_CRASHED, 0, now_realtime(), text);
+        else
+                vm_ended_by_record(vm);
+}
+
+const HelperOps vm_monitor_ops = {.message = on_message, .end = on_end};
+
+void vm_adopt(VM *vm, json_t *hello) {
+        const char *state = json_string_value(json_object_get(hello, "state"));
+        json_t *exited = json_object_get(hello, "exit");
+
+        vm->awaited = false;
+        log_info("%s: its monitor is back, it is %s", vm->name, state ?: "in an unknown state");
+        if (json_is_object(exited)) {
+                on_exited(vm, exited);
+                return;
+        }
+        if (state && strcmp(state, "starting") != 0) {
+                on_running(vm, hello);
+                on_state(vm, state);
+        }
+        if (json_is_true(json_object_get(hello, "ready")))
+                on_ready(vm);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/vm.h"
+#include "qemu/argv.h"
+
+/* From a VM's spec to what its programs are told; no step of a boot, and no side effect but reading the host's resolver. */
+
+/* Fills plan; *mac is the caller's and borrowed by it. */
+void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator, QEMUPlan *plan, char **mac);
+
+/* Launch messages, without their descriptors; new references. */
+json_t *boot_launch_message(VM *vm, char **argv);
+json_t *boot_passt_message(Runtime *rt, const VMSpec *spec);
+
+/* The sealed memfd with the guest's boot message. Returns the descriptor, or a negative errno with a problem. */
+int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem);

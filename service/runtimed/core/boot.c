@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way of a boot, step by step, with its undo list. */
+#include "core/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/boot-plan.h"
+#include "core/image.h"
+#include "core/initrd.h"
+#include "qemu/argv.h"
+#include "shared/fd.h"
+#include "shared/launch-wire.h"
+#include "shared/log-line.h"
+#include "shared/log.h"
+
+typedef void (*BootStep)(Boot *b);
+typedef void (*BootUndo)(Boot *b);
+
+#define STEPS 4U
+
+struct Boot {
+        Runtime *runtime;
+        VM *vm;
+        size_t step; /* index of the step under way */
+        BootUndo undo[STEPS];
+        size_t n_undo;
+        Waiter *waiter; /* of the step under way */
+        Kernel *kernel;
+        Accelerator accelerator;
+        int network; /* QEMU's side of the socket pair */
+};
+
+static void step_accelerator(Boot *b);
+static void step_initrd(Boot *b);
+static void step_network(Boot *b);
+static void step_monitor(Boot *b);
+
+static const struct {
+        const char *stage;
+        BootStep run;
+} steps[STEPS] = {
+        {"accelerator", step_accelerator},
+        {"initrd", step_initrd},
+        {"network", step_network},
+        {"boot", step_monitor},
+};
+
+static void boot_free(Boot *b) {
+        b->vm->boot = NULL;
+        (void) waiter_cancel(b->waiter);
+        kernel_free(b->kernel);
+        (void) close_fd(b->network);
+        g_free(b);
+}
+
+static void push_undo(Boot *b, BootUndo undo) {
+        b->undo[b->n_undo++] = undo;
+}
+
+void boot_cancel(Boot *b) {
+        while (b->n_undo > 0)
+                b->undo[--b->n_undo](b);
+        boot_free(b);
+}
+
+void boot_forget(Boot *b) {
+        boot_free(b);
+}
+
+static void finish_job(VM *vm, const Problem *problem) {
+        Job *j = vm->job;
+
+        if (!j)
+                return;
+        vm->job = NULL;
+        vm_changed(vm, "JobPath");
+        job_finish(j, problem);
+}
+
+/* A step could not be done: everything before it is undone, the VM is failed. */
+static void boot_abort(Boot *b, const Problem *problem) {
+        VM *vm = b->vm;
+
+        boot_cancel(b);
+        vm_set_state(vm, VM_FAILED, problem->text);
+        (void) vm_save(vm);
+        finish_job(vm, problem);
+}
+
+static void boot_abort_errno(Boot *b, int r, const char *what) {
+        const char *error = r == -ENOSPC || r == -EDQUOT ? "NoSpace" : "BuildFailed";
+        g_autoptr(Problem) problem = problem_new(error, NULL, "%s: %s", what, g_strerror(-r));
+
+        boot_abort(b, problem);
+}
+
+static void boot_next(Boot *b) {
+        b->step++;
+        if (b->vm->job) {
+                job_set_progress(b->vm->job, (double) b->step / (STEPS + 1));
+                job_set_stage(b->vm->job, steps[b->step].stage);
+        }
+        steps[b->step].run(b);
+}
+
+void boot_failed(Boot *b, const Problem *problem) {
+        VM *vm = b->vm;
+
+        boot_cancel(b);
+        finish_job(vm, problem);
+}
+
+/* ---- 1. accelerator ---- */
+
+static void on_kvm_known(const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+        Runtime *rt = b->runtime;
+        Accelerator wish = b->vm->record->spec->accelerator;
+
+        b->waiter = NULL;
+        if (wish == ACCELERATOR_KVM && rt->kvm != KVM_USABLE) {
+                g_autoptr(Problem) p = problem_new("NoAcceleration", "Accelerator", "Accelerator: kvm cannot be used on this host (%s); use auto or tcg", rt->kvm_text);
+
+                boot_abort(b, p);
+                return;
+        }
+        b->accelerator = rt->kvm == KVM_USABLE ? ACCELERATOR_KVM : ACCELERATOR_TCG;
+        if (b->accelerator == ACCELERATOR_TCG && b->vm->job)
+                job_log(b->vm->job, 6, rt->kvm_text);
+        boot_next(b);
+}
+
+static void step_accelerator(Boot *b) {
+        if (b->vm->record->spec->accelerator == ACCELERATOR_TCG) {
+                b->accelerator = ACCELERATOR_TCG;
+                boot_next(b);
+                return;
+        }
+        runtime_probe_kvm(b->runtime, on_kvm_known, b, &b->waiter);
+}
+
+/* ---- 2. initrd ---- */
+
+static void on_initrd(const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+
+        b->waiter = NULL;
+        if (problem)
+                boot_abort(b, problem);
+        else
+                boot_next(b);
+}
+
+static void step_initrd(Boot *b) {
+        g_autoptr(Problem) problem = NULL;
+
+        if (kernel_find(b->runtime->config, b->vm->record->spec->kernel, &b->kernel, &problem) < 0) {
+                boot_abort(b, problem);
+                return;
+        }
+        initrd_ensure(b->runtime, b->kernel, on_initrd, b, &b->waiter);
+}
+
+/* ---- 3. network ---- */
+
+static void undo_network(Boot *b) {
+        g_autofree char *unit = vm_passt_unit(b->vm);
+
+        b->vm->passt = helper_free(b->vm->passt);
+        systemd_stop_and_forget(b->runtime->systemd, unit);
+}
+
+static const char *passt_error(const char *name) {
+        return name && strcmp(name, "PortInUse") == 0 ? "PortInUse" : name && strcmp(name, "ToolMissing") == 0 ? "ToolMissing" : "BuildFailed";
+}
+
+static void on_passt_message(Helper *h, json_t *message, void *userdata) {
+        VM *vm = userdata;
+        const char *type = json_string_value(json_object_get(message, "type"));
+        const char *text = json_string_value(json_object_get(message, "message"));
+        g_autoptr(Problem) problem = NULL;
+
+        if (!vm->boot || vm->boot->step != 2)
+                return;
+        if (strcmp(type, "ready") == 0) {
+                boot_next(vm->boot);
+                return;
+        }
+        if (strcmp(type, "failed") != 0)
+                return;
+        problem = problem_new(passt_error(json_string_value(json_object_get(message, "error"))), "Ports", "Ports: user networking could not be set up: %s", text ?: "no reason given");
+        boot_abort(vm->boot, problem);
+}
+
+static void on_passt_end(Helper *h, int r, const char *text, void *userdata) {
+        VM *vm = userdata;
+        g_autoptr(Problem) problem = NULL;
+
+        if (vm->boot && vm->boot->step <= 2) {
+                problem = problem_new("BuildFailed", NULL, "user networking ended before it was ready: %s", text);
+                boot_abort(vm->boot, problem);
+                return;
+        }
+        vm->passt = helper_free(vm->passt);
+        if (vm_state_is_active(vm_state(vm)) && vm_state(vm) != VM_STOPPING)
+                log_warning("%s: its user networking has ended", vm->name);
+}
+
+const HelperOps vm_passt_ops = {.message = on_passt_message, .end = on_passt_end};
+
+static void step_network(Boot *b) {
+        static const char *const names[] = {"socket"};
+        const VMSpec *spec = b->vm->record->spec;
+        const char *passt = b->runtime->config->passt;
+        g_autofree char *unit = NULL;
+        json_t *message;
+        int pair[2], r;
+
+        if (strcmp(spec->network, NETWORK_NONE) == 0) {
+                boot_next(b);
+                return;
+        }
+        if (access(passt, X_OK) < 0) {
+                g_autoptr(Problem) p = problem_new("ToolMissing", "Network", "Network: user networking needs passt, and %s is not there; install the package passt, set Passt= in runtime.conf, or use Network=none", passt);
+
+                boot_abort(b, p);
+                return;
+        }
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+                boot_abort_errno(b, -errno, "the network's socket pair");
+                return;
+        }
+        b->network = pair[1];
+        unit = vm_passt_unit(b->vm);
+        message = boot_passt_message(b->runtime, spec);
+        push_undo(b, undo_network);
+        r = helper_start(b->runtime->launch, unit, message, pair, names, 1, &vm_passt_ops, b->vm, &b->vm->passt);
+        if (r < 0)
+                boot_abort_errno(b, r, "the network's unit could not be started");
+}
+
+/* ---- 4. monitor ---- */
+
+static void undo_monitor(Boot *b) {
+        g_autofree char *unit = vm_unit(b->vm);
+
+        b->vm->monitor = helper_free(b->vm->monitor);
+        systemd_stop_and_forget(b->runtime->systemd, unit);
+}
+
+/* Opens everything the monitor gets; fds and names in the order of launch-wire.h. Returns how many, or a negative errno. */
+static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds, const char **names) {
+        static const char *const logs[LOG_SEGMENTS] = {"log0", "log1", "log2"};
+        Store *store = b->runtime->store;
+        Image *image = vm_image(b->vm);
+        int n = 0, r = 0;
+
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
+                names[n] = logs[i];
+                fds[n++] = store_vm_open(store, b->vm->name, logs[i], O_RDWR | O_CREAT);
+        }
+        names[n] = "exit";
+        fds[n++] = store_vm_open(store, b->vm->name, "exit", O_RDWR | O_CREAT | O_TRUNC);
+        for (QEMUSlot slot = 0; slot < QEMU_SLOT_MAX; slot++) {
+                if (qemu_slot_fd(plan, slot) < 0)
+                        continue;
+                names[n] = "qemu";
+                switch (slot) {
+                case QEMU_SLOT_KERNEL:
+                        fds[n++] = fcntl(b->kernel->image, F_DUPFD_CLOEXEC, 3);
+                        break;
+                case QEMU_SLOT_INITRD:
+                        fds[n++] = store_cache_open(store, b->kernel->cache_key);
+                        break;
+                case QEMU_SLOT_BOOT:
+                        fds[n++] = fcntl(boot_message, F_DUPFD_CLOEXEC, 3);
+                        break;
+                case QEMU_SLOT_ROOT:
+                        fds[n++] = image ? store_image_open(store, image->owner, image->hex) : -ENOENT;
+                        break;
+                default:
+                        fds[n++] = take_fd(&b->network);
+                        break;
+                }
+        }
+        for (int i = 0; i < n; i++)
+                if (fds[i] < 0)
+                        r = fds[i];
+        if (r < 0)
+                for (int i = 0; i < n; i++)
+                        fds[i] = close_fd(fds[i]);
+        return r < 0 ? r : n;
+}
+
+/* The record says what is about to run before it runs: a daemon that dies now finds its VM again. */
+static int record_boot(Boot *b) {
+        VMRecord *record = b->vm->record;
+
+        record->boot_id++;
+        g_free(record->host_boot);
+        record->host_boot = g_strdup(b->runtime->host_boot);
+        g_free(record->accelerator);
+        record->accelerator = g_strdup(accelerator_to_string(b->accelerator));
+        vm_set_state(b->vm, VM_STARTING, "");
+        vm_changed(b->vm, "BootId");
+        vm_changed(b->vm, "Accelerator");
+        return vm_save(b->vm);
+}
+
+static void step_monitor(Boot *b) {
+        VM *vm = b->vm;
+        g_autoptr(Problem) problem = NULL;
+        g_auto(GStrv) argv = NULL;
+        g_autofree char *unit = vm_unit(vm), *mac = NULL;
+        _cleanup_close_ int boot_message = -1;
+        int fds[LAUNCH_FDS_MAX], n, r;
+        const char *names[LAUNCH_FDS_MAX];
+        QEMUPlan plan;
+
+        boot_message = boot_message_memfd(b->runtime, vm, &problem);
+        if (boot_message < 0) {
+                boot_abort(b, problem);
+                return;
+        }
+        boot_plan(b->runtime, vm->name, vm->record->uuid, vm->record->spec, b->accelerator, &plan, &mac);
+        argv = qemu_argv(&plan);
+        n = collect_fds(b, &plan, boot_message, fds, names);
+        if (n < 0) {
+                boot_abort_errno(b, n, "the VM's files could not be opened");
+                return;
+        }
+        r = record_boot(b);
+        if (r < 0) {
+                for (int i = 0; i < n; i++)
+                        (void) close_fd(fds[i]);
+                boot_abort_errno(b, r, "the VM's record could not be written");
+                return;
+        }
+        push_undo(b, undo_monitor);
+        r = helper_start(b->runtime->launch, unit, boot_launch_message(vm, argv), fds, names, (size_t) n, &vm_monitor_ops, vm, &vm->monitor);
+        if (r < 0)
+                boot_abort_errno(b, r, "the VM's unit could not be started");
+}
+
+void boot_running(Boot *b) {
+        if (b->vm->job)
+                job_set_stage(b->vm->job, "guest");
+}
+
+void boot_ready(Boot *b) {
+        VM *vm = b->vm;
+
+        b->n_undo = 0;
+        boot_free(b);
+        finish_job(vm, NULL);
+}
+
+/* Steps may end at once; the bus queues their signals behind its reply. */
+void boot_start(VM *vm) {
+        Boot *b = g_new0(Boot, 1);
+
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .network = -1};
+        vm->boot = b;
+        g_clear_pointer(&vm->guest_error, g_free);
+        vm_set_state(vm, VM_PREPARING, "");
+        if (vm->job)
+                job_set_stage(vm->job, steps[0].stage);
+        steps[0].run(b);
+}

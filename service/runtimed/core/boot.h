@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/vm.h"
+
+/* One boot: accelerator, initrd, network, monitor. Each step pushes its undo; failure and cancel run the same list
+ * backwards. It ends, and is gone, when the guest's program runs (READY) or with the problem that stopped it. */
+
+/* The VM is startable; its job is set. */
+void boot_start(VM *vm);
+
+/* Runs the undo list and forgets the boot; the VM's state is the caller's. */
+void boot_cancel(Boot *b);
+
+/* Forgets the boot and leaves what it began: the daemon ends, the next one finds the VM by its record. */
+void boot_forget(Boot *b);
+
+/* What the monitor says while it boots. */
+void boot_running(Boot *b);
+void boot_ready(Boot *b);
+
+/* The monitor ended or never came. Finishes the job; the VM's state is the caller's. */
+void boot_failed(Boot *b, const Problem *problem);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way of an import: one worker writes the root image, a second one hashes it, then it is linked and recorded. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/image-private.h"
+#include "core/work.h"
+#include "model/name.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+
+#define WRITE_SHARE 0.9 /* of the progress; the rest is the hash */
+
+typedef struct Import {
+        Runtime *runtime;
+        Job *job;
+        uint32_t owner;
+        char *reference, *tmp;
+        int output; /* read-write until the worker has it, then read-only for the hash */
+        Work *work;
+        json_t *result; /* of the first run */
+} Import;
+
+static void import_free(Import *im) {
+        (void) work_cancel(im->work);
+        (void) close_fd(im->output);
+        if (im->tmp)
+                store_image_discard(im->runtime->store, im->owner, im->tmp);
+        json_decref(im->result);
+        g_free(im->reference);
+        g_free(im->tmp);
+        g_free(im);
+}
+
+static void import_end(Import *im, const Problem *problem) {
+        Job *j = im->job;
+
+        import_free(im);
+        job_finish(j, problem);
+}
+
+static void import_cancel(Job *j, void *userdata) {
+        g_autoptr(Problem) p = problem_new("Canceled", NULL, "the import was canceled");
+
+        import_end(userdata, p);
+}
+
+static void import_fail(Import *im, const char *error, int r, const char *what) {
+        g_autoptr(Problem) p = problem_new(r == -ENOSPC || r == -EDQUOT ? "NoSpace" : error, NULL, "%s: %s", what, g_strerror(-r));
+
+        import_end(im, p);
+}
+
+static const char *result_hex(json_t *result) {
+        const char *digest = json_string_value(json_object_get(result, "digest"));
+
+        return digest && digest_is_valid(digest) ? digest + strlen("sha256:") : NULL;
+}
+
+/* The image is there under its digest; its record and names are what is left. */
+static int import_record(Import *im, Image *image, bool is_new) {
+        Runtime *rt = im->runtime;
+        json_t *record;
+        int r;
+
+        r = image_add_reference(image, im->reference);
+        if (r < 0)
+                return r;
+        record = image_to_json(image);
+        r = store_image_save(rt->store, im->owner, image->hex, record);
+        json_decref(record);
+        if (r < 0)
+                return r;
+        if (is_new) {
+                (void) g_hash_table_insert(rt->images, image->id, image);
+                rt->observer->image_new(image, rt->observer_data);
+        } else
+                rt->observer->image_changed(image, "Reference", rt->observer_data);
+        im->job->image_id = g_strdup(image->id);
+        rt->observer->job_changed(im->job, "Subject", rt->observer_data);
+        return 0;
+}
+
+static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
+        Import *im = userdata;
+        const char *root_hex = result ? result_hex(result) : NULL, *hex = result_hex(im->result);
+        json_t *record;
+        Image *image;
+        int r;
+
+        im->work = NULL;
+        if (problem) {
+                import_end(im, problem);
+                return;
+        }
+        if (!root_hex) {
+                import_fail(im, "BuildFailed", -EBADMSG, "the worker's hash");
+                return;
+        }
+        record = json_pack("{s:[], s:s, s:O, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size", json_object_get(result, "size"),
+                "architecture", json_object_get(im->result, "architecture"), "kind", json_object_get(im->result, "kind"), "config",
+                json_object_get(im->result, "config"), "created_at", (json_int_t) now_realtime());
+        r = record ? image_from_json(im->runtime, im->owner, hex, record, &image) : -EBADMSG;
+        json_decref(record);
+        if (r < 0) {
+                import_fail(im, "BuildFailed", r, "the worker's description of the image");
+                return;
+        }
+        r = store_image_commit(im->runtime->store, im->owner, im->tmp, hex);
+        if (r >= 0) {
+                g_clear_pointer(&im->tmp, g_free);
+                r = import_record(im, image, true);
+                if (r < 0)
+                        (void) store_image_remove(im->runtime->store, im->owner, hex);
+        }
+        if (r < 0) {
+                image_free(image);
+                import_fail(im, "BuildFailed", r, "the image could not be stored");
+                return;
+        }
+        import_end(im, NULL);
+}
+
+static void on_written(json_t *result, const Problem *problem, void *userdata) {
+        static const char *const names[] = {"file"};
+        Import *im = userdata;
+        g_autofree char *id = NULL;
+        const char *hex;
+        Image *known;
+        int fd, r;
+
+        im->work = NULL;
+        if (problem) {
+                import_end(im, problem);
+                return;
+        }
+        hex = result_hex(result);
+        if (!hex) {
+                import_fail(im, "BuildFailed", -EBADMSG, "the worker's digest");
+                return;
+        }
+        im->result = json_incref(result);
+        id = g_strdup_printf("%u/%s", im->owner, hex);
+        known = g_hash_table_lookup(im->runtime->images, id);
+        if (known) {
+                r = import_record(im, known, false);
+                if (r < 0)
+                        import_fail(im, "BuildFailed", r, "the image's new name could not be stored");
+                else
+                        import_end(im, NULL);
+                return;
+        }
+        fd = take_fd(&im->output);
+        r = work_start(im->runtime, im->job, WRITE_SHARE, 1.0, json_pack("{s:s}", "op", "hash"), &fd, names, 1, on_hashed, im, &im->work);
+        if (r < 0)
+                import_fail(im, "BuildFailed", r, "the image worker could not be started");
+}
+
+/* A name for a lone program: the last part of the reference's path. */
+static char *program_name(const char *reference) {
+        const char *start = strrchr(reference, '/');
+        size_t n;
+
+        start = start ? start + 1 : reference;
+        n = strcspn(start, ":@");
+        return n > 0 ? g_strndup(start, n) : g_strdup("program");
+}
+
+static json_t *import_message(Import *im, const char *path) {
+        const Config *config = im->runtime->config;
+        g_autofree char *name = program_name(im->reference);
+        json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I}}", "op", "import", "architecture", im->runtime->limits.architecture, "name",
+                name, "limits", "bytes", (json_int_t) MIN(config->image_bytes_max, (uint64_t) INT64_MAX), "entries", (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX));
+        json_t *roots;
+
+        if (!path)
+                return message;
+        roots = json_array();
+        for (char **r = config->volume_roots; *r; r++)
+                (void) json_array_append_new(roots, json_string(*r));
+        (void) json_object_set_new(message, "path", json_string(path));
+        (void) json_object_set_new(message, "roots", roots);
+        return message;
+}
+
+static int import_start(Import *im, int *source, const char *path) {
+        static const char *const with_source[] = {"output", "source"};
+        int fds[2] = {-1, -1}, r;
+
+        fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
+        if (fds[0] < 0)
+                return fds[0];
+        im->output = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+        fds[1] = take_fd(source);
+        r = work_start(im->runtime, im->job, 0, WRITE_SHARE, import_message(im, path), fds, with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
+        return r;
+}
+
+int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret, Problem **ret_problem) {
+        Import *im;
+        Job *j;
+        int r;
+
+        r = job_new(rt, "import", owner, &j, ret_problem);
+        if (r < 0) {
+                (void) close_fd(source);
+                return r;
+        }
+        j->image = g_strdup(reference);
+        im = g_new0(Import, 1);
+        *im = (Import){.runtime = rt, .job = j, .owner = owner, .reference = g_strdup(reference), .output = -1};
+        job_set_cancel(j, import_cancel, im);
+        rt->observer->job_new(j, rt->observer_data);
+        r = import_start(im, &source, path);
+        (void) close_fd(source);
+        if (r < 0)
+                import_fail(im, "BuildFailed", r, "the image worker could not be started");
+        *ret = j;
+        return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the images: their records, names and users. */
+#include "core/image.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/image-private.h"
+#include "core/vm.h"
+#include "model/name.h"
+#include "shared/log.h"
+
+void image_free(Image *i) {
+        if (!i)
+                return;
+        g_free(i->hex);
+        g_free(i->id);
+        g_ptr_array_unref(i->references);
+        g_free(i->root_hash);
+        g_free(i->architecture);
+        g_free(i->kind);
+        image_config_free(i->config);
+        g_free(i);
+}
+
+static bool has_reference(const Image *i, const char *reference) {
+        for (guint k = 0; k < i->references->len; k++)
+                if (strcmp(i->references->pdata[k], reference) == 0)
+                        return true;
+        return false;
+}
+
+const char *image_reference(const Image *i) {
+        return i->references->len > 0 ? i->references->pdata[0] : "";
+}
+
+Image *image_find(Runtime *rt, uint32_t owner, const char *reference) {
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, rt->images);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Image *i = value;
+
+                if (i->owner != owner)
+                        continue;
+                if (has_reference(i, reference))
+                        return i;
+                if (g_str_has_prefix(reference, "sha256:") && strcmp(reference + strlen("sha256:"), i->hex) == 0)
+                        return i;
+        }
+        return NULL;
+}
+
+GPtrArray *image_users(Image *i) {
+        GPtrArray *users = g_ptr_array_new();
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, i->runtime->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                VM *vm = value;
+
+                if (vm->record && vm->record->owner == i->owner && g_str_has_prefix(vm->record->image_digest, "sha256:") &&
+                        strcmp(vm->record->image_digest + strlen("sha256:"), i->hex) == 0)
+                        g_ptr_array_add(users, vm);
+        }
+        return users;
+}
+
+int image_remove(Image *i, Problem **ret_problem) {
+        Runtime *rt = i->runtime;
+        g_autoptr(GPtrArray) users = image_users(i);
+        int r;
+
+        if (users->len > 0)
+                return problem_set(ret_problem, "ImageInUse", NULL, "image %s is used by %u VMs, among them '%s'; remove them first",
+                        image_reference(i), users->len, ((VM *) users->pdata[0])->name);
+        r = store_image_remove(rt->store, i->owner, i->hex);
+        if (r < 0)
+                return problem_set(ret_problem, "NoSpace", NULL, "image %s could not be removed: %s", image_reference(i), g_strerror(-r));
+        rt->observer->image_removed(i, rt->observer_data);
+        (void) g_hash_table_remove(rt->images, i->id);
+        return 0;
+}
+
+/* ---- Records ---- */
+
+json_t *image_to_json(const Image *i) {
+        json_t *references = json_array();
+
+        for (guint k = 0; k < i->references->len; k++)
+                (void) json_array_append_new(references, json_string(i->references->pdata[k]));
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I}", "version", 1, "references", references, "digest", "sha256:",
+                i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
+                image_config_to_json(i->config), "created_at", (json_int_t) i->created_at);
+}
+
+int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret) {
+        const char *root_hash, *architecture, *kind;
+        json_int_t size, created_at;
+        json_t *references, *config, *value;
+        size_t index;
+        Image *i;
+
+        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I}", "references", &references, "root_hash", &root_hash, "size", &size,
+                    "architecture", &architecture, "kind", &kind, "config", &config, "created_at", &created_at) < 0)
+                return -EBADMSG;
+        i = g_new0(Image, 1);
+        *i = (Image){.runtime = rt, .owner = owner, .size = (uint64_t) size, .created_at = (uint64_t) created_at};
+        i->hex = g_strdup(hex);
+        i->id = g_strdup_printf("%u/%s", owner, hex);
+        i->root_hash = g_strdup(root_hash);
+        i->architecture = g_strdup(architecture);
+        i->kind = g_strdup(kind);
+        i->references = g_ptr_array_new_with_free_func(g_free);
+        json_array_foreach(references, index, value)
+                if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
+                        g_ptr_array_add(i->references, g_strdup(json_string_value(value)));
+        if (image_config_parse(config, &i->config) < 0) {
+                image_free(i);
+                return -EBADMSG;
+        }
+        *ret = i;
+        return 0;
+}
+
+static void load_image(uint32_t owner, const char *hex, const char *text, size_t len, void *userdata) {
+        Runtime *rt = userdata;
+        json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        g_autofree char *digest = g_strconcat("sha256:", hex, NULL);
+        Image *i;
+
+        if (!digest_is_valid(digest) || image_from_json(rt, owner, hex, object, &i) < 0) {
+                log_warning("the record of image %u/%s is broken and was left out; import the image again", owner, hex);
+                json_decref(object);
+                return;
+        }
+        json_decref(object);
+        (void) g_hash_table_insert(rt->images, i->id, i);
+        rt->observer->image_new(i, rt->observer_data);
+}
+
+void images_load(Runtime *rt) {
+        store_images_load(rt->store, load_image, rt);
+}
+
+/* ---- Names ---- */
+
+/* The name moves to this image: a reference means the newest that was given it. */
+int image_add_reference(Image *i, const char *reference) {
+        Runtime *rt = i->runtime;
+        Image *old = image_find(rt, i->owner, reference);
+        json_t *record;
+        int r;
+
+        if (old == i || !*reference)
+                return 0;
+        if (old) {
+                for (guint k = 0; k < old->references->len; k++)
+                        if (strcmp(old->references->pdata[k], reference) == 0)
+                                g_ptr_array_remove_index(old->references, k--);
+                record = image_to_json(old);
+                r = store_image_save(rt->store, old->owner, old->hex, record);
+                json_decref(record);
+                if (r < 0)
+                        return r;
+                rt->observer->image_changed(old, "Reference", rt->observer_data);
+        }
+        g_ptr_array_add(i->references, g_strdup(reference));
+        return 0;
+}

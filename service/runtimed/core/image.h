@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/job.h"
+#include "model/boot-message.h"
+
+/* An image of one owner: a root file system under its manifest's digest, with the names it was given. */
+struct Image {
+        Runtime *runtime;
+        uint32_t owner;
+        char *hex;     /* of the manifest's digest */
+        char *id;      /* "UID/HEX", the key in Runtime.images */
+        GPtrArray *references;
+        char *root_hash; /* hex SHA-256 of the root image */
+        uint64_t size;   /* of the root image, bytes */
+        char *architecture;
+        char *kind;
+        ImageConfig *config;
+        uint64_t created_at;
+};
+
+void image_free(Image *i);
+void images_load(Runtime *rt);
+
+/* By reference or digest ("sha256:..."), among the owner's. */
+Image *image_find(Runtime *rt, uint32_t owner, const char *reference);
+
+/* VMs that name it: GPtrArray of VM, borrowed, in the caller's container. */
+GPtrArray *image_users(Image *i);
+
+/* First reference or "". */
+const char *image_reference(const Image *i);
+
+/* Imports from a descriptor (taken) or, where source is -1, from a path below the volume roots. Several jobs may import the
+ * same: the second finds it there. */
+int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret, Problem **ret_problem);
+
+/* ImageInUse while a VM names it. */
+int image_remove(Image *i, Problem **ret_problem);

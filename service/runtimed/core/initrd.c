@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the builds of base initrds. */
+#include "core/initrd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/work.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+
+/* What guest init needs before it can read anything; '?' marks what a guest can live without. */
+static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg", "squashfs",
+        "overlay", "button?", "evdev?", "virtio_rng?"};
+
+typedef struct InitrdBuild {
+        Runtime *runtime;
+        char *key, *tmp;
+        Work *work;
+        GPtrArray *waiters;
+} InitrdBuild;
+
+void initrd_build_free(void *build) {
+        InitrdBuild *b = build;
+
+        (void) work_cancel(b->work);
+        if (b->tmp)
+                store_cache_discard(b->runtime->store, b->tmp);
+        g_ptr_array_unref(b->waiters);
+        g_free(b->key);
+        g_free(b->tmp);
+        g_free(b);
+}
+
+static void on_built(json_t *result, const Problem *problem, void *userdata) {
+        InitrdBuild *b = userdata;
+        g_autoptr(GPtrArray) waiters = g_ptr_array_ref(b->waiters);
+        g_autoptr(Problem) late = NULL;
+        int r;
+
+        b->work = NULL;
+        if (!problem) {
+                r = store_cache_commit(b->runtime->store, b->tmp, b->key);
+                if (r < 0) {
+                        (void) problem_set(&late, "BuildFailed", NULL, "the initrd could not be stored: %s", g_strerror(-r));
+                        problem = late;
+                } else {
+                        log_info("made %s", b->key);
+                        g_clear_pointer(&b->tmp, g_free);
+                }
+        }
+        (void) g_hash_table_remove(b->runtime->initrds, b->key);
+        waiters_fire(waiters, problem);
+}
+
+static int build_start(InitrdBuild *b, const Kernel *kernel) {
+        static const char *const names[] = {"guest-init", "modules", "output"};
+        json_t *wanted = json_array();
+        int fds[3], r;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(modules); i++)
+                (void) json_array_append_new(wanted, json_string(modules[i]));
+
+        fds[2] = store_cache_create(b->runtime->store, &b->tmp);
+        if (fds[2] < 0) {
+                json_decref(wanted);
+                return fds[2];
+        }
+        fds[0] = fcntl(kernel->guest_init, F_DUPFD_CLOEXEC, 3);
+        fds[1] = fcntl(kernel->modules, F_DUPFD_CLOEXEC, 3);
+        r = work_start(b->runtime, NULL, 0, 0, json_pack("{s:s, s:o, s:s}", "op", "initrd", "modules", wanted, "kernel", kernel->version), fds, names, 3, on_built, b, &b->work);
+        return r;
+}
+
+void initrd_ensure(Runtime *rt, const Kernel *kernel, WaiterDone done, void *userdata, Waiter **ret) {
+        _cleanup_close_ int fd = store_cache_open(rt->store, kernel->cache_key);
+        InitrdBuild *b;
+        int r;
+
+        *ret = NULL;
+        if (fd >= 0) {
+                done(NULL, userdata);
+                return;
+        }
+        b = g_hash_table_lookup(rt->initrds, kernel->cache_key);
+        if (!b) {
+                b = g_new0(InitrdBuild, 1);
+                *b = (InitrdBuild){.runtime = rt, .key = g_strdup(kernel->cache_key), .waiters = waiters_new()};
+                (void) g_hash_table_insert(rt->initrds, b->key, b);
+                r = build_start(b, kernel);
+                if (r < 0) {
+                        g_autoptr(Problem) p = problem_new("BuildFailed", NULL, "the initrd's worker could not be started: %s", g_strerror(-r));
+
+                        (void) g_hash_table_remove(rt->initrds, b->key);
+                        done(p, userdata);
+                        return;
+                }
+        }
+        *ret = waiter_add(b->waiters, done, userdata);
+}

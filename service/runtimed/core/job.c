@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns jobs from their beginning to the end of their grace time. */
+#include "core/job.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "shared/fd.h"
+
+static void log_line_free(void *p) {
+        JobLogLine *l = p;
+
+        g_free(l->text);
+        g_free(l);
+}
+
+static void changed(Job *j, const char *property) {
+        j->runtime->observer->job_changed(j, property, j->runtime->observer_data);
+}
+
+int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem) {
+        GHashTableIter iter;
+        gpointer value;
+        uint32_t n = 0;
+        Job *j;
+
+        g_hash_table_iter_init(&iter, rt->jobs);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                n += ((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state);
+        if (owner != 0 && n >= rt->config->jobs_max)
+                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u jobs under way, the limit is %u",
+                        owner, n, rt->config->jobs_max);
+
+        j = g_new0(Job, 1);
+        *j = (Job){.runtime = rt,
+                .id = ++rt->last_job,
+                .kind = kind,
+                .owner = owner,
+                .state = JOB_RUNNING,
+                .stage = g_strdup(""),
+                .started_at = now_realtime(),
+                .waiters = waiters_new(),
+                .log = G_QUEUE_INIT};
+        (void) g_hash_table_insert(rt->jobs, GUINT_TO_POINTER(j->id), j);
+        *ret = j;
+        return 0;
+}
+
+void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *userdata) {
+        j->cancel = cancel;
+        j->cancel_data = userdata;
+}
+
+void job_set_stage(Job *j, const char *stage) {
+        if (strcmp(j->stage, stage) == 0)
+                return;
+        g_free(j->stage);
+        j->stage = g_strdup(stage);
+        changed(j, "Stage");
+}
+
+void job_set_progress(Job *j, double progress) {
+        uint64_t t = now_monotonic();
+
+        progress = CLAMP(progress, 0.0, 1.0);
+        if (progress <= j->progress)
+                return;
+        j->progress = progress;
+        if (progress < 1.0 && t - j->progress_signalled < JOB_PROGRESS_USEC)
+                return;
+        j->progress_signalled = t;
+        changed(j, "Progress");
+}
+
+void job_log(Job *j, int level, const char *text) {
+        JobLogLine *l = g_new(JobLogLine, 1);
+        g_autofree char *bounded = g_strndup(text, JOB_LOG_TEXT_MAX);
+
+        *l = (JobLogLine){now_realtime(), (uint32_t) level, g_utf8_make_valid(bounded, -1)};
+        for (char *p = l->text; *p; p++)
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        *p = ' ';
+        g_queue_push_tail(&j->log, l);
+        if (g_queue_get_length(&j->log) > JOB_LOG_MAX)
+                log_line_free(g_queue_pop_head(&j->log));
+        j->runtime->observer->job_log(j, level, l->text, j->runtime->observer_data);
+}
+
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
+        Job *j = userdata;
+        Runtime *rt = j->runtime;
+
+        rt->observer->job_gone(j, rt->observer_data);
+        (void) g_hash_table_remove(rt->jobs, GUINT_TO_POINTER(j->id));
+        return 0;
+}
+
+void job_finish(Job *j, const Problem *problem) {
+        Runtime *rt = j->runtime;
+
+        if (job_state_is_finished(j->state))
+                return;
+        j->cancel = NULL;
+        if (problem) {
+                j->state = strcmp(problem->error, "Canceled") == 0 ? JOB_CANCELED : JOB_FAILED;
+                j->problem = problem_new(problem->error, problem->key, "%s", problem->text);
+                job_log(j, LOG_ERR, problem->text);
+                changed(j, "ErrorName");
+        } else {
+                j->state = JOB_DONE;
+                job_set_progress(j, 1.0);
+        }
+        changed(j, "State");
+        (void) sd_event_add_time_relative(rt->event, &j->grace, CLOCK_MONOTONIC, JOB_GRACE_USEC, G_USEC_PER_SEC, on_grace, j);
+        rt->observer->job_finished(j, rt->observer_data);
+        waiters_fire(j->waiters, j->problem);
+}
+
+int job_cancel(Job *j, Problem **ret_problem) {
+        if (job_state_is_finished(j->state))
+                return problem_set(ret_problem, "NotSupported", NULL, "job %u has ended already (%s)", j->id, job_state_to_string(j->state));
+        if (!j->cancel)
+                return problem_set(ret_problem, "NotSupported", NULL, "a %s job cannot be canceled", j->kind);
+        j->cancel(j, j->cancel_data);
+        return 0;
+}
+
+void job_free(Job *j) {
+        if (!j)
+                return;
+        sd_event_source_disable_unref(j->grace);
+        problem_free(j->problem);
+        g_queue_clear_full(&j->log, log_line_free);
+        g_ptr_array_unref(j->waiters);
+        g_free(j->vm);
+        g_free(j->image);
+        g_free(j->image_id);
+        g_free(j->stage);
+        g_free(j);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/runtime.h"
+#include "model/state.h"
+
+/* What takes time: an object with owner, progress, a log and one end. It stays for JOB_GRACE_USEC after it. */
+
+#define JOB_GRACE_USEC (60ULL * G_USEC_PER_SEC)
+#define JOB_LOG_MAX 200U
+#define JOB_LOG_TEXT_MAX 1024U
+#define JOB_PROGRESS_USEC (100ULL * 1000ULL) /* at most ten progress signals a second */
+
+typedef struct JobLogLine {
+        uint64_t time;
+        uint32_t level;
+        char *text;
+} JobLogLine;
+
+struct Job {
+        Runtime *runtime;
+        uint32_t id;
+        const char *kind; /* static: "start" "stop" "remove" "import" */
+        uint32_t owner;
+        char *vm;       /* the subject: a VM's name, or */
+        char *image;    /* an image's reference while it is made, */
+        char *image_id; /* and "UID/HEX" once it is there */
+        JobState state;
+        double progress;
+        char *stage;
+        uint64_t started_at, progress_signalled;
+        Problem *problem; /* of a failed one */
+        GQueue log;       /* JobLogLine */
+        GPtrArray *waiters;
+        void (*cancel)(Job *job, void *userdata); /* undoes what was begun and finishes the job */
+        void *cancel_data;
+        sd_event_source *grace;
+};
+
+/* A running job; owned by the runtime. -EDQUOT with QuotaExceeded where the owner has too many. */
+int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem);
+
+void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *userdata);
+void job_set_stage(Job *j, const char *stage);
+void job_set_progress(Job *j, double progress);
+void job_log(Job *j, int level, const char *text);
+
+/* The end: done where problem is NULL, else failed (problem is copied), or canceled for error "Canceled". Once. */
+void job_finish(Job *j, const Problem *problem);
+
+/* Ends a job by its owner's wish. -EINVAL with a problem where it is over or past what can be undone. */
+int job_cancel(Job *j, Problem **ret_problem);
+
+void job_free(Job *j);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the registries, their loading, the KVM probe and the monitors that come back. */
+#include "core/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/image.h"
+#include "core/initrd.h"
+#include "core/job.h"
+#include "core/vm.h"
+#include "model/name.h"
+#include "shared/log.h"
+
+#define KVM_UNIT "mcp-kvm-probe@0.service"
+#define KVM_FACT "kvm.json"
+
+int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret) {
+        Runtime *rt;
+        Store *store;
+        int r;
+
+        r = store_open(config->state_directory, &store);
+        if (r < 0)
+                return r;
+        rt = g_new0(Runtime, 1);
+        *rt = (Runtime){.config = config, .limits = config_spec_limits(config), .event = sd_event_ref(event), .store = store, .observer = observer, .observer_data = observer_data};
+        /* From the unit (%b): /proc/sys is not there for a process with ProcSubset=pid. */
+        rt->host_boot = g_strdup(g_getenv("MCP_HOST_BOOT") ?: "");
+        rt->vms = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) vm_free);
+        rt->instances = g_hash_table_new(g_str_hash, g_str_equal);
+        rt->images = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) image_free);
+        rt->jobs = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) job_free);
+        rt->initrds = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, initrd_build_free);
+        rt->kvm_waiters = waiters_new();
+        *ret = rt;
+        return 0;
+}
+
+Runtime *runtime_free(Runtime *rt) {
+        if (!rt)
+                return NULL;
+        sd_event_source_disable_unref(rt->grace);
+        g_hash_table_unref(rt->initrds);
+        /* Boots under way are left as they are: the next daemon finds them by their records. */
+        g_hash_table_unref(rt->vms);
+        g_hash_table_unref(rt->instances);
+        g_hash_table_unref(rt->images);
+        g_hash_table_unref(rt->jobs);
+        (void) helper_free(rt->kvm_probe);
+        g_ptr_array_unref(rt->kvm_waiters);
+        (void) store_free(rt->store);
+        sd_event_unref(rt->event);
+        g_free(rt->host_boot);
+        g_free(rt->kvm_text);
+        g_free(rt);
+        return NULL;
+}
+
+VM *runtime_find_vm(Runtime *rt, const char *name) {
+        return g_hash_table_lookup(rt->vms, name);
+}
+
+VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid) {
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (((VM *) value)->record && strcmp(((VM *) value)->record->uuid, uuid) == 0)
+                        return value;
+        return NULL;
+}
+
+Job *runtime_find_job(Runtime *rt, uint32_t id) {
+        return g_hash_table_lookup(rt->jobs, GUINT_TO_POINTER(id));
+}
+
+uint32_t runtime_count_running(Runtime *rt) {
+        GHashTableIter iter;
+        gpointer value;
+        uint32_t n = 0;
+
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                n += vm_state_has_guest(vm_state(value));
+        return n;
+}
+
+/* ---- Loading ---- */
+
+static VM *load_broken(Runtime *rt, const char *name, const char *why) {
+        VM *vm = vm_new(rt, name, NULL);
+
+        vm->broken = g_strdup(why);
+        log_error("%s: its record is broken: %s", name, why);
+        return vm;
+}
+
+static VM *load_vm(Runtime *rt, const char *name) {
+        g_autoptr(Problem) problem = NULL;
+        VMRecord *record = NULL;
+        char *text = NULL;
+        size_t len;
+        VM *vm;
+        int r;
+
+        r = store_vm_load(rt->store, name, &text, &len);
+        if (r < 0)
+                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r));
+        r = vm_record_parse(text, len, &rt->limits, &record, &problem);
+        free(text);
+        if (r < 0)
+                return load_broken(rt, name, problem ? problem->text : g_strerror(-r));
+        if (strcmp(record->name, name) != 0 || g_hash_table_contains(rt->instances, record->unit)) {
+                vm_record_free(record);
+                return load_broken(rt, name, "it names another VM");
+        }
+        vm = vm_new(rt, name, record);
+        return vm;
+}
+
+/* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back. */
+static void review_active(VM *vm) {
+        Runtime *rt = vm->runtime;
+
+        if (!vm->record || !vm_state_is_active(vm_state(vm)))
+                return;
+        if (strcmp(vm->record->host_boot, rt->host_boot) != 0) {
+                vm->awaited = false;
+                vm_ended(vm, EXIT_HOST_REBOOT, 0, vm->record->started_at, "the host was restarted");
+                return;
+        }
+        if (vm_state(vm) == VM_PREPARING) {
+                vm_ended(vm, EXIT_LOST, 0, vm->record->started_at, "the daemon ended while the VM was prepared");
+                return;
+        }
+        vm->awaited = true;
+}
+
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
+        Runtime *rt = userdata;
+        g_autoptr(GPtrArray) lost = g_ptr_array_new();
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (((VM *) value)->awaited)
+                        g_ptr_array_add(lost, value);
+        for (guint i = 0; i < lost->len; i++) {
+                VM *vm = lost->pdata[i];
+                g_autofree char *unit = vm_unit(vm);
+
+                systemd_stop_and_forget(rt->systemd, unit);
+                vm_ended_by_record(vm);
+        }
+        rt->grace = sd_event_source_unref(rt->grace);
+        return 0;
+}
+
+void runtime_load(Runtime *rt) {
+        g_autoptr(GPtrArray) names = store_vm_names(rt->store), vms = g_ptr_array_new();
+
+        images_load(rt);
+        for (guint i = 0; i < names->len; i++) {
+                VM *vm = load_vm(rt, names->pdata[i]);
+
+                g_ptr_array_add(vms, vm);
+                rt->observer->vm_new(vm, rt->observer_data);
+        }
+        for (guint i = 0; i < vms->len; i++)
+                review_active(vms->pdata[i]);
+        (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
+        runtime_probe_kvm(rt, NULL, NULL, NULL);
+}
+
+void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
+        Runtime *rt = userdata;
+        g_autofree char *instance = NULL;
+        json_t *boot = json_object_get(hello, "boot");
+        VM *vm;
+
+        if (!g_str_has_prefix(unit, "mcp-vm@"))
+                return;
+        instance = g_strndup(unit + strlen("mcp-vm@"), strlen(unit) - strlen("mcp-vm@") - strlen(".service"));
+        vm = g_hash_table_lookup(rt->instances, instance);
+        if (!vm || !json_is_integer(boot) || !vm->awaited || json_integer_value(boot) != (json_int_t) vm->record->boot_id)
+                return;
+        if (helper_adopt(rt->launch, NULL, NULL, NULL, 0, &vm_monitor_ops, vm, &vm->monitor) >= 0)
+                vm_adopt(vm, hello);
+}
+
+/* ---- KVM ---- */
+
+static void kvm_known(Runtime *rt, bool usable, const char *text) {
+        rt->kvm = usable ? KVM_USABLE : KVM_UNUSABLE;
+        g_free(rt->kvm_text);
+        rt->kvm_text = g_strdup_printf("%s: %s", usable ? "KVM is used" : "TCG is used, KVM is not", text);
+        log_info("%s", rt->kvm_text);
+        rt->observer->runtime_changed("Accelerators", rt->observer_data);
+        waiters_fire(rt->kvm_waiters, NULL);
+}
+
+static void kvm_probed(Runtime *rt, bool usable, const char *text) {
+        json_t *fact = json_pack("{s:s, s:b, s:s}", "host_boot", rt->host_boot, "usable", usable, "text", text);
+
+        (void) store_fact_save(rt->store, KVM_FACT, fact);
+        json_decref(fact);
+        rt->kvm_probe = helper_free(rt->kvm_probe);
+        kvm_known(rt, usable, text);
+}
+
+static void on_probe_message(Helper *h, json_t *message, void *userdata) {
+        const char *text = json_string_value(json_object_get(message, "message"));
+
+        if (strcmp(json_string_value(json_object_get(message, "type")), "done") == 0)
+                kvm_probed(userdata, json_is_true(json_object_get(message, "usable")), text ?: "");
+}
+
+static void on_probe_end(Helper *h, int r, const char *text, void *userdata) {
+        kvm_probed(userdata, false, r < 0 ? text : "the test guest did not come to its end");
+}
+
+static const HelperOps probe_ops = {.message = on_probe_message, .end = on_probe_end};
+
+/* A probe of this boot of the host counts for all of it. */
+static bool kvm_remembered(Runtime *rt) {
+        json_t *fact = store_fact_load(rt->store, KVM_FACT);
+        const char *boot, *text;
+        int usable;
+        bool known;
+
+        known = fact && json_unpack(fact, "{s:s, s:b, s:s}", "host_boot", &boot, "usable", &usable, "text", &text) >= 0 && strcmp(boot, rt->host_boot) == 0;
+        if (known)
+                kvm_known(rt, usable, text);
+        json_decref(fact);
+        return known;
+}
+
+void runtime_probe_kvm(Runtime *rt, WaiterDone done, void *userdata, Waiter **ret) {
+        int r;
+
+        if (ret)
+                *ret = NULL;
+        if (rt->kvm == KVM_UNKNOWN && !kvm_remembered(rt)) {
+                rt->kvm = KVM_PROBING;
+                r = helper_start(rt->launch, KVM_UNIT, json_object(), NULL, NULL, 0, &probe_ops, rt, &rt->kvm_probe);
+                if (r < 0)
+                        kvm_known(rt, false, "the probe could not be started");
+        }
+        if (!done)
+                return;
+        if (rt->kvm == KVM_PROBING)
+                *ret = waiter_add(rt->kvm_waiters, done, userdata);
+        else
+                done(NULL, userdata);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "core/waiter.h"
+#include "launch/helper.h"
+#include "launch/systemd.h"
+#include "store/store.h"
+
+/*
+ * The core: all VMs, images and jobs, and what the bus is told of them. Nothing here sees a message; each verb takes plain
+ * values and answers with a Problem. One thread, one owner: the Runtime.
+ */
+
+typedef struct Runtime Runtime;
+typedef struct VM VM;
+typedef struct Job Job;
+typedef struct Image Image;
+
+/* What the bus wants to know; every member is set. property is a name of the interface. */
+typedef struct Observer {
+        void (*vm_new)(VM *vm, void *userdata);
+        void (*vm_removed)(VM *vm, void *userdata);
+        void (*vm_changed)(VM *vm, const char *property, void *userdata);
+        void (*job_new)(Job *job, void *userdata);
+        void (*job_changed)(Job *job, const char *property, void *userdata);
+        void (*job_log)(Job *job, int level, const char *text, void *userdata);
+        void (*job_finished)(Job *job, void *userdata);
+        void (*job_gone)(Job *job, void *userdata);
+        void (*image_new)(Image *image, void *userdata);
+        void (*image_changed)(Image *image, const char *property, void *userdata);
+        void (*image_removed)(Image *image, void *userdata);
+        void (*runtime_changed)(const char *property, void *userdata);
+} Observer;
+
+struct Runtime {
+        const Config *config;
+        SpecLimits limits;
+        sd_event *event;
+        Store *store;
+        Systemd *systemd;
+        Launch *launch;
+        const Observer *observer;
+        void *observer_data;
+        char *host_boot; /* the kernel's boot_id */
+
+        GHashTable *vms;       /* name -> VM, owned */
+        GHashTable *instances; /* unit instance -> VM, borrowed */
+        GHashTable *images;    /* "UID/HEX" -> Image, owned */
+        GHashTable *jobs;      /* id -> Job, owned */
+        GHashTable *initrds;   /* cache key -> InitrdBuild under way, see core/initrd.h */
+        uint32_t last_job;
+        uint32_t last_work;
+        sd_event_source *grace; /* VMs whose monitors have not come back are lost when it fires */
+
+        enum { KVM_UNKNOWN, KVM_PROBING, KVM_USABLE, KVM_UNUSABLE } kvm;
+        char *kvm_text; /* why */
+        Helper *kvm_probe;
+        GPtrArray *kvm_waiters;
+};
+
+/* How long monitors have to come back after the daemon's start. */
+#define RUNTIME_GRACE_USEC (20ULL * G_USEC_PER_SEC)
+
+/* Opens the store. systemd and launch are set by the daemon before runtime_load(). */
+int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret);
+Runtime *runtime_free(Runtime *rt);
+
+/* Reads all records; the observers are told of each object. Starts the grace time for active VMs. */
+void runtime_load(Runtime *rt);
+
+/* A connection of a unit that nobody started here: for launch_new(). */
+void runtime_stranger(const char *unit, json_t *hello, void *userdata);
+
+VM *runtime_find_vm(Runtime *rt, const char *name);
+VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid);
+Job *runtime_find_job(Runtime *rt, uint32_t id);
+uint32_t runtime_count_running(Runtime *rt);
+
+/* Whether guests run under KVM: waits for the probe where it is not known. Afterwards rt->kvm and rt->kvm_text tell. done NULL:
+ * only begins the probe. *ret is NULL when done was called at once. */
+void runtime_probe_kvm(Runtime *rt, WaiterDone done, void *userdata, Waiter **ret);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs of a VM: start, stop, remove as jobs; kill, pause, resume as requests to its monitor. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/boot.h"
+#include "core/image.h"
+#include "core/request.h"
+#include "shared/log.h"
+
+typedef struct Request {
+        VMDone done;
+        void *userdata;
+} Request;
+
+static guint64 *request_key(uint64_t id) {
+        guint64 *key = g_new(guint64, 1);
+
+        *key = id;
+        return key;
+}
+
+GHashTable *requests_new(void) {
+        return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+}
+
+static void answer(GHashTable *requests, uint64_t id, const Problem *problem) {
+        gpointer key, request;
+
+        if (!g_hash_table_steal_extended(requests, &id, &key, &request))
+                return;
+        ((Request *) request)->done(problem, ((Request *) request)->userdata);
+        g_free(key);
+        g_free(request);
+}
+
+/* Errors a monitor may give; its texts are its own words. */
+static const char *known_error(const char *name) {
+        static const char *const known[] = {"VMNotRunning", "NotSupported", "GuestNotResponding", "Busy", "InvalidSpec", "Timeout"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+                if (strcmp(known[i], name) == 0)
+                        return known[i];
+        return "GuestNotResponding";
+}
+
+void requests_reply(VM *vm, json_t *reply) {
+        uint64_t id = (uint64_t) json_integer_value(json_object_get(reply, "id"));
+        const char *error = json_string_value(json_object_get(reply, "error"));
+        const char *text = json_string_value(json_object_get(reply, "message"));
+        g_autoptr(Problem) problem = NULL;
+
+        if (error)
+                problem = problem_new(known_error(error), NULL, "%s", text ?: error);
+        answer(vm->requests, id, problem);
+}
+
+void requests_fail(GHashTable *requests, const char *error, const char *text) {
+        g_autoptr(Problem) problem = problem_new(error, NULL, "%s", text);
+        GHashTableIter iter;
+        gpointer key;
+
+        for (;;) {
+                g_hash_table_iter_init(&iter, requests);
+                if (!g_hash_table_iter_next(&iter, &key, NULL))
+                        return;
+                answer(requests, *(guint64 *) key, problem);
+        }
+}
+
+#define REQUESTS_MAX 64U
+
+static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
+        uint64_t id = ++vm->last_request;
+        Request *request;
+        int r;
+
+        if (g_hash_table_size(vm->requests) >= REQUESTS_MAX) {
+                json_decref(message);
+                return -EBUSY;
+        }
+        (void) json_object_set_new(message, "id", json_integer((json_int_t) id));
+        r = helper_send(vm->monitor, message);
+        if (r < 0)
+                return r;
+        request = g_new(Request, 1);
+        *request = (Request){done, userdata};
+        (void) g_hash_table_insert(vm->requests, request_key(id), request);
+        return 0;
+}
+
+static int fail_state(VM *vm, const char *verb, Problem **ret_problem) {
+        return problem_set(ret_problem, "VMNotRunning", NULL, "%s: VM '%s' is %s", verb, vm->name, vm_state_to_string(vm_state(vm)));
+}
+
+int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem) {
+        json_t *message;
+        int r;
+
+        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING || !vm->monitor || !helper_is_connected(vm->monitor))
+                return fail_state(vm, type, ret_problem);
+        message = json_pack("{s:s, s:s*}", "type", type, "signal", signal);
+        r = send_request(vm, message, done, userdata);
+        if (r < 0)
+                return problem_set(ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
+        return 0;
+}
+
+/* ---- Jobs ---- */
+
+static int vm_job(VM *vm, const char *kind, uint32_t caller, Job **ret, Problem **ret_problem) {
+        Runtime *rt = vm->runtime;
+        Job *j;
+        int r;
+
+        r = job_new(rt, kind, caller, &j, ret_problem);
+        if (r < 0)
+                return r;
+        j->vm = g_strdup(vm->name);
+        vm->job = j;
+        rt->observer->job_new(j, rt->observer_data);
+        vm_changed(vm, "JobPath");
+        *ret = j;
+        return 0;
+}
+
+/* The VM's job is over; the VM lives on. */
+static void vm_job_finish(VM *vm, const Problem *problem) {
+        Job *j = vm->job;
+
+        if (!j)
+                return;
+        vm->job = NULL;
+        vm_changed(vm, "JobPath");
+        job_finish(j, problem);
+}
+
+static int fail_broken(VM *vm, Problem **ret_problem) {
+        return problem_set(ret_problem, "NotSupported", NULL, "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
+}
+
+static void start_cancel(Job *j, void *userdata) {
+        g_autoptr(Problem) problem = problem_new("Canceled", NULL, "the start was canceled");
+        VM *vm = userdata;
+
+        boot_cancel(vm->boot);
+        vm_set_state(vm, VM_STOPPED, "the start was canceled");
+        (void) vm_save(vm);
+        vm_job_finish(vm, problem);
+}
+
+int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+        Job *j;
+        int r;
+
+        if (!vm->record)
+                return fail_broken(vm, ret_problem);
+        if (!vm_state_is_startable(vm_state(vm)))
+                return problem_set(ret_problem, "VMRunning", NULL, "VM '%s' is %s already", vm->name, vm_state_to_string(vm_state(vm)));
+        if (vm->job)
+                return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id, vm->job->kind, vm->name);
+        r = vm_job(vm, "start", caller, &j, ret_problem);
+        if (r < 0)
+                return r;
+        job_set_cancel(j, start_cancel, vm);
+        boot_start(vm);
+        *ret = j;
+        return 0;
+}
+
+/* The monitor took the request; the end is what counts. */
+static void on_stop_reply(const Problem *problem, void *userdata) {
+        VM *vm = userdata;
+
+        if (problem && strcmp(problem->error, "VMNotRunning") != 0)
+                log_warning("%s: its monitor could not stop it: %s", vm->name, problem->text);
+}
+
+static int send_stop(VM *vm, uint64_t timeout) {
+        return send_request(vm, json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout), on_stop_reply, vm);
+}
+
+/* Brings an active VM down; its end runs vm_after_end(). */
+static void begin_stop(VM *vm, uint64_t timeout, const char *why) {
+        if (vm->boot && (!vm->monitor || !helper_is_connected(vm->monitor))) {
+                /* Nothing runs yet: undo is the whole stop. */
+                boot_cancel(vm->boot);
+                vm_set_state(vm, VM_STOPPED, why);
+                (void) vm_save(vm);
+                vm_after_end(vm);
+                return;
+        }
+        vm_set_state(vm, VM_STOPPING, why);
+        if (!vm->monitor || send_stop(vm, timeout) < 0) {
+                /* The monitor does not listen: systemd ends it, by the same ladder or without it. */
+                g_autofree char *unit = vm_unit(vm);
+
+                log_warning("%s: its monitor does not listen, systemd stops the unit", vm->name);
+                systemd_stop_and_forget(vm->runtime->systemd, unit);
+        }
+}
+
+/* A start under way gives its job up to the stop. */
+static void supersede_job(VM *vm, const char *text) {
+        g_autoptr(Problem) problem = problem_new("Canceled", NULL, "%s", text);
+
+        vm_job_finish(vm, problem);
+}
+
+int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem) {
+        Job *j;
+        int r;
+
+        if (!vm->record)
+                return fail_broken(vm, ret_problem);
+        if (!vm_state_is_active(vm_state(vm)))
+                return fail_state(vm, "Stop", ret_problem);
+        if (vm->job && strcmp(vm->job->kind, "start") != 0) {
+                /* Another stop (or removal) is under way: the shorter time wins, the job is shared. */
+                if (vm->monitor && helper_is_connected(vm->monitor))
+                        (void) send_stop(vm, timeout);
+                *ret = vm->job;
+                return 0;
+        }
+        supersede_job(vm, "the VM was stopped while it started");
+        r = vm_job(vm, "stop", caller, &j, ret_problem);
+        if (r < 0)
+                return r;
+        *ret = j;
+        begin_stop(vm, timeout, "stopped by request");
+        return 0;
+}
+
+/* The VM goes: directory, object, everything that names it. */
+static int vm_dispose(VM *vm, Problem **ret_problem) {
+        Runtime *rt = vm->runtime;
+        Image *image = vm_image(vm);
+        g_autofree char *name = g_strdup(vm->name);
+        int r;
+
+        r = store_vm_remove(rt->store, vm->name);
+        if (r < 0)
+                return problem_set(ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
+        rt->observer->vm_removed(vm, rt->observer_data);
+        (void) g_hash_table_steal(rt->vms, name);
+        vm_free(vm);
+        rt->observer->runtime_changed("VMCount", rt->observer_data);
+        if (image)
+                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
+        log_info("%s: removed", name);
+        return 0;
+}
+
+static void dispose_and_finish(VM *vm) {
+        g_autoptr(Problem) problem = NULL;
+        Job *j = vm->job;
+
+        vm->job = NULL;
+        vm->remove_wanted = false;
+        if (vm_dispose(vm, &problem) < 0)
+                vm_changed(vm, "JobPath");
+        if (j)
+                job_finish(j, problem);
+}
+
+void vm_after_end(VM *vm) {
+        if (vm->remove_wanted || vm->record->spec->ephemeral)
+                dispose_and_finish(vm);
+        else
+                vm_job_finish(vm, NULL);
+}
+
+int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+        Job *j;
+        int r;
+
+        if (vm->remove_wanted) {
+                *ret = vm->job;
+                return 0;
+        }
+        if (vm->job && strcmp(vm->job->kind, "stop") == 0) {
+                vm->remove_wanted = true;
+                *ret = vm->job;
+                return 0;
+        }
+        if (vm->job)
+                supersede_job(vm, "the VM was removed while it started");
+        r = vm_job(vm, "remove", caller, &j, ret_problem);
+        if (r < 0)
+                return r;
+        *ret = j;
+        vm->remove_wanted = true;
+        if (vm_state_is_active(vm_state(vm)))
+                begin_stop(vm, vm->record->spec->stop_timeout, "stopped to be removed");
+        else
+                dispose_and_finish(vm);
+        return 0;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns a VM's state and record: the one setter, the end of a boot, creation and disposal. */
+#include "core/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/boot.h"
+#include "core/image.h"
+#include "core/request.h"
+#include "model/name.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+
+#define EXIT_RECORD_MAX 65536U
+
+VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
+        VM *vm = g_new0(VM, 1);
+
+        *vm = (VM){.runtime = rt, .name = g_strdup(name), .record = record, .generation = 1, .requests = requests_new()};
+        (void) g_hash_table_insert(rt->vms, vm->name, vm);
+        if (record)
+                (void) g_hash_table_insert(rt->instances, record->unit, vm);
+        return vm;
+}
+
+void vm_free(VM *vm) {
+        if (!vm)
+                return;
+        if (vm->boot)
+                boot_forget(vm->boot);
+        if (vm->record)
+                (void) g_hash_table_remove(vm->runtime->instances, vm->record->unit);
+        (void) helper_free(vm->monitor);
+        (void) helper_free(vm->passt);
+        g_hash_table_unref(vm->requests);
+        vm_record_free(vm->record);
+        g_free(vm->broken);
+        g_free(vm->guest_error);
+        g_free(vm->name);
+        g_free(vm);
+}
+
+uint32_t vm_owner(const VM *vm) {
+        return vm->record ? vm->record->owner : vm->broken_owner;
+}
+
+VMState vm_state(const VM *vm) {
+        return vm->record ? vm->record->state : VM_FAILED;
+}
+
+const char *vm_state_reason(const VM *vm) {
+        return vm->record ? vm->record->state_reason : vm->broken;
+}
+
+Image *vm_image(VM *vm) {
+        return vm->record ? image_find(vm->runtime, vm->record->owner, vm->record->image_digest) : NULL;
+}
+
+char *vm_unit(const VM *vm) {
+        return g_strdup_printf("mcp-vm@%s.service", vm->record->unit);
+}
+
+char *vm_passt_unit(const VM *vm) {
+        return g_strdup_printf("mcp-passt@%s.service", vm->record->unit);
+}
+
+void vm_changed(VM *vm, const char *property) {
+        vm->runtime->observer->vm_changed(vm, property, vm->runtime->observer_data);
+}
+
+int vm_save(VM *vm) {
+        json_t *record = vm_record_to_json(vm->record);
+        int r = store_vm_save(vm->runtime->store, vm->name, record);
+
+        json_decref(record);
+        if (r < 0)
+                log_error("%s: its record could not be written: %s", vm->name, g_strerror(-r));
+        return r;
+}
+
+void vm_set_state(VM *vm, VMState state, const char *reason) {
+        VMRecord *record = vm->record;
+        VMState old = record->state;
+
+        if (strcmp(record->state_reason, reason) != 0) {
+                g_free(record->state_reason);
+                record->state_reason = g_strdup(reason);
+                vm_changed(vm, "StateReason");
+        }
+        if (old == state)
+                return;
+        if (!vm_state_may_follow(old, state))
+                log_error("%s: %s does not follow %s", vm->name, vm_state_to_string(state), vm_state_to_string(old));
+        record->state = state;
+        log_info("%s: %s -> %s%s%s", vm->name, vm_state_to_string(old), vm_state_to_string(state), *reason ? ": " : "", reason);
+        vm_changed(vm, "State");
+        if (vm_state_has_guest(old) != vm_state_has_guest(state))
+                vm->runtime->observer->runtime_changed("RunningCount", vm->runtime->observer_data);
+}
+
+static void set_ready(VM *vm, bool ready) {
+        if (vm->ready == ready)
+                return;
+        vm->ready = ready;
+        vm_changed(vm, "Ready");
+}
+
+/* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance. */
+static void let_helpers_go(VM *vm) {
+        vm->monitor = helper_free(vm->monitor);
+        if (strcmp(vm->record->spec->network, NETWORK_USER) == 0) {
+                g_autofree char *unit = vm_passt_unit(vm);
+
+                systemd_stop_and_forget(vm->runtime->systemd, unit);
+        }
+        vm->passt = helper_free(vm->passt);
+}
+
+static bool reason_is_failure(ExitReason reason) {
+        return reason == EXIT_CRASHED || reason == EXIT_OOM || reason == EXIT_LOST;
+}
+
+void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text) {
+        VMRecord *record = vm->record;
+        bool failed = reason_is_failure(reason) || vm->guest_error;
+
+        if (vm->guest_error)
+                text = vm->guest_error;
+        vm->awaited = false;
+        record->exit_reason = reason;
+        record->exit_code = code;
+        record->exited_at = at;
+        vm->main_pid = 0;
+        vm_changed(vm, "ExitReason");
+        vm_changed(vm, "ExitCode");
+        vm_changed(vm, "ExitedAt");
+        vm_changed(vm, "MainPID");
+        set_ready(vm, false);
+        if (vm->boot) {
+                g_autoptr(Problem) boot_problem = problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", text);
+
+                boot_failed(vm->boot, boot_problem);
+        }
+        let_helpers_go(vm);
+        requests_fail(vm->requests, "VMNotRunning", "the VM ended");
+        vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, text);
+        (void) vm_save(vm);
+        vm_after_end(vm);
+}
+
+void vm_ended_by_record(VM *vm) {
+        _cleanup_close_ int fd = store_vm_open(vm->runtime->store, vm->name, "exit", O_RDONLY);
+        const char *reason_text = NULL, *message = "";
+        json_int_t boot = 0, code = 0, at = 0;
+        json_t *object = NULL;
+        char *text = NULL;
+        size_t len;
+        ExitReason reason = EXIT_REASON_INVALID;
+
+        if (fd >= 0 && read_file(fd, EXIT_RECORD_MAX, &text, &len) >= 0)
+                object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        if (json_unpack(object, "{s:I, s:s, s:I, s:I, s?s}", "boot", &boot, "reason", &reason_text, "code", &code, "at", &at, "message", &message) >= 0 &&
+                boot == (json_int_t) vm->record->boot_id)
+                reason = exit_reason_from_string(reason_text);
+        if (reason > EXIT_NONE)
+                vm_ended(vm, reason, (int) code, (uint64_t) at, message);
+        else
+                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record");
+        json_decref(object);
+        free(text);
+}
+
+/* ---- Creation ---- */
+
+int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
+        g_autofree char *instance = NULL;
+        GHashTableIter iter;
+        gpointer value;
+        uint32_t n = 0;
+        VM *other;
+
+        if (!vm_name_is_valid(name)) {
+                g_autofree char *shown = g_strndup(name, VM_NAME_MAX + 1);
+
+                return problem_set(ret_problem, "InvalidName", NULL, "'%s' is no name for a VM; expected " VM_NAME_ACCEPTED, shown);
+        }
+        if (g_hash_table_contains(rt->vms, name))
+                return problem_set(ret_problem, "VMExists", NULL, "there is a VM '%s' already", name);
+        instance = vm_unit_instance(name);
+        other = g_hash_table_lookup(rt->instances, instance);
+        if (other)
+                return problem_set(ret_problem, "VMExists", NULL, "'%s' would have the same unit as VM '%s' (mcp-vm@%s); choose another name", name, other->name, instance);
+        if (!image_find(rt, owner, spec->image))
+                return problem_set(ret_problem, "NoSuchImage", "Image", "Image: you have no image '%s'; import it first, or see ListImages", spec->image);
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                n += vm_owner(value) == owner;
+        if (owner != 0 && n >= rt->config->vms_max)
+                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u VMs, the limit is %u", owner, n, rt->config->vms_max);
+        return 0;
+}
+
+static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec) {
+        Image *image = image_find(rt, owner, spec->image);
+        VMRecord *r = g_new0(VMRecord, 1);
+
+        *r = (VMRecord){.owner = owner, .state = VM_CREATED, .created_at = now_realtime()};
+        r->name = g_strdup(name);
+        r->uuid = g_uuid_string_random();
+        r->owner_name = g_strdup(owner_name);
+        r->spec = vm_spec_copy(spec);
+        r->image_digest = g_strconcat("sha256:", image->hex, NULL);
+        r->image_hash = g_strdup(image->root_hash);
+        r->state_reason = g_strdup("");
+        r->accelerator = g_strdup("");
+        r->host_boot = g_strdup("");
+        r->unit = vm_unit_instance(name);
+        return r;
+}
+
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret, Problem **ret_problem) {
+        Image *image;
+        VM *vm;
+        int r;
+
+        r = vm_check_new(rt, name, owner, spec, ret_problem);
+        if (r < 0)
+                return r;
+        vm = vm_new(rt, name, record_new(rt, name, owner, owner_name, spec));
+        r = vm_save(vm);
+        if (r < 0) {
+                (void) store_vm_remove(rt->store, name);
+                (void) g_hash_table_remove(rt->vms, name);
+                return problem_set(ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
+        }
+        log_info("%s: created for uid %u from %s", name, owner, vm->record->image_digest);
+        rt->observer->vm_new(vm, rt->observer_data);
+        rt->observer->runtime_changed("VMCount", rt->observer_data);
+        image = vm_image(vm);
+        if (image)
+                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
+        *ret = vm;
+        return 0;
+}

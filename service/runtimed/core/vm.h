@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/job.h"
+#include "model/record.h"
+
+/*
+ * A VM: its record, what is known of its boot, and its verbs. State changes go through vm_set_state() alone.
+ * A VM whose record could not be read has record NULL: it is failed, and Remove is all it can do.
+ */
+
+typedef struct Boot Boot;
+
+struct VM {
+        Runtime *runtime;
+        char *name;
+        VMRecord *record;     /* NULL: broken */
+        char *broken;         /* why */
+        uint32_t broken_owner; /* what could be read of it; 0 otherwise */
+        uint32_t generation;  /* changes with every change of the record's wish; looked at again after a question */
+        bool ready;
+        uint32_t main_pid;    /* of QEMU, 0 when none */
+        bool awaited;         /* active by its record, its monitor has not come back yet */
+        Helper *monitor;
+        Helper *passt;
+        Boot *boot;           /* while it starts */
+        Job *job;             /* the one job under way, or NULL */
+        bool remove_wanted;   /* the job under way ends with the VM's removal */
+        char *guest_error;    /* what guest init could not do, in this boot */
+        GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply */
+        uint64_t last_request;
+};
+
+/* problem NULL: done (both borrowed). */
+typedef void (*VMDone)(const Problem *problem, void *userdata);
+
+/* Defines a VM. The image is resolved among the owner's and pinned by digest. */
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret, Problem **ret_problem);
+
+/* What CreateVM checks before it asks anybody: name, its unit, image. */
+int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
+
+uint32_t vm_owner(const VM *vm);
+VMState vm_state(const VM *vm);
+const char *vm_state_reason(const VM *vm);
+Image *vm_image(VM *vm);
+
+/* Jobs; VMRunning, VMNotRunning, Busy where the state does not allow it. */
+int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
+int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
+int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
+
+/* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
+int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);
+
+/* For boot.c and adoption */
+void vm_set_state(VM *vm, VMState state, const char *reason);
+void vm_changed(VM *vm, const char *property);
+int vm_save(VM *vm);
+extern const HelperOps vm_monitor_ops;
+extern const HelperOps vm_passt_ops;
+
+/* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. */
+void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text);
+
+/* What the exit record says of this boot, as vm_ended() would have been told; "lost" where there is none. */
+void vm_ended_by_record(VM *vm);
+
+/* A monitor came back with its state; takes over what it says. */
+void vm_adopt(VM *vm, json_t *hello);
+
+/* All that a start would use, without side effects: argv as QEMU would get it, or the problem that would stop it. */
+int vm_describe(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem);
+
+char *vm_unit(const VM *vm);
+char *vm_passt_unit(const VM *vm);
+
+VM *vm_new(Runtime *rt, const char *name, VMRecord *record);
+void vm_free(VM *vm);

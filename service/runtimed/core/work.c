@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the runs of image workers. */
+#include "core/work.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+struct Work {
+        Runtime *runtime;
+        Job *job;
+        double from, to;
+        Helper *helper;
+        json_t *result;
+        Problem *problem;
+        bool stopping;
+        WorkDone done;
+        void *userdata;
+};
+
+static void work_free(Work *w) {
+        (void) helper_free(w->helper);
+        json_decref(w->result);
+        problem_free(w->problem);
+        g_free(w);
+}
+
+static void on_inactive(int r, const char *text, void *userdata) {
+        Work *w = userdata;
+
+        w->helper = helper_free(w->helper);
+        if (r < 0 && r != -ENOENT && !w->problem)
+                (void) problem_set(&w->problem, "BuildFailed", NULL, "the worker's unit could not be ended: %s", text);
+        if (!w->result && !w->problem)
+                (void) problem_set(&w->problem, "BuildFailed", NULL, "the worker ended without an answer; see: journalctl -u 'mcp-image@*'");
+        w->done(w->problem ? NULL : w->result, w->problem, w->userdata);
+        work_free(w);
+}
+
+/* The answer counts only once nobody holds the files any more. */
+static void work_stop(Work *w) {
+        int r;
+
+        if (w->stopping)
+                return;
+        w->stopping = true;
+        r = helper_stop(w->helper, on_inactive, w);
+        if (r < 0)
+                on_inactive(r, g_strerror(-r), w);
+}
+
+static const char *string_or(json_t *message, const char *key, const char *fallback) {
+        const char *s = json_string_value(json_object_get(message, key));
+
+        return s ?: fallback;
+}
+
+/* The worker read foreign bytes: its error is one of those it may give, its text is text. */
+static const char *known_error(const char *name) {
+        static const char *const known[] = {
+                "UnsupportedImage", "DigestMismatch", "LimitExceeded", "NoSpace", "InvalidSpec", "NotSupported", "BuildFailed"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+                if (strcmp(known[i], name) == 0)
+                        return known[i];
+        return "BuildFailed";
+}
+
+static void on_message(Helper *h, json_t *message, void *userdata) {
+        Work *w = userdata;
+        const char *type = json_string_value(json_object_get(message, "type"));
+
+        if (w->stopping)
+                return;
+        if (strcmp(type, "progress") == 0 && w->job) {
+                job_set_stage(w->job, string_or(message, "stage", ""));
+                job_set_progress(w->job, w->from + (w->to - w->from) * CLAMP(json_number_value(json_object_get(message, "fraction")), 0.0, 1.0));
+        } else if (strcmp(type, "log") == 0 && w->job)
+                job_log(w->job, LOG_INFO, string_or(message, "text", ""));
+        else if (strcmp(type, "done") == 0) {
+                w->result = json_incref(message);
+                work_stop(w);
+        } else if (strcmp(type, "failed") == 0) {
+                (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s", string_or(message, "message", "the worker failed"));
+                work_stop(w);
+        }
+}
+
+static void on_end(Helper *h, int r, const char *text, void *userdata) {
+        Work *w = userdata;
+
+        if (r < 0)
+                (void) problem_set(&w->problem, "BuildFailed", NULL, "the image worker did not start: %s", text);
+        work_stop(w);
+}
+
+static const HelperOps ops = {.message = on_message, .end = on_end};
+
+int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names, size_t n,
+        WorkDone done, void *userdata, Work **ret) {
+        g_autofree char *unit = g_strdup_printf("mcp-image@%u.service", ++rt->last_work);
+        Work *w = g_new0(Work, 1);
+        int r;
+
+        *w = (Work){.runtime = rt, .job = job, .from = from, .to = to, .done = done, .userdata = userdata};
+        r = helper_start(rt->launch, unit, message, fds, names, n, &ops, w, &w->helper);
+        if (r < 0) {
+                work_free(w);
+                return r;
+        }
+        *ret = w;
+        return 0;
+}
+
+Work *work_cancel(Work *w) {
+        if (!w)
+                return NULL;
+        systemd_stop_and_forget(w->runtime->systemd, helper_unit(w->helper));
+        work_free(w);
+        return NULL;
+}

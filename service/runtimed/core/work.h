@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/job.h"
+
+/* One run of mcp-image@: an operation with its descriptors, its progress into a job, its end once the unit is inactive,
+ * so that nothing can write to the files any more. */
+typedef struct Work Work;
+
+/* result is the worker's "done" message (borrowed), or NULL with a problem (borrowed). Frees nothing; the Work is gone
+ * after the call. */
+typedef void (*WorkDone)(json_t *result, const Problem *problem, void *userdata);
+
+/* message ({"op":...}) and fds are taken, whatever the result. job may be NULL; progress runs from `from` to `to` in it. */
+int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names, size_t n,
+        WorkDone done, void *userdata, Work **ret);
+
+/* Ends the unit and forgets it; done is not called. NULL is fine; returns NULL. */
+Work *work_cancel(Work *w);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the calls to systemd's manager and the match on its JobRemoved signal. */
+#include "launch/systemd.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "shared/log.h"
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define PATH "/org/freedesktop/systemd1"
+#define INTERFACE "org.freedesktop.systemd1.Manager"
+
+struct Systemd {
+        sd_bus *bus;
+        sd_bus_slot *match, *subscribe;
+        GPtrArray *calls; /* SystemdCall, borrowed */
+        GHashTable *early; /* job path -> result of jobs that ended before their call was answered */
+};
+
+struct SystemdCall {
+        Systemd *systemd;
+        sd_bus_slot *slot;
+        char *unit, *job;
+        SystemdDone done;
+        void *userdata;
+};
+
+SystemdCall *systemd_call_free(SystemdCall *c) {
+        if (!c)
+                return NULL;
+        if (c->systemd)
+                (void) g_ptr_array_remove_fast(c->systemd->calls, c);
+        sd_bus_slot_unref(c->slot);
+        g_free(c->unit);
+        g_free(c->job);
+        g_free(c);
+        return NULL;
+}
+
+/* The owner's reference stays valid: it frees the call, in the callback or later. */
+static void call_finish(SystemdCall *c, int r, const char *text) {
+        SystemdDone done = c->done;
+
+        if (!done)
+                return;
+        c->done = NULL;
+        done(r, text, c->userdata);
+}
+
+static void finish_by_result(SystemdCall *c, const char *result) {
+        g_autofree char *text = NULL;
+
+        if (strcmp(result, "done") == 0 || strcmp(result, "skipped") == 0) {
+                call_finish(c, 0, "");
+                return;
+        }
+        text = g_strdup_printf("%s: systemd's job ended with '%s'; see: journalctl -u %s", c->unit, result, c->unit);
+        call_finish(c, strcmp(result, "canceled") == 0 ? -ECANCELED : strcmp(result, "timeout") == 0 ? -ETIMEDOUT : -EIO,
+                text);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Systemd *s = userdata;
+        const char *path, *unit, *result;
+        uint32_t id;
+
+        if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
+                return 0;
+        for (guint i = 0; i < s->calls->len; i++) {
+                SystemdCall *c = s->calls->pdata[i];
+
+                if (c->job && strcmp(c->job, path) == 0) {
+                        finish_by_result(c, result);
+                        return 0;
+                }
+        }
+        /* Signals and replies come in order from one sender, so a job seen here before its reply is one of ours
+         * only when a call for the unit is unanswered. */
+        for (guint i = 0; i < s->calls->len; i++) {
+                SystemdCall *c = s->calls->pdata[i];
+
+                if (!c->job && strcmp(c->unit, unit) == 0)
+                        (void) g_hash_table_replace(s->early, g_strdup(path), g_strdup(result));
+        }
+        return 0;
+}
+
+static int on_job_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SystemdCall *c = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        g_autofree char *result = NULL;
+        const char *path;
+
+        c->slot = sd_bus_slot_unref(c->slot);
+        if (e) {
+                int r = -sd_bus_error_get_errno(e);
+
+                if (sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+                        r = -ENOENT;
+                call_finish(c, r < 0 ? r : -EIO, e->message ?: e->name);
+                return 0;
+        }
+        if (sd_bus_message_read(m, "o", &path) < 0) {
+                call_finish(c, -EBADMSG, "systemd's answer was malformed");
+                return 0;
+        }
+        c->job = g_strdup(path);
+        result = g_strdup(g_hash_table_lookup(c->systemd->early, path));
+        if (result) {
+                (void) g_hash_table_remove(c->systemd->early, path);
+                finish_by_result(c, result);
+        }
+        return 0;
+}
+
+static int call_unit(Systemd *s, const char *verb, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+        SystemdCall *c = g_new0(SystemdCall, 1);
+        int r;
+
+        *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
+        g_ptr_array_add(s->calls, c);
+        r = sd_bus_call_method_async(
+                s->bus, &c->slot, DESTINATION, PATH, INTERFACE, verb, on_job_reply, c, "ss", unit, "replace");
+        if (r < 0) {
+                (void) systemd_call_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+        return call_unit(s, "RestartUnit", unit, done, userdata, ret);
+}
+
+int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+        return call_unit(s, "StopUnit", unit, done, userdata, ret);
+}
+
+static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+                log_warning("a helper's unit could not be stopped: %s", e->message);
+        return 0;
+}
+
+void systemd_stop_and_forget(Systemd *s, const char *unit) {
+        int r = sd_bus_call_method_async(
+                s->bus, NULL, DESTINATION, PATH, INTERFACE, "StopUnit", on_forgotten_reply, NULL, "ss", unit, "replace");
+
+        if (r < 0)
+                log_warning("%s could not be stopped: %s", unit, g_strerror(-r));
+}
+
+struct lookup {
+        SystemdUserFound found;
+        void *userdata;
+};
+
+static int on_user(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct lookup *l = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        const char *name = NULL;
+
+        if (e)
+                l->found(-sd_bus_error_get_errno(e), NULL, l->userdata);
+        else if (sd_bus_message_read(m, "s", &name) < 0)
+                l->found(-EBADMSG, NULL, l->userdata);
+        else
+                l->found(0, name, l->userdata);
+        return 0;
+}
+
+int systemd_lookup_user(Systemd *s, uint32_t uid, SystemdUserFound found, void *userdata, sd_bus_slot **ret) {
+        struct lookup *l = g_new(struct lookup, 1);
+        int r;
+
+        *l = (struct lookup){found, userdata};
+        r = sd_bus_call_method_async(
+                s->bus, ret, DESTINATION, PATH, INTERFACE, "LookupDynamicUserByUID", on_user, l, "u", uid);
+        if (r < 0) {
+                g_free(l);
+                return r;
+        }
+        (void) sd_bus_slot_set_destroy_callback(*ret, g_free);
+        return 0;
+}
+
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_warning("systemd does not send its signals: %s", e->message);
+        return 0;
+}
+
+Systemd *systemd_new(sd_bus *bus) {
+        Systemd *s = g_new0(Systemd, 1);
+
+        s->bus = sd_bus_ref(bus);
+        s->calls = g_ptr_array_new();
+        s->early = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        if (sd_bus_match_signal_async(bus, &s->match, DESTINATION, PATH, INTERFACE, "JobRemoved", on_job_removed, NULL, s) < 0 ||
+                sd_bus_call_method_async(
+                        bus, &s->subscribe, DESTINATION, PATH, INTERFACE, "Subscribe", on_subscribed, s, NULL) < 0)
+                return systemd_free(s);
+        return s;
+}
+
+Systemd *systemd_free(Systemd *s) {
+        if (!s)
+                return NULL;
+        for (guint i = 0; i < s->calls->len; i++)
+                ((SystemdCall *) s->calls->pdata[i])->systemd = NULL;
+        g_ptr_array_unref(s->calls);
+        g_hash_table_unref(s->early);
+        sd_bus_slot_unref(s->match);
+        sd_bus_slot_unref(s->subscribe);
+        sd_bus_unref(s->bus);
+        g_free(s);
+        return NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+/* systemd's manager, asynchronously: units by RestartUnit, StopUnit, KillUnit, and the dynamic user behind a uid. */
+typedef struct Systemd Systemd;
+
+Systemd *systemd_new(sd_bus *bus);
+Systemd *systemd_free(Systemd *s);
+
+/* Called once: r is 0, or a negative errno with a text for people (borrowed). */
+typedef void (*SystemdDone)(int r, const char *text, void *userdata);
+
+/* A verb under way; systemd_call_free() forgets it, its callback is then not called. What systemd does goes on. */
+typedef struct SystemdCall SystemdCall;
+SystemdCall *systemd_call_free(SystemdCall *c);
+
+/* Starts the unit anew, whatever is left of its last run; done when systemd's job ended (Type=notify: READY=1 was said).
+ * -EIO when the job failed, -ECANCELED when another job replaced it, -EACCES when polkit refused. */
+int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
+
+/* Stops the unit; done when it is inactive. A unit that is not loaded counts as stopped. */
+int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
+
+/* The same with nobody waiting for the answer; a refusal is logged. */
+void systemd_stop_and_forget(Systemd *s, const char *unit);
+
+/* Looks up which dynamic user has a uid; name is NULL where r is negative. */
+typedef void (*SystemdUserFound)(int r, const char *name, void *userdata);
+int systemd_lookup_user(Systemd *s, uint32_t uid, SystemdUserFound found, void *userdata, sd_bus_slot **ret);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads the ring of log segments: finds a place by bisection, then goes line by line. */
+#include "store/console-log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/fd.h"
+
+#define BLOCK (LOG_LINE_MAX * 2U)
+
+struct ConsoleLog {
+        int fds[LOG_SEGMENTS];
+        unsigned segment;
+        off_t offset;
+        uint64_t next_seq; /* lines below it were read */
+        char block[BLOCK];
+};
+
+/* The first whole line at or after offset (from the next newline on where offset is inside the file). Returns its offset
+ * in *ret_offset and the offset behind it in *ret_end. */
+static bool line_at(ConsoleLog *l, unsigned segment, off_t offset, bool whole, struct log_line *ret, off_t *ret_offset, off_t *ret_end) {
+        ssize_t n = l->fds[segment] < 0 ? 0 : pread(l->fds[segment], l->block, BLOCK, offset);
+        const char *p = l->block, *end;
+
+        if (n <= 0)
+                return false;
+        end = l->block + n;
+        if (!whole) {
+                p = memchr(p, '\n', (size_t) n);
+                if (!p)
+                        return false;
+                p++;
+        }
+        for (;;) {
+                const char *newline = memchr(p, '\n', (size_t) (end - p));
+
+                if (!newline)
+                        return false;
+                if (log_line_parse(p, (size_t) (newline - p), ret)) {
+                        *ret_offset = offset + (p - l->block);
+                        *ret_end = offset + (newline + 1 - l->block);
+                        return true;
+                }
+                p = newline + 1;
+        }
+}
+
+static uint64_t key_of(const struct log_line *line, LogKey key) {
+        return key == LOG_BY_SEQ ? line->seq : key == LOG_BY_BOOT ? line->boot : line->time;
+}
+
+/* The segment with the smallest first SEQ that is at least seq, or with the largest where last is set. */
+static bool find_segment(ConsoleLog *l, uint64_t seq, unsigned *ret) {
+        bool found = false;
+        uint64_t best = 0;
+
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
+                struct log_line line;
+                off_t at, end;
+
+                if (!line_at(l, i, 0, true, &line, &at, &end) || line.seq < seq || (found && line.seq >= best))
+                        continue;
+                found = true;
+                best = line.seq;
+                *ret = i;
+        }
+        return found;
+}
+
+/* Offset of the first line in the segment whose key is at least value; the segment's size where there is none. */
+static off_t bisect(ConsoleLog *l, unsigned segment, LogKey key, uint64_t value) {
+        struct stat st;
+        off_t low = 0, high, at, end;
+        struct log_line line;
+
+        if (fstat(l->fds[segment], &st) < 0)
+                return 0;
+        if (line_at(l, segment, 0, true, &line, &at, &end) && key_of(&line, key) >= value)
+                return 0;
+        high = st.st_size;
+        /* Invariant: the line that begins after low's newline is below value, the one after high's is not. */
+        while (high - low > 1) {
+                off_t middle = low + (high - low) / 2;
+
+                if (line_at(l, segment, middle, false, &line, &at, &end) && key_of(&line, key) < value)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        if (line_at(l, segment, high, false, &line, &at, &end))
+                return at;
+        return st.st_size;
+}
+
+/* One more than the SEQ of the last line of all; 0 where there is none. */
+static uint64_t end_seq(ConsoleLog *l) {
+        uint64_t result = 0;
+
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
+                struct log_line line;
+                struct stat st;
+                off_t at, offset;
+                bool whole;
+
+                if (l->fds[i] < 0 || fstat(l->fds[i], &st) < 0)
+                        continue;
+                /* The last line begins within LOG_LINE_MAX bytes of the end; the block is twice that. */
+                offset = MAX(st.st_size - (off_t) BLOCK, 0);
+                for (whole = offset == 0; line_at(l, i, offset, whole, &line, &at, &offset); whole = true)
+                        result = MAX(result, line.seq + 1);
+        }
+        return result;
+}
+
+void console_log_seek(ConsoleLog *l, LogKey key, uint64_t value) {
+        unsigned segment;
+        uint64_t first = 0;
+
+        l->segment = LOG_SEGMENTS;
+        l->offset = 0;
+        l->next_seq = key == LOG_BY_SEQ ? value : 0;
+        while (find_segment(l, first, &segment)) {
+                struct log_line line;
+                off_t at, end, offset;
+
+                if (!line_at(l, segment, 0, true, &line, &at, &end))
+                        return;
+                first = line.seq + 1;
+                offset = bisect(l, segment, key, value);
+                l->segment = segment;
+                l->offset = offset;
+                if (line_at(l, segment, offset, true, &line, &at, &end)) {
+                        l->next_seq = line.seq;
+                        return;
+                }
+        }
+        l->next_seq = MAX(l->next_seq, end_seq(l)); /* nothing yet: what comes later is wanted */
+}
+
+void console_log_seek_tail(ConsoleLog *l, uint32_t boot, uint64_t n) {
+        struct log_line line;
+        uint64_t end;
+
+        console_log_seek(l, LOG_BY_BOOT, (uint64_t) boot + 1);
+        end = console_log_next(l, &line) ? line.seq : end_seq(l);
+        console_log_seek(l, LOG_BY_SEQ, end > n ? end - n : 0);
+}
+
+bool console_log_next(ConsoleLog *l, struct log_line *ret) {
+        off_t at, end;
+        unsigned segment;
+
+        if (l->segment < LOG_SEGMENTS && line_at(l, l->segment, l->offset, true, ret, &at, &end) &&
+                ret->seq >= l->next_seq) {
+                l->offset = end;
+                l->next_seq = ret->seq + 1;
+                return true;
+        }
+        /* The end of the segment, or it was emptied under us: go on in the one that holds what is next. */
+        if (!find_segment(l, l->next_seq, &segment) || !line_at(l, segment, 0, true, ret, &at, &end))
+                return false;
+        l->segment = segment;
+        l->offset = end;
+        l->next_seq = ret->seq + 1;
+        return true;
+}
+
+int console_log_open(Store *s, const char *vm, ConsoleLog **ret) {
+        ConsoleLog *l = g_new0(ConsoleLog, 1);
+
+        l->segment = LOG_SEGMENTS;
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
+                char name[16];
+
+                (void) snprintf(name, sizeof name, "log%u", i);
+                l->fds[i] = store_vm_open(s, vm, name, O_RDONLY);
+        }
+        *ret = l;
+        return 0;
+}
+
+ConsoleLog *console_log_free(ConsoleLog *l) {
+        if (!l)
+                return NULL;
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++)
+                (void) close_fd(l->fds[i]);
+        g_free(l);
+        return NULL;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the state directory: names, atomic writes, temporary files. Knows nothing of what records mean. */
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/name.h"
+#include "model/record.h"
+#include "shared/atomic-file.h"
+#include "shared/fd.h"
+
+#define META "meta.json"
+
+struct Store {
+        int vms, images, cache;
+};
+
+static int open_dir(int dir, const char *name) {
+        int fd;
+
+        if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+static bool is_temporary(const char *name) {
+        return g_str_has_prefix(name, ATOMIC_TMP_PREFIX);
+}
+
+typedef void (*EntryFound)(int dir, const char *name, void *userdata);
+
+static void for_each_entry(int dir, EntryFound found, void *userdata) {
+        int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        struct dirent *e;
+
+        if (!d) {
+                (void) close_fd(fd);
+                return;
+        }
+        while ((e = readdir(d)))
+                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                        found(dir, e->d_name, userdata);
+        (void) closedir(d);
+}
+
+static void remove_file(int dir, const char *name, void *userdata) {
+        (void) unlinkat(dir, name, 0);
+}
+
+/* The directories here are two levels deep and hold plain files. */
+static void remove_directory(int dir, const char *name) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd >= 0)
+                for_each_entry(fd, remove_file, NULL);
+        (void) unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+static void clean_entry(int dir, const char *name, void *userdata) {
+        if (!is_temporary(name))
+                return;
+        if (unlinkat(dir, name, 0) < 0 && errno == EISDIR)
+                remove_directory(dir, name);
+}
+
+static void clean_subdirectory(int dir, const char *name, void *userdata) {
+        _cleanup_close_ int fd = -1;
+
+        clean_entry(dir, name, userdata);
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0)
+                for_each_entry(fd, clean_entry, NULL);
+}
+
+int store_open(const char *path, Store **ret) {
+        _cleanup_close_ int root = -1;
+        Store *s;
+
+        root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return -errno;
+        s = g_new(Store, 1);
+        s->vms = open_dir(root, "vms");
+        s->images = open_dir(root, "images");
+        s->cache = open_dir(root, "cache");
+        if (s->vms < 0 || s->images < 0 || s->cache < 0) {
+                int r = MIN(s->vms, MIN(s->images, s->cache));
+
+                (void) store_free(s);
+                return r;
+        }
+        for_each_entry(s->vms, clean_subdirectory, NULL);
+        for_each_entry(s->images, clean_subdirectory, NULL);
+        for_each_entry(s->cache, clean_entry, NULL);
+        *ret = s;
+        return 0;
+}
+
+Store *store_free(Store *s) {
+        if (!s)
+                return NULL;
+        (void) close_fd(s->vms);
+        (void) close_fd(s->images);
+        (void) close_fd(s->cache);
+        g_free(s);
+        return NULL;
+}
+
+static int load_text(int dir, const char *name, char **ret, size_t *ret_len) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+        return fd < 0 ? -errno : read_file(fd, RECORD_BYTES_MAX, ret, ret_len);
+}
+
+static int save_json(int dir, const char *name, json_t *object) {
+        char *text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
+        int r;
+
+        if (!text)
+                return -ENOMEM;
+        r = atomic_write(dir, name, text, strlen(text), 0600);
+        free(text);
+        return r;
+}
+
+/* ---- VMs ---- */
+
+static void collect_vm(int dir, const char *name, void *userdata) {
+        if (vm_name_is_valid(name))
+                g_ptr_array_add(userdata, g_strdup(name));
+}
+
+GPtrArray *store_vm_names(Store *s) {
+        GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+        for_each_entry(s->vms, collect_vm, names);
+        return names;
+}
+
+static int open_vm(Store *s, const char *name) {
+        int fd = openat(s->vms, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        return dir < 0 ? dir : load_text(dir, META, ret, ret_len);
+}
+
+int store_vm_save(Store *s, const char *name, json_t *record) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        if (dir == -ENOENT) {
+                dir = open_dir(s->vms, name);
+                if (dir >= 0 && fsync(s->vms) < 0)
+                        return -errno;
+        }
+        return dir < 0 ? dir : save_json(dir, META, record);
+}
+
+int store_vm_remove(Store *s, const char *name) {
+        g_autofree char *tmp = g_strdup_printf(ATOMIC_TMP_PREFIX "gone-%s", name);
+
+        if (renameat(s->vms, name, s->vms, tmp) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (fsync(s->vms) < 0)
+                return -errno;
+        remove_directory(s->vms, tmp);
+        return 0;
+}
+
+int store_vm_open(Store *s, const char *name, const char *file, int flags) {
+        _cleanup_close_ int dir = open_vm(s, name);
+        int fd;
+
+        if (dir < 0)
+                return dir;
+        fd = openat(dir, file, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+/* ---- Images ---- */
+
+static int open_owner(Store *s, uint32_t owner, bool create) {
+        char name[16];
+        int fd;
+
+        (void) snprintf(name, sizeof name, "%" PRIu32, owner);
+        if (create)
+                return open_dir(s->images, name);
+        fd = openat(s->images, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+struct image_walk {
+        StoreImageFound each;
+        void *userdata;
+        uint32_t owner;
+        GHashTable *roots, *records; /* hex */
+};
+
+static void walk_image(int dir, const char *name, void *userdata) {
+        struct image_walk *w = userdata;
+        g_autofree char *hex = NULL;
+        char *text = NULL;
+        size_t len;
+
+        if (g_str_has_suffix(name, ".squashfs"))
+                (void) g_hash_table_add(w->roots, g_strndup(name, strlen(name) - strlen(".squashfs")));
+        if (!g_str_has_suffix(name, ".json"))
+                return;
+        hex = g_strndup(name, strlen(name) - strlen(".json"));
+        (void) g_hash_table_add(w->records, g_strdup(hex));
+        if (load_text(dir, name, &text, &len) >= 0)
+                w->each(w->owner, hex, text, len, w->userdata);
+        free(text);
+}
+
+/* A root image whose record was never written is half an import. */
+static void drop_orphans(int dir, struct image_walk *w) {
+        GHashTableIter iter;
+        gpointer hex;
+
+        g_hash_table_iter_init(&iter, w->roots);
+        while (g_hash_table_iter_next(&iter, &hex, NULL)) {
+                g_autofree char *name = g_strdup_printf("%s.squashfs", (char *) hex);
+
+                if (!g_hash_table_contains(w->records, hex))
+                        (void) unlinkat(dir, name, 0);
+        }
+}
+
+static void walk_owner(int dir, const char *name, void *userdata) {
+        struct image_walk *w = userdata;
+        _cleanup_close_ int fd = -1;
+        guint64 owner;
+
+        if (!g_ascii_string_to_unsigned(name, 10, 0, UINT32_MAX, &owner, NULL))
+                return;
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return;
+        w->owner = (uint32_t) owner;
+        w->roots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        w->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        for_each_entry(fd, walk_image, w);
+        drop_orphans(fd, w);
+        g_hash_table_unref(w->roots);
+        g_hash_table_unref(w->records);
+}
+
+void store_images_load(Store *s, StoreImageFound each, void *userdata) {
+        struct image_walk walk = {.each = each, .userdata = userdata};
+
+        for_each_entry(s->images, walk_owner, &walk);
+}
+
+int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record) {
+        _cleanup_close_ int dir = open_owner(s, owner, true);
+        g_autofree char *name = g_strdup_printf("%s.json", hex);
+
+        return dir < 0 ? dir : save_json(dir, name, record);
+}
+
+int store_image_open(Store *s, uint32_t owner, const char *hex) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        g_autofree char *name = g_strdup_printf("%s.squashfs", hex);
+        int fd;
+
+        if (dir < 0)
+                return dir;
+        fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+int store_image_remove(Store *s, uint32_t owner, const char *hex) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        g_autofree char *root = g_strdup_printf("%s.squashfs", hex), *record = g_strdup_printf("%s.json", hex);
+        char uid[16];
+
+        if (dir < 0)
+                return dir == -ENOENT ? 0 : dir;
+        if ((unlinkat(dir, record, 0) < 0 || unlinkat(dir, root, 0) < 0) && errno != ENOENT)
+                return -errno;
+        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
+        (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */
+        return 0;
+}
+
+/* ---- Files for workers ---- */
+
+static int create_temporary(int dir, char **ret_name) {
+        g_autofree char *uuid = g_uuid_string_random(), *name = g_strconcat(ATOMIC_TMP_PREFIX, uuid, NULL);
+        int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+                return -errno;
+        *ret_name = g_steal_pointer(&name);
+        return fd;
+}
+
+static int commit_temporary(int dir, const char *tmp, const char *name, mode_t mode) {
+        if (fchmodat(dir, tmp, mode, 0) < 0 || renameat(dir, tmp, dir, name) < 0 || fsync(dir) < 0)
+                return -errno;
+        return 0;
+}
+
+int store_image_create(Store *s, uint32_t owner, char **ret_name) {
+        _cleanup_close_ int dir = open_owner(s, owner, true);
+
+        return dir < 0 ? dir : create_temporary(dir, ret_name);
+}
+
+int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        g_autofree char *name = g_strdup_printf("%s.squashfs", hex);
+
+        return dir < 0 ? dir : commit_temporary(dir, tmp, name, 0400);
+}
+
+void store_image_discard(Store *s, uint32_t owner, const char *tmp) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+
+        if (dir >= 0)
+                (void) unlinkat(dir, tmp, 0);
+}
+
+int store_cache_create(Store *s, char **ret_name) {
+        return create_temporary(s->cache, ret_name);
+}
+
+/* QEMU opens the initrd again through /proc/self/fd as another user, hence the mode; the directory is closed to others. */
+int store_cache_commit(Store *s, const char *tmp, const char *key) {
+        return commit_temporary(s->cache, tmp, key, 0444);
+}
+
+void store_cache_discard(Store *s, const char *tmp) {
+        (void) unlinkat(s->cache, tmp, 0);
+}
+
+int store_cache_open(Store *s, const char *key) {
+        int fd = openat(s->cache, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        return fd < 0 ? -errno : fd;
+}
+
+json_t *store_fact_load(Store *s, const char *name) {
+        char *text = NULL;
+        json_t *fact = NULL;
+        size_t len;
+
+        if (load_text(s->cache, name, &text, &len) >= 0)
+                fact = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        free(text);
+        return fact;
+}
+
+int store_fact_save(Store *s, const char *name, json_t *fact) {
+        return save_json(s->cache, name, fact);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdint.h>
+
+/*
+ * The state directory (default /var/lib/mcp-runtime), which belongs to the daemon alone:
+ *   vms/NAME/meta.json        the VM's record        vms/NAME/exit    the monitor's last exit record
+ *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest
+ *   cache/initrd-KEY          base initrd of a kernel
+ * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
+ */
+typedef struct Store Store;
+
+/* Makes what is missing, removes what is half. Negative errno. */
+int store_open(const char *path, Store **ret);
+Store *store_free(Store *s);
+
+/* Directories of VMs, by name; with meta.json or without it. */
+GPtrArray *store_vm_names(Store *s);
+
+/* The text of a record; caller frees. */
+int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len);
+
+/* Writes the record durably, making the VM's directory where it is new. */
+int store_vm_save(Store *s, const char *name, json_t *record);
+
+/* The directory goes at once (by rename), its content with it. */
+int store_vm_remove(Store *s, const char *name);
+
+/* A file of the VM's directory; flags as open(2). Returns the descriptor. */
+int store_vm_open(Store *s, const char *name, const char *file, int flags);
+
+/* Image records: calls each for every HEX.json; text is borrowed. */
+typedef void (*StoreImageFound)(uint32_t owner, const char *hex, const char *text, size_t len, void *userdata);
+void store_images_load(Store *s, StoreImageFound each, void *userdata);
+int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record);
+int store_image_open(Store *s, uint32_t owner, const char *hex);
+int store_image_remove(Store *s, uint32_t owner, const char *hex);
+
+/* A new empty file for a worker to write, O_RDWR; *ret_name is its temporary name, the caller's. */
+int store_image_create(Store *s, uint32_t owner, char **ret_name);
+int store_cache_create(Store *s, char **ret_name);
+
+/* The temporary file becomes the image's root, or the cache's entry; or is dropped. */
+int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex);
+int store_cache_commit(Store *s, const char *tmp, const char *key);
+void store_image_discard(Store *s, uint32_t owner, const char *tmp);
+void store_cache_discard(Store *s, const char *tmp);
+
+/* Read-only; -ENOENT where it is not there. */
+int store_cache_open(Store *s, const char *key);
+
+/* Small facts that outlive the daemon and may be lost: a JSON object by name, new reference or NULL. */
+json_t *store_fact_load(Store *s, const char *name);
+int store_fact_save(Store *s, const char *name, json_t *fact);
