@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mcp-kvm-probe: the main process of mcp-kvm-probe@N.service. Finds out whether a guest really runs under KVM here: a
- * few bytes of long-mode code must write a port and halt. --print tells people instead of the daemon. */
+/* mcp-kvm-probe: the main process of mcp-kvm-probe@N.service. Finds out whether a guest really runs under KVM here: some
+ * bytes of code must get from real mode to long mode, write a port and halt. --print tells people instead of the daemon. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -52,19 +52,67 @@ __attribute__((format(printf, 3, 4))) static int found(
 #define CODE_AT 0x4000U
 #define PROBE_PORT 0xf4U
 #define PROBE_VALUE 0x2aU
+#define TSS_AT 0xfffbd000U          /* three pages that KVM on old Intel CPUs wants for real mode */
+#define IDENTITY_MAP_AT 0xfffbc000U /* and one more */
+
+#define CPUID_MAX 256U
 
 #define PAGE_PRESENT_WRITABLE 3ULL
 #define PAGE_HUGE (1ULL << 7)
-#define CR0_PE_PG 0x80000001ULL
-#define CR4_PAE (1ULL << 5)
-#define EFER_LME_LMA ((1ULL << 8) | (1ULL << 10))
 
-/* The operand is 64 bits wide: only in long mode does al hold the value. */
-static const uint8_t guest_code[] = {
-        0x48, 0xb8, PROBE_VALUE, 0, 0, 0, 1, 0, 0, 0, /* movabs $0x10000002a, %rax */
-        0xe6, PROBE_PORT,                             /* out %al, $0xf4 */
-        0xf4,                                         /* hlt */
-};
+/*
+ * The guest goes the way of firmware and kernel: from real mode through protected mode to long mode. The loop in
+ * protected mode takes some milliseconds on a CPU; where KVM only emulates that mode, instruction by instruction, it
+ * takes many seconds, as would any firmware. (kvm_pvm does: a guest that begins in long mode runs well in it, and QEMU's
+ * firmware seems to hang.) The value is loaded in 64 bits, so that it is right in long mode only.
+ */
+#define AT(label) "(" label " - guest_code + 0x4000)" /* CODE_AT */
+
+__asm__(".pushsection .rodata\n"
+        "guest_code:\n"
+        "        .code16\n"
+        "        cli\n"
+        "        lgdtl   " AT("gdt_pointer") "\n"
+        "        movl    %cr0, %eax\n"
+        "        orl     $1, %eax\n"
+        "        movl    %eax, %cr0\n"
+        "        ljmpl   $8, $" AT("protected_mode") "\n"
+        "        .code32\n"
+        "protected_mode:\n"
+        "        movw    $16, %ax\n"
+        "        movw    %ax, %ds\n"
+        "        movw    %ax, %ss\n"
+        "        movl    $4000000, %ecx\n"
+        "1:      decl    %ecx\n"
+        "        jnz     1b\n"
+        "        movl    $0x20, %eax\n" /* PAE */
+        "        movl    %eax, %cr4\n"
+        "        movl    $0x1000, %eax\n" /* PML4_AT */
+        "        movl    %eax, %cr3\n"
+        "        movl    $0xc0000080, %ecx\n" /* EFER: long mode enable */
+        "        rdmsr\n"
+        "        orl     $0x100, %eax\n"
+        "        wrmsr\n"
+        "        movl    %cr0, %eax\n"
+        "        orl     $0x80000000, %eax\n"
+        "        movl    %eax, %cr0\n"
+        "        ljmpl   $24, $" AT("long_mode") "\n"
+        "        .code64\n"
+        "long_mode:\n"
+        "        movabsq $0x10000002a, %rax\n" /* PROBE_VALUE */
+        "        shlq    $1, %rax\n"
+        "        shrq    $1, %rax\n"
+        "        outb    %al, $0xf4\n" /* PROBE_PORT */
+        "        hlt\n"
+        "        .balign 8\n"
+        "gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff\n"
+        "gdt_pointer:\n"
+        "        .word   31\n"
+        "        .long   " AT("gdt") "\n"
+        "guest_code_end:\n"
+        "        .popsection\n");
+
+extern const uint8_t guest_code[], guest_code_end[];
 
 struct machine {
         int kvm, vm, vcpu;
@@ -84,10 +132,26 @@ static int open_machine(struct machine *m, struct result *result) {
         m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
         if (m->vm < 0)
                 return found(result, false, "KVM_CREATE_VM: %s", strerror(errno));
+        /* Not all need them, and then not all take them. */
+        (void) ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &(uint64_t) {IDENTITY_MAP_AT});
+        (void) ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_AT);
         m->vcpu = ioctl(m->vm, KVM_CREATE_VCPU, 0);
         if (m->vcpu < 0)
                 return found(result, false, "KVM_CREATE_VCPU: %s", strerror(errno));
         return EXIT_SUCCESS;
+}
+
+/* Without these the guest's CPU has no long mode to enter. */
+static int set_cpuid(struct machine *m, struct result *result) {
+        struct kvm_cpuid2 *cpuid = calloc(1, sizeof *cpuid + CPUID_MAX * sizeof *cpuid->entries);
+        bool done;
+
+        if (!cpuid)
+                return found(result, false, "no memory for a test guest");
+        cpuid->nent = CPUID_MAX;
+        done = ioctl(m->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) >= 0 && ioctl(m->vcpu, KVM_SET_CPUID2, cpuid) >= 0;
+        free(cpuid);
+        return done ? EXIT_SUCCESS : found(result, false, "KVM_SET_CPUID2: %s", strerror(errno));
 }
 
 /* One 2 MiB page maps the memory to itself. */
@@ -98,7 +162,7 @@ static void fill_memory(uint8_t *memory) {
         memcpy(memory + PML4_AT, &pml4, sizeof pml4);
         memcpy(memory + PDPT_AT, &pdpt, sizeof pdpt);
         memcpy(memory + PD_AT, &pd, sizeof pd);
-        memcpy(memory + CODE_AT, guest_code, sizeof guest_code);
+        memcpy(memory + CODE_AT, guest_code, (size_t) (guest_code_end - guest_code));
 }
 
 static int map_memory(struct machine *m, struct result *result) {
@@ -120,21 +184,14 @@ static int map_memory(struct machine *m, struct result *result) {
 }
 
 static int set_registers(struct machine *m, struct result *result) {
-        const struct kvm_segment code = {
-                .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
-        const struct kvm_segment data = {
-                .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
         struct kvm_regs regs = {.rip = CODE_AT, .rflags = 2};
         struct kvm_sregs s;
 
         if (ioctl(m->vcpu, KVM_GET_SREGS, &s) < 0)
                 return found(result, false, "KVM_GET_SREGS: %s", strerror(errno));
-        s.cr0 = CR0_PE_PG;
-        s.cr3 = PML4_AT;
-        s.cr4 = CR4_PAE;
-        s.efer = EFER_LME_LMA;
-        s.cs = code;
-        s.ds = s.es = s.fs = s.gs = s.ss = data;
+        /* Real mode as after a reset, but the code is low. */
+        s.cs.base = 0;
+        s.cs.selector = 0;
         if (ioctl(m->vcpu, KVM_SET_SREGS, &s) < 0 || ioctl(m->vcpu, KVM_SET_REGS, &regs) < 0)
                 return found(result, false, "KVM_SET_SREGS: %s", strerror(errno));
         return EXIT_SUCCESS;
@@ -166,6 +223,8 @@ static int probe(struct result *result) {
         int r;
 
         r = open_machine(&m, result);
+        if (r == EXIT_SUCCESS)
+                r = set_cpuid(&m, result);
         if (r == EXIT_SUCCESS)
                 r = map_memory(&m, result);
         if (r == EXIT_SUCCESS)
