@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared/confined-open.h"
 #include "shared/fd.h"
 #include "worker/archive-util.h"
 #include "worker/cpio.h"
@@ -31,18 +31,8 @@ struct build {
         GPtrArray *paths; /* below the modules directory, in load order */
 };
 
-static int open_beneath(int dir, const char *path, int flags) {
-        struct open_how how = {
-                .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-        };
-        long fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
-
-        return fd < 0 ? -errno : (int) fd;
-}
-
 static int read_text(struct build *b, const char *name, char **ret, struct failure *f) {
-        _cleanup_close_ int fd = open_beneath(b->modules, name, O_RDONLY);
+        _cleanup_close_ int fd = confined_openat(b->modules, name, O_RDONLY);
         int r = fd;
 
         if (r >= 0)
@@ -127,7 +117,7 @@ static int unpack(int fd, GByteArray *out, const char *path, struct failure *f) 
 
 static int add_module(struct build *b, const char *path, GString *list, struct failure *f) {
         g_autoptr(GByteArray) data = g_byte_array_new();
-        _cleanup_close_ int fd = open_beneath(b->modules, path, O_RDONLY);
+        _cleanup_close_ int fd = confined_openat(b->modules, path, O_RDONLY);
         g_autofree char *name = modules_dep_name(path);
         g_autofree char *place = g_strdup_printf("modules/%s.ko", name);
         int r;
