@@ -142,9 +142,18 @@ int image_writer_new(int fd, struct image_writer **ret, struct failure *f) {
         return 0;
 }
 
+/* What is still in flight when an import fails is waited for: the processor forgets it otherwise. Each failed call ends
+ * one block at least, if any can end. */
+static void drain(struct image_writer *w) {
+        for (unsigned i = 0; w->processor && i < BACKLOG_PER_THREAD * THREADS_MAX; i++)
+                if (sqfs_block_processor_sync(w->processor) == 0)
+                        break;
+}
+
 struct image_writer *image_writer_free(struct image_writer *w) {
         if (!w)
                 return NULL;
+        drain(w);
         sqfs_destroy(w->dirs);
         sqfs_destroy(w->dir_meta);
         sqfs_destroy(w->inode_meta);

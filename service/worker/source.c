@@ -200,6 +200,7 @@ int source_decompress(struct job *job, struct source *s, const struct limits *li
         _cleanup_close_ int out = -1;
         struct archive_entry *entry;
         uint64_t size = 0;
+        bool empty;
         int r;
 
         if (!is_compressed(s))
@@ -209,13 +210,16 @@ int source_decompress(struct job *job, struct source *s, const struct limits *li
         a = archive_util_raw();
         if (!a || archive_read_open_fd(a, s->fd, SPOOL_CHUNK) != ARCHIVE_OK)
                 return failf(f, -EIO, FAILURE_OTHER, "starting to decompress the image");
-        if (archive_read_next_header(a, &entry) < ARCHIVE_WARN)
-                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s",
-                        archive_error_string(a));
+        r = archive_read_next_header(a, &entry);
+        if (r < ARCHIVE_WARN)
+                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s", archive_error_string(a));
+        empty = r == ARCHIVE_EOF;
+        if (!empty && archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE)
+                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged at its beginning");
         out = source_scratch_file();
         if (out < 0)
                 return fail_errno(f, out, "making a spool file");
-        r = unpack(job, a, limits, out, &size, f);
+        r = empty ? 0 : unpack(job, a, limits, out, &size, f);
         if (r < 0)
                 return r;
         source_clear(s);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* Runs the real worker on one job, in the daemon's place. */
+
+struct outcome {
+        json_t *last; /* the done or failed message, NULL when there was none */
+        int status;   /* of waitpid() */
+        unsigned n_progress, n_log;
+        long peak_kib;
+        int output; /* of import_bytes() and friends */
+};
+
+/* launch's reference is taken; names end with NULL, fds are borrowed. max_file: RLIMIT_FSIZE or 0. */
+struct outcome worker_run(json_t *launch, const char *const *names, const int *fds, rlim_t max_file);
+
+/* An import of bytes in a memfd into a new memfd; limits may be NULL. */
+struct outcome import_bytes(const GByteArray *source, json_t *limits);
+struct outcome import_fd(int source, json_t *more);
+void outcome_clear(struct outcome *o);
+
+int bytes_memfd(const GByteArray *data);
+
+#define assert_done(o)                                                                                                 \
+        do {                                                                                                           \
+                assert_int_equal((o)->status, 0);                                                                      \
+                assert_non_null((o)->last);                                                                            \
+                if (!g_str_equal(text_of(o, "type"), "done"))                                                          \
+                        fail_msg("%s: %s", text_of(o, "error"), text_of(o, "message"));                                \
+        } while (0)
+
+#define assert_failed(o, name, text)                                                                                   \
+        do {                                                                                                           \
+                assert_int_equal((o)->status, 0);                                                                      \
+                assert_non_null((o)->last);                                                                            \
+                assert_string_equal(text_of(o, "type"), "failed");                                                     \
+                if (!g_str_equal(text_of(o, "error"), name) || !strstr(text_of(o, "message"), text))                   \
+                        fail_msg("%s: %s", text_of(o, "error"), text_of(o, "message"));                                \
+        } while (0)
+
+#define text_of(o, key) json_string_value(json_object_get((o)->last, key))
