@@ -53,11 +53,11 @@ static void take_line(void *userdata, char stream, const char *text, size_t len)
         seglog_add(console->log, console->now, stream, text, len);
         if (len == 0)
                 return;
-        /* What a kernel prints behind its reason to panic says less. */
-        if (stream == 'k' && memmem(text, len, panic_text, sizeof panic_text - 1))
-                last = &console->panic;
         last->len = len < TEXT_MAX ? len : TEXT_MAX;
         memcpy(last->text, text, last->len);
+        /* What a kernel prints behind its reason to panic says less. */
+        if (stream == 'k' && memmem(last->text, last->len, panic_text, sizeof panic_text - 1))
+                console->panic = *last;
 }
 
 static void flush_partial(struct console *console) {

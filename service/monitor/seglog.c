@@ -71,8 +71,12 @@ static int scan_range(struct segment *s, char *buf, uint64_t from, uint64_t to, 
                 if (n == 0)
                         return 0;
                 used = note_lines(s, buf, (size_t) n, at_start);
-                if (from + (uint64_t) n >= to)
+                if (from + (uint64_t) n >= to) {
+                        /* The last line may have lost its end, but its number is used. */
+                        if (used > 0 || at_start)
+                                note_line(s, buf + used, (size_t) n - used);
                         return 0;
+                }
                 /* No line end in all of it is damage: the rest of that line counts for nothing. */
                 at_start = used > 0;
                 from += used > 0 ? used : (size_t) n;
