@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared/confined-open.h"
 #include "shared/confined-open.h"
 #include "shared/fd.h"
 #include "worker/archive-util.h"

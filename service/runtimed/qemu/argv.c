@@ -200,7 +200,6 @@ char **passt_argv(const PasstPlan *plan) {
         GPtrArray *argv = g_ptr_array_new();
 
         g_ptr_array_add(argv, g_strdup(plan->binary));
-        g_ptr_array_add(argv, g_strdup("--foreground"));
         g_ptr_array_add(argv, g_strdup("--quiet"));
         addf(argv, "--fd", "%d", PASST_FD);
         add(argv, "--address", USER_NET_ADDRESS);

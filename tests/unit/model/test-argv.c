@@ -127,7 +127,7 @@ static void test_mac(void **state) {
 }
 
 #define PASST                                                                                                          \
-        "/usr/bin/passt", "--foreground", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24",         \
+        "/usr/bin/passt", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24",         \
                 "--gateway", "10.0.2.2", "--no-map-gw"
 
 static void test_passt(void **state) {
