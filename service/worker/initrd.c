@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "shared/confined-open.h"
-#include "shared/confined-open.h"
 #include "shared/fd.h"
 #include "worker/archive-util.h"
 #include "worker/cpio.h"

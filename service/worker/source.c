@@ -113,6 +113,10 @@ static int open_path(const json_t *roots, const char *path, struct failure *f) {
         if (r == -EXDEV)
                 return failf(f, r, FAILURE_SPEC, "path %s is not beneath an allowed root (%s)", path,
                         names->len > 0 ? names->str : "none is allowed");
+        if (r == -ELOOP || r == -ENOTDIR)
+                return failf(f, r, FAILURE_SPEC,
+                        "path %s beneath the allowed roots (%s) must not go through a symbolic link or file", path,
+                        names->str);
         return failf(
                 f, r, FAILURE_SPEC, "path %s beneath the allowed roots (%s): %s", path, names->str, g_strerror(-r));
 }
@@ -212,7 +216,8 @@ int source_decompress(struct job *job, struct source *s, const struct limits *li
                 return failf(f, -EIO, FAILURE_OTHER, "starting to decompress the image");
         r = archive_read_next_header(a, &entry);
         if (r < ARCHIVE_WARN)
-                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s", archive_error_string(a));
+                return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged: %s",
+                        archive_error_string(a));
         empty = r == ARCHIVE_EOF;
         if (!empty && archive_filter_code(a, 0) == ARCHIVE_FILTER_NONE)
                 return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the compressed image is damaged at its beginning");

@@ -222,11 +222,13 @@ static void test_path(void **state) {
         g_autofree char *dir = g_dir_make_tmp("roots-XXXXXX", NULL);
         g_autofree char *file = g_build_filename(dir, "image.tar", NULL);
         g_autofree char *link = g_build_filename(dir, "link", NULL);
+        g_autofree char *sub = g_build_filename(dir, "sub", NULL);
         g_autoptr(GByteArray) source = make_oci_simple("f a b\n");
         struct outcome o;
 
         assert_true(g_file_set_contents(file, (const char *) source->data, source->len, NULL));
         assert_int_equal(symlink("/etc/passwd", link), 0);
+        assert_int_equal(mkdir(sub, 0700), 0);
         o = import_fd(-1, json_pack("{s:s, s:[s, s]}", "path", file, "roots", "/nowhere", dir));
         assert_done(&o);
         outcome_clear(&o);
@@ -236,13 +238,14 @@ static void test_path(void **state) {
         o = import_fd(-1, json_pack("{s:s, s:[s]}", "path", link, "roots", dir));
         assert_failed(&o, "InvalidSpec", "the allowed roots");
         outcome_clear(&o);
-        o = import_fd(-1, json_pack("{s:s, s:[s]}", "path", dir, "roots", dir));
+        o = import_fd(-1, json_pack("{s:s, s:[s]}", "path", sub, "roots", dir));
         assert_failed(&o, "UnsupportedImage", "is not a regular file");
         outcome_clear(&o);
         o = import_fd(-1, json_pack("{s:s}", "path", file));
         assert_failed(&o, "InvalidSpec", "none is allowed");
         outcome_clear(&o);
         (void) unlink(link);
+        (void) rmdir(sub);
         (void) unlink(file);
         (void) rmdir(dir);
 }
