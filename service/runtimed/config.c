@@ -92,9 +92,9 @@ static gboolean merge_file(Config *c, const char *path, GError **error) {
                 g_autofree char *value = g_key_file_get_string(file, GROUP, *k, NULL);
 
                 if (!s || !value || store_setting(c, s, value) < 0) {
-                        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, s ? "%s: %s=%s is not a valid value"
-                                                                                          : "%s: unknown setting %s=%s",
-                                path, *k, value ?: "");
+                        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                                s ? "%s: %s=%s is not a valid value" : "%s: unknown setting %s=%s", path, *k,
+                                value ?: "");
                         return FALSE;
                 }
         }

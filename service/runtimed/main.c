@@ -63,7 +63,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         uint32_t result = 0;
 
         if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &result) < 0 || result != 1) {
-                log_error("the name " BUS_NAME " cannot be had: is another mcp-runtimed running, is the bus policy installed?");
+                log_error("the name " BUS_NAME
+                          " cannot be had: is another mcp-runtimed running, is the bus policy installed?");
                 return sd_event_exit(d->event, EXIT_FAILURE);
         }
         (void) sd_notify(0, "READY=1");
@@ -77,7 +78,8 @@ static int setup_bus(Daemon *d) {
         if (r >= 0)
                 r = sd_bus_attach_event(d->connection, d->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
-                r = sd_bus_match_signal_async(d->connection, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, d);
+                r = sd_bus_match_signal_async(d->connection, NULL, "org.freedesktop.DBus.Local", NULL,
+                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, d);
         if (r < 0)
                 log_error("no connection to the system bus: %s", strerror(-r));
         return r;
@@ -132,16 +134,19 @@ static void block_signals(void) {
 }
 
 static void usage(void) {
-        (void) printf("Usage: mcp-runtimed [--config FILE]\n\n"
-                      "The bus front of the mcp runtime: serves " BUS_NAME " on the system bus. It is started by systemd\n"
-                      "(mcp-runtimed.service, with mcp-runtimed.socket) and by bus activation; there is no need to run it by hand.\n\n"
-                      "  --config FILE  read FILE instead of " SYSCONFDIR "/mcp-runtime/runtime.conf\n"
-                      "  --version      print the version\n"
-                      "  --help         print this\n");
+        (void) printf(
+                "Usage: mcp-runtimed [--config FILE]\n\n"
+                "The bus front of the mcp runtime: serves " BUS_NAME " on the system bus. It is started by systemd\n"
+                "(mcp-runtimed.service, with mcp-runtimed.socket) and by bus activation; there is no need to run it by "
+                "hand.\n\n"
+                "  --config FILE  read FILE instead of " SYSCONFDIR "/mcp-runtime/runtime.conf\n"
+                "  --version      print the version\n"
+                "  --help         print this\n");
 }
 
 int main(int argc, char *argv[]) {
-        static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {}};
+        static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {}};
         g_autoptr(GError) error = NULL;
         const char *config = NULL;
         Daemon d = {};

@@ -41,7 +41,8 @@ int confined_openat(int dir_fd, const char *path, int flags) {
                         return -ENAMETOOLONG;
                 if (strcmp(part, "..") == 0)
                         return -EXDEV;
-                fd = openat(at >= 0 ? at : dir_fd, part, (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+                fd = openat(
+                        at >= 0 ? at : dir_fd, part, (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
                 if (fd < 0)
                         return -errno;
                 if (last)

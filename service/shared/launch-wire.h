@@ -14,7 +14,8 @@
  * helper -> daemon, first message, always:
  *   {"type":"hello","version":1}                              a new instance: it asks for its launch message
  *   {"type":"hello","version":1,"boot":N,"state":STATE,       a monitor whose connection broke (daemon restarted)
- *    "pid":PID,"started":T,"ready":BOOL,"exit":EXIT?}         EXIT as in "exited"; STATE starting|running|paused|stopping|exited
+ *    "pid":PID,"started":T,"ready":BOOL,"exit":EXIT?}         EXIT as in "exited"; STATE
+ * starting|running|paused|stopping|exited
  *
  * daemon -> helper, the answer to a first hello:
  *   {"type":"launch", ..., "fds":[...]}                       what it holds depends on the kind, see below
@@ -23,9 +24,9 @@
  * ---- mcp-vm@ (service/monitor) ----
  * launch: "boot":N, "argv":[QEMU command, literal], "fds":[names], "log_max":bytes per log segment,
  *         "stop_timeout":usec used when systemd (SIGTERM) asks for the end, "guest":BOOL (a guest init speaks on the
- *         guest port; false for a guest that does not), "ready":"message" (READY by guest) or "none" (ready once running)
- *   fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see below),
- *        and any number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose
+ *         guest port; false for a guest that does not), "ready":"message" (READY by guest) or "none" (ready once
+ * running) fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see
+ * below), and any number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose
  *        descriptors 3..6 are the monitor's own channels (below). argv is literal: it names these numbers.
  * daemon -> monitor, "id":N is echoed in the reply:
  *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
@@ -45,7 +46,8 @@
  * ---- mcp-image@ (service/worker) ----
  * launch: "op": one of
  *   "import":  fds "source" (seekable or a pipe) or "path":TEXT with "roots":[TEXT] (opened by the worker beneath a
- *              root, openat2), and "output" (an empty file, O_RDWR). "architecture":"x86_64"; "limits":{"bytes","entries"}
+ *              root, openat2), and "output" (an empty file, O_RDWR). "architecture":"x86_64";
+ * "limits":{"bytes","entries"}
  *              -> done: {"kind":"elf|oci|oci-layout|docker","digest":"sha256:..." (manifest; of the file for an ELF),
  *                 "architecture":..., "size":bytes of output, "name":TEXT? (reference found in the archive),
  *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"]}}
@@ -59,8 +61,9 @@
  *
  * ---- mcp-passt@ (service/helpers) ----
  * launch: "argv":[passt command; its --fd is PASST_FD], "fds":["socket"]
- *   helper -> daemon: {"type":"ready"} when passt has bound its ports, or {"type":"failed","error":"PortInUse"|"ToolMissing"|
- *   "Failed","message":TEXT of passt}. It ends when passt ends, and passt ends with the other side of its socket.
+ *   helper -> daemon: {"type":"ready"} when passt has bound its ports, or
+ * {"type":"failed","error":"PortInUse"|"ToolMissing"| "Failed","message":TEXT of passt}. It ends when passt ends, and
+ * passt ends with the other side of its socket.
  *
  * ---- mcp-kvm-probe@ (service/helpers) ----
  * launch: nothing more. helper -> daemon: {"type":"done","usable":BOOL,"message":TEXT why}, then it exits.

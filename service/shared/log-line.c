@@ -27,7 +27,7 @@ static size_t utf8_length(const unsigned char *p, size_t len) {
                 c = c << 6 | (p[i] & 0x3fU);
         }
         if ((n == 2 && c < 0xa0) || (n == 3 && c < 0x800) || (n == 4 && c < 0x10000) || c > 0x10ffff ||
-            (c >= 0xd800 && c <= 0xdfff))
+                (c >= 0xd800 && c <= 0xdfff))
                 return 0;
         return n;
 }
@@ -58,7 +58,8 @@ static size_t escape(char *out, const unsigned char *p, size_t len) {
         return o;
 }
 
-size_t log_line_format(char *buf, uint64_t seq, uint64_t time, uint32_t boot, char stream, const void *text, size_t len) {
+size_t log_line_format(
+        char *buf, uint64_t seq, uint64_t time, uint32_t boot, char stream, const void *text, size_t len) {
         int n;
         size_t o;
 
@@ -117,7 +118,7 @@ bool log_line_parse(const char *line, size_t len, struct log_line *ret) {
         if (len > LOG_LINE_MAX)
                 return false;
         if (!parse_number(&p, end, UINT64_MAX, &seq) || !parse_number(&p, end, UINT64_MAX, &time) ||
-            !parse_number(&p, end, UINT32_MAX, &boot))
+                !parse_number(&p, end, UINT32_MAX, &boot))
                 return false;
         if (end - p < 2 || p[1] != ' ')
                 return false;

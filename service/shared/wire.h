@@ -21,10 +21,10 @@ int wire_recv(int sock, json_t **ret, int *fds, size_t *ret_n_fds);
 
 const char *wire_type(const json_t *message);
 
-/* Connects to the launch socket and says nothing yet. path as for wire_connect(); socket_flags SOCK_NONBLOCK or 0. Returns
- * the descriptor, close-on-exec; -EAGAIN when it does not block and the daemon's backlog is full. */
+/* Connects to the launch socket and says nothing yet. path as for wire_connect(); socket_flags SOCK_NONBLOCK or 0.
+ * Returns the descriptor, close-on-exec; -EAGAIN when it does not block and the daemon's backlog is full. */
 int wire_open(const char *path, int socket_flags);
 
-/* Connects to the launch socket and says a first hello. path NULL: $MCP_LAUNCH_SOCKET or LAUNCH_SOCKET_PATH. Returns the
- * descriptor, close-on-exec, blocking. */
+/* Connects to the launch socket and says a first hello. path NULL: $MCP_LAUNCH_SOCKET or LAUNCH_SOCKET_PATH. Returns
+ * the descriptor, close-on-exec, blocking. */
 int wire_connect(const char *path);

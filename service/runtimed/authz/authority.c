@@ -68,15 +68,10 @@ static void question_send(AuthorityQuestion *q) {
         g_autoptr(PolkitSubject) subject = polkit_system_bus_name_new(q->sender);
 
         q->references++;
-        polkit_authority_check_authorization(q->authority->polkit,
-                subject,
-                q->action,
-                q->details,
+        polkit_authority_check_authorization(q->authority->polkit, subject, q->action, q->details,
                 q->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
                                : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
-                q->cancel,
-                on_checked,
-                q);
+                q->cancel, on_checked, q);
 }
 
 static void on_authority(GObject *object, GAsyncResult *result, gpointer userdata) {
@@ -121,8 +116,13 @@ static PolkitDetails *make_details(const char *const *pairs) {
         return details;
 }
 
-AuthorityQuestion *authority_check(Authority *a, const char *sender, const char *action, const char *const *details,
-        bool interactive, AuthorityDone done, void *userdata) {
+AuthorityQuestion *authority_check(Authority *a,
+        const char *sender,
+        const char *action,
+        const char *const *details,
+        bool interactive,
+        AuthorityDone done,
+        void *userdata) {
         AuthorityQuestion *q = g_new0(AuthorityQuestion, 1);
 
         *q = (AuthorityQuestion){.authority = a,
@@ -134,7 +134,8 @@ AuthorityQuestion *authority_check(Authority *a, const char *sender, const char 
                 .done = done,
                 .userdata = userdata,
                 .references = 1};
-        q->timer = g_timeout_add((guint) ((interactive ? AUTHORITY_INTERACTIVE_USEC : AUTHORITY_USEC) / 1000), on_timeout, q);
+        q->timer = g_timeout_add(
+                (guint) ((interactive ? AUTHORITY_INTERACTIVE_USEC : AUTHORITY_USEC) / 1000), on_timeout, q);
 
         if (a->polkit) {
                 question_send(q);

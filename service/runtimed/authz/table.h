@@ -31,6 +31,7 @@ typedef struct AuthRow {
 const AuthRow *auth_rows(void);
 const AuthRow *auth_row_find(const char *interface, const char *member);
 
-/* Actions that a spec adds to its row's own, in the order they are asked; at most AUTH_EXTRA_MAX, static strings. Returns their number. */
+/* Actions that a spec adds to its row's own, in the order they are asked; at most AUTH_EXTRA_MAX, static strings.
+ * Returns their number. */
 #define AUTH_EXTRA_MAX 4U
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]);

@@ -51,7 +51,8 @@ char *bus_job_subject(const Job *job) {
 
 /* ---- Lookups ---- */
 
-static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+static int find_vm(
+        sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         Bus *b = userdata;
         char *name = NULL;
         int r;
@@ -64,17 +65,20 @@ static int find_vm(sd_bus *bus, const char *path, const char *interface, void *u
         return *ret != NULL;
 }
 
-static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+static int find_job(
+        sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         Bus *b = userdata;
         guint64 id;
 
-        if (!g_str_has_prefix(path, JOB_PREFIX "/") || !g_ascii_string_to_unsigned(path + strlen(JOB_PREFIX "/"), 10, 1, UINT32_MAX, &id, NULL))
+        if (!g_str_has_prefix(path, JOB_PREFIX "/") ||
+                !g_ascii_string_to_unsigned(path + strlen(JOB_PREFIX "/"), 10, 1, UINT32_MAX, &id, NULL))
                 return 0;
         *ret = runtime_find_job(b->runtime, (uint32_t) id);
         return *ret != NULL;
 }
 
-static int find_image(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+static int find_image(
+        sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         Bus *b = userdata;
 
         if (!g_str_has_prefix(path, IMAGE_PREFIX "/"))
@@ -227,7 +231,8 @@ static void on_job_finished(Job *job, void *userdata) {
         Bus *b = userdata;
         char *path = bus_job_path(job);
 
-        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobRemoved", "uoss", job->id, path, job_state_to_string(job->state), bus_job_error(job));
+        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobRemoved", "uoss", job->id, path,
+                job_state_to_string(job->state), bus_job_error(job));
         free(path);
         note_change(b, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), "JobCount");
 }
@@ -292,7 +297,8 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
         b->streams = g_ptr_array_new();
         b->waits = g_ptr_array_new();
         b->watchers = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
-        if (sd_event_add_defer(event, &b->flush, on_flush, b) < 0 || sd_event_source_set_enabled(b->flush, SD_EVENT_OFF) < 0)
+        if (sd_event_add_defer(event, &b->flush, on_flush, b) < 0 ||
+                sd_event_source_set_enabled(b->flush, SD_EVENT_OFF) < 0)
                 return bus_free(b);
         return b;
 }
@@ -331,7 +337,8 @@ int bus_export(Bus *b) {
         if (r >= 0)
                 r = sd_bus_add_object_vtable(b->bus, NULL, BUS_ROOT, BUS_INTERFACE("Manager"), manager_vtable, b);
         for (size_t i = 0; i < G_N_ELEMENTS(kinds) && r >= 0; i++) {
-                r = sd_bus_add_fallback_vtable(b->bus, NULL, kinds[i].prefix, kinds[i].interface, kinds[i].vtable, kinds[i].find, b);
+                r = sd_bus_add_fallback_vtable(
+                        b->bus, NULL, kinds[i].prefix, kinds[i].interface, kinds[i].vtable, kinds[i].find, b);
                 if (r >= 0)
                         r = sd_bus_add_node_enumerator(b->bus, NULL, kinds[i].prefix, kinds[i].enumerator, b);
         }

@@ -17,12 +17,13 @@ typedef struct Bus {
         sd_event *event;
         Authority *authority;
         Runtime *runtime; /* set before bus_export() */
-        GHashTable *uids; /* unique name -> uid; a unique name is never given twice (D-Bus specification 0.41, "Unique names") */
+        GHashTable *uids; /* unique name -> uid; a unique name is never given twice (D-Bus specification 0.41, "Unique
+                             names") */
         GHashTable *changes; /* path -> Changes: properties that changed in this turn of the loop */
         sd_event_source *flush;
-        GPtrArray *calls;   /* Call under way, borrowed */
-        GPtrArray *streams; /* LogStream, owned */
-        GPtrArray *waits;   /* VM.Wait calls under way, owned */
+        GPtrArray *calls;     /* Call under way, borrowed */
+        GPtrArray *streams;   /* LogStream, owned */
+        GPtrArray *waits;     /* VM.Wait calls under way, owned */
         GHashTable *watchers; /* job id -> unique names that hear its log */
 } Bus;
 
@@ -59,6 +60,11 @@ void vm_waits_end(Bus *b, VM *vm);
 static inline Bus *bus_of(Runtime *rt) {
         return rt->observer_data;
 }
+
+/* Head of a property's getter (sd_bus_property_get_t); its body appends to `reply` from `userdata`. */
+#define BUS_GETTER(function)                                                                                           \
+        static int function(sd_bus *bus, const char *path, const char *interface, const char *property,                \
+                sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* The vtables of each file. */
 extern const sd_bus_vtable manager_vtable[], vm_vtable[], job_vtable[], image_vtable[];

@@ -44,10 +44,15 @@ static Call *call_free(Call *c) {
         return NULL;
 }
 
-Call *call_new(Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run) {
+Call *call_new(
+        Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run) {
         Call *c = g_new0(Call, 1);
 
-        *c = (Call){.bus = b, .message = sd_bus_message_ref(m), .request = request, .request_free = request_free, .run = run};
+        *c = (Call){.bus = b,
+                .message = sd_bus_message_ref(m),
+                .request = request,
+                .request_free = request_free,
+                .run = run};
         c->row = auth_row_find(interface, sd_bus_message_get_member(m));
         g_ptr_array_add(b->calls, c);
         return c;
@@ -84,7 +89,8 @@ int call_vm(Call *c, VM **ret, sd_bus_error *error) {
         if (!vm)
                 return bus_error_named(error, "NoSuchVM", "there is no VM '%s' any more", c->vm_name);
         if (strcmp(vm->record ? vm->record->uuid : "", c->vm_uuid) != 0 || vm->generation != c->generation)
-                return bus_error_named(error, "Stale", "VM '%s' has changed while the call was authorized; look again", c->vm_name);
+                return bus_error_named(
+                        error, "Stale", "VM '%s' has changed while the call was authorized; look again", c->vm_name);
         *ret = vm;
         return 0;
 }
@@ -176,12 +182,14 @@ static void on_answer(AuthorityAnswer answer, const char *text, void *userdata) 
                 call_ask(c);
                 return;
         }
-        log_notice("refused: uid %u, %s, action " ACTION_PREFIX "%s", c->uid, sd_bus_message_get_member(c->message), action);
+        log_notice("refused: uid %u, %s, action " ACTION_PREFIX "%s", c->uid, sd_bus_message_get_member(c->message),
+                action);
         if (answer == AUTHORITY_CHALLENGE)
-                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "%s needs " ACTION_PREFIX "%s: %s",
-                        sd_bus_message_get_member(c->message), action, text);
+                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                        "%s needs " ACTION_PREFIX "%s: %s", sd_bus_message_get_member(c->message), action, text);
         else
-                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED, "%s needs " ACTION_PREFIX "%s: %s", sd_bus_message_get_member(c->message), action, text);
+                (void) sd_bus_error_setf(&error, SD_BUS_ERROR_ACCESS_DENIED, "%s needs " ACTION_PREFIX "%s: %s",
+                        sd_bus_message_get_member(c->message), action, text);
         call_finish(c, -EACCES, &error);
 }
 
@@ -218,7 +226,9 @@ static void call_ask(Call *c) {
                 return;
         }
         if (count_questions(c->bus, c->uid) >= QUESTIONS_PER_UID_MAX) {
-                r = bus_error_named(&error, "QuotaExceeded", "user %u has %u questions to polkit pending, the limit is %u", c->uid, QUESTIONS_PER_UID_MAX, QUESTIONS_PER_UID_MAX);
+                r = bus_error_named(&error, "QuotaExceeded",
+                        "user %u has %u questions to polkit pending, the limit is %u", c->uid, QUESTIONS_PER_UID_MAX,
+                        QUESTIONS_PER_UID_MAX);
                 call_finish(c, r, &error);
                 return;
         }
@@ -230,8 +240,8 @@ static void call_ask(Call *c) {
         {
                 g_autofree char *action = g_strconcat(ACTION_PREFIX, c->actions[c->asked], NULL);
                 g_autofree char *owner = g_strdup_printf("%u", c->uid);
-                const char *details[] = {"verb", sd_bus_message_get_member(c->message), "vm", c->vm_name ?: "", "owner", owner, "image", c->detail_image ?: "", "path",
-                        c->detail_path ?: "", NULL};
+                const char *details[] = {"verb", sd_bus_message_get_member(c->message), "vm", c->vm_name ?: "", "owner",
+                        owner, "image", c->detail_image ?: "", "path", c->detail_path ?: "", NULL};
 
                 c->question = authority_check(c->bus->authority, sd_bus_message_get_sender(c->message), action, details,
                         sd_bus_message_get_allow_interactive_authorization(c->message) > 0, on_answer, c);
@@ -262,7 +272,8 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         }
         if (g_hash_table_size(c->bus->uids) >= UIDS_MAX)
                 g_hash_table_remove_all(c->bus->uids);
-        (void) g_hash_table_replace(c->bus->uids, g_strdup(sd_bus_message_get_sender(c->message)), GUINT_TO_POINTER(uid));
+        (void) g_hash_table_replace(
+                c->bus->uids, g_strdup(sd_bus_message_get_sender(c->message)), GUINT_TO_POINTER(uid));
         c->uid = uid;
         call_plan(c);
         return 0;
@@ -282,7 +293,8 @@ int call_begin(Call *c, sd_bus_error *error) {
                 call_plan(c);
                 return 1;
         }
-        r = sd_bus_call_method_async(c->bus->bus, &c->lookup, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, c, "s", sender);
+        r = sd_bus_call_method_async(c->bus->bus, &c->lookup, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, c, "s", sender);
         if (r < 0) {
                 (void) call_free(c);
                 return r;

@@ -9,8 +9,9 @@
 
 /*
  * The gate: from a message to the verb it asks for. A handler parses its arguments into one immutable request and calls
- * call_begin(). The gate learns the caller's uid, asks the row's action and those the plan adds, in order, and then runs.
- * Nothing else is kept across the questions; the object is looked up again by identity. A caller that leaves is forgotten.
+ * call_begin(). The gate learns the caller's uid, asks the row's action and those the plan adds, in order, and then
+ * runs. Nothing else is kept across the questions; the object is looked up again by identity. A caller that leaves is
+ * forgotten.
  */
 
 typedef struct Call Call;
@@ -41,7 +42,8 @@ struct Call {
 };
 
 /* A new call for the method that m calls on interface (without prefix); subject members are set by the call_* below. */
-Call *call_new(Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run);
+Call *call_new(
+        Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run);
 void call_set_vm(Call *c, const VM *vm);
 void call_set_job(Call *c, const Job *job);
 void call_set_image(Call *c, const Image *image);

@@ -54,8 +54,10 @@ static int run_get_config(Call *c, sd_bus_error *error) {
                         const char *name;
                         char **strings;
                         const char *string;
-                } members[] = {{"Entrypoint", config->entrypoint, NULL}, {"Command", config->cmd, NULL}, {"Environment", config->env, NULL}, {"ExposedPorts", config->ports, NULL},
-                        {"User", NULL, config->user}, {"WorkingDirectory", NULL, config->workdir}, {"StopSignal", NULL, config->stop_signal}};
+                } members[] = {{"Entrypoint", config->entrypoint, NULL}, {"Command", config->cmd, NULL},
+                        {"Environment", config->env, NULL}, {"ExposedPorts", config->ports, NULL},
+                        {"User", NULL, config->user}, {"WorkingDirectory", NULL, config->workdir},
+                        {"StopSignal", NULL, config->stop_signal}};
 
                 r = sd_bus_message_new_method_return(c->message, &reply);
                 if (r >= 0)
@@ -89,37 +91,37 @@ static int method_get_config(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 /* ---- Properties ---- */
 
-static int get_reference(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_reference) {
         return sd_bus_message_append(reply, "s", image_reference(userdata));
 }
 
-static int get_digest(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_digest) {
         g_autofree char *digest = g_strconcat("sha256:", ((Image *) userdata)->hex, NULL);
 
         return sd_bus_message_append(reply, "s", digest);
 }
 
-static int get_size(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_size) {
         return sd_bus_message_append(reply, "t", ((Image *) userdata)->size);
 }
 
-static int get_architecture(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_architecture) {
         return sd_bus_message_append(reply, "s", ((Image *) userdata)->architecture);
 }
 
-static int get_exposed_ports(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_exposed_ports) {
         return sd_bus_message_append_strv(reply, ((Image *) userdata)->config->ports);
 }
 
-static int get_created_at(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_created_at) {
         return sd_bus_message_append(reply, "t", ((Image *) userdata)->created_at);
 }
 
-static int get_owner(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_owner) {
         return sd_bus_message_append(reply, "u", ((Image *) userdata)->owner);
 }
 
-static int get_used_by(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_used_by) {
         g_autoptr(GPtrArray) users = image_users(userdata);
         int r = sd_bus_message_open_container(reply, 'a', "o");
 
@@ -134,8 +136,13 @@ static int get_used_by(sd_bus *bus, const char *path, const char *interface, con
 
 const sd_bus_vtable image_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", config), method_get_config, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetConfig",
+                SD_BUS_NO_ARGS,
+                SD_BUS_RESULT("a{sv}", config),
+                method_get_config,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Reference", "s", get_reference, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Digest", "s", get_digest, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_CONST),

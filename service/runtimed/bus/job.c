@@ -39,7 +39,8 @@ void bus_job_log(Job *job, int level, const char *text, void *userdata) {
         for (guint i = 0; names && i < names->len; i++) {
                 __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
 
-                if (sd_bus_message_new_signal(b->bus, &m, path, BUS_INTERFACE("Job"), "LogMessage") >= 0 && sd_bus_message_append(m, "us", (uint32_t) level, text) >= 0)
+                if (sd_bus_message_new_signal(b->bus, &m, path, BUS_INTERFACE("Job"), "LogMessage") >= 0 &&
+                        sd_bus_message_append(m, "us", (uint32_t) level, text) >= 0)
                         (void) sd_bus_send_to(b->bus, m, names->pdata[i], NULL);
         }
         free(path);
@@ -71,7 +72,8 @@ static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error)
         Job *job = userdata;
 
         if (job_state_is_finished(job->state) || !job->cancel)
-                return bus_error_named(error, "NotSupported", "job %u (%s, %s) can not be canceled any more", job->id, job->kind, job_state_to_string(job->state));
+                return bus_error_named(error, "NotSupported", "job %u (%s, %s) can not be canceled any more", job->id,
+                        job->kind, job_state_to_string(job->state));
         return begin(m, job, run_cancel, error);
 }
 
@@ -91,7 +93,8 @@ static void wait_free(JobWait *w) {
 }
 
 static int reply_result(sd_bus_message *m, const Job *job) {
-        return sd_bus_reply_method_return(m, "sss", job_state_to_string(job->state), bus_job_error(job), job->problem ? job->problem->text : "");
+        return sd_bus_reply_method_return(
+                m, "sss", job_state_to_string(job->state), bus_job_error(job), job->problem ? job->problem->text : "");
 }
 
 static void on_job_end(const Problem *problem, void *userdata) {
@@ -122,7 +125,9 @@ static int run_wait(Call *c, sd_bus_error *error) {
         if (job_state_is_finished(job->state))
                 return reply_result(c->message, job);
         if (job->waiters->len >= JOB_WAITS_MAX)
-                return bus_error_named(error, "QuotaExceeded", "%u calls of Wait are pending for job %u, the limit is %u", job->waiters->len, job->id, JOB_WAITS_MAX);
+                return bus_error_named(error, "QuotaExceeded",
+                        "%u calls of Wait are pending for job %u, the limit is %u", job->waiters->len, job->id,
+                        JOB_WAITS_MAX);
         w = g_new0(JobWait, 1);
         *w = (JobWait){.job = job, .message = sd_bus_message_ref(c->message)};
         r = sd_bus_track_new(c->bus->bus, &w->track, on_waiter_gone, w);
@@ -168,49 +173,54 @@ static int method_get_log(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* ---- Properties ---- */
 
-static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_id) {
         return sd_bus_message_append(reply, "u", ((Job *) userdata)->id);
 }
 
-static int get_kind(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_kind) {
         return sd_bus_message_append(reply, "s", ((Job *) userdata)->kind);
 }
 
-static int get_subject(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_subject) {
         g_autofree char *subject = bus_job_subject(userdata);
 
         return sd_bus_message_append(reply, "o", subject);
 }
 
-static int get_owner(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_owner) {
         return sd_bus_message_append(reply, "u", ((Job *) userdata)->owner);
 }
 
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_state) {
         return sd_bus_message_append(reply, "s", job_state_to_string(((Job *) userdata)->state));
 }
 
-static int get_progress(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_progress) {
         return sd_bus_message_append(reply, "d", ((Job *) userdata)->progress);
 }
 
-static int get_stage(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_stage) {
         return sd_bus_message_append(reply, "s", ((Job *) userdata)->stage);
 }
 
-static int get_started_at(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_started_at) {
         return sd_bus_message_append(reply, "t", ((Job *) userdata)->started_at);
 }
 
-static int get_error_name(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_error_name) {
         return sd_bus_message_append(reply, "s", bus_job_error(userdata));
 }
 
 const sd_bus_vtable job_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", result, "s", error_name, "s", message), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetLog", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tus)", lines), method_get_log, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Wait",
+                SD_BUS_NO_ARGS,
+                SD_BUS_RESULT("s", result, "s", error_name, "s", message),
+                method_wait,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetLog", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tus)", lines), method_get_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Kind", "s", get_kind, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Subject", "o", get_subject, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

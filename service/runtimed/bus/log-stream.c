@@ -129,7 +129,8 @@ static int stream_watch(LogStream *s) {
 
         /* The exit record is written there too, so the end of a boot is a change. */
         if (s->options.follow)
-                r = sd_event_add_inotify(s->bus->event, &s->watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO, on_change, s);
+                r = sd_event_add_inotify(
+                        s->bus->event, &s->watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO, on_change, s);
         return r < 0 ? r : sd_event_add_io(s->bus->event, &s->io, s->fd, EPOLLOUT, on_io, s);
 }
 

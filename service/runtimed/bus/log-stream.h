@@ -4,8 +4,8 @@
 #include "bus/bus.h"
 #include "core/vm.h"
 
-/* A console log flowing into a pipe: what is there, and with follow what comes, until the VM's boot ends, the reader closes, or
- * the VM goes. The reader sets the pace; the daemon never waits. */
+/* A console log flowing into a pipe: what is there, and with follow what comes, until the VM's boot ends, the reader
+ * closes, or the VM goes. The reader sets the pace; the daemon never waits. */
 
 typedef struct LogStream LogStream;
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus/gate.h"
+#include "bus/manager.h"
 #include "bus/message.h"
 #include "model/name.h"
 #include "shared/fd.h"
@@ -201,9 +202,9 @@ static int method_get_vm(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return r;
         vm = runtime_find_vm(b->runtime, name);
         if (!vm) {
-                g_autofree char *shown = g_strndup(name, VM_NAME_MAX);
+                g_autofree char *shown = problem_quote(name);
 
-                return bus_error_named(error, "NoSuchVM", "there is no VM '%s'", shown);
+                return bus_error_named(error, "NoSuchVM", "there is no VM %s", shown);
         }
         path = bus_vm_path(vm->name);
         r = sd_bus_reply_method_return(m, "o", path);
@@ -216,7 +217,8 @@ static gint by_name(gconstpointer a, gconstpointer b) {
 }
 
 static bool filter_takes(json_t *filter, VM *vm) {
-        const char *state = json_string_value(json_object_get(filter, "State")), *label = json_string_value(json_object_get(filter, "Label"));
+        const char *state = json_string_value(json_object_get(filter, "State")),
+                   *label = json_string_value(json_object_get(filter, "Label"));
         json_t *owner = json_object_get(filter, "Owner");
 
         if (state && strcmp(state, vm_state_to_string(vm_state(vm))) != 0)
@@ -225,7 +227,9 @@ static bool filter_takes(json_t *filter, VM *vm) {
                 return false;
         if (label) {
                 g_auto(GStrv) kv = g_strsplit(label, "=", 2);
-                const char *value = vm->record && vm->record->spec->labels ? g_hash_table_lookup(vm->record->spec->labels, kv[0]) : NULL;
+                const char *value = vm->record && vm->record->spec->labels
+                                            ? g_hash_table_lookup(vm->record->spec->labels, kv[0])
+                                            : NULL;
 
                 return value && (!kv[1] || strcmp(kv[1], value) == 0);
         }
@@ -259,7 +263,8 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
                 VM *vm = vms->pdata[i];
                 char *path = bus_vm_path(vm->name);
 
-                r = sd_bus_message_append(reply, "(sssso)", vm->name, vm->record ? vm->record->spec->image : "", vm_state_to_string(vm_state(vm)), "", path);
+                r = sd_bus_message_append(reply, "(sssso)", vm->name, vm->record ? vm->record->spec->image : "",
+                        vm_state_to_string(vm_state(vm)), "", path);
                 free(path);
         }
         if (r >= 0)
@@ -267,217 +272,9 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
 }
 
-/* ---- Images ---- */
-
-typedef struct ImageRequest {
-        char *reference, *path;
-        int source;
-} ImageRequest;
-
-static void image_request_free(void *p) {
-        ImageRequest *q = p;
-
-        g_free(q->reference);
-        g_free(q->path);
-        (void) close_fd(q->source);
-        g_free(q);
-}
-
-static int check_reference(const char *reference, sd_bus_error *error) {
-        if (image_reference_is_valid(reference))
-                return 0;
-        return bus_error_named(error, "InvalidName", "'%.*s' is no image reference; expected [registry/]name[:tag], like 'web:1'", 64, reference);
-}
-
-static int run_import(Call *c, sd_bus_error *error) {
-        ImageRequest *q = c->request;
-        g_autoptr(Problem) problem = NULL;
-        char *path;
-        Job *job;
-        int r;
-
-        if (image_import(c->bus->runtime, c->uid, q->reference, take_fd(&q->source), q->path, &job, &problem) < 0)
-                return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
-}
+/* ---- Jobs ---- */
 
 static const OptionKey no_options[] = {{}};
-
-static int method_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *reference;
-        ImageRequest *q;
-        json_t *options;
-        struct stat st;
-        int fd, r;
-
-        r = sd_bus_message_read(m, "sh", &reference, &fd);
-        if (r < 0)
-                return r;
-        r = message_read_options(m, no_options, &options, error);
-        if (r < 0)
-                return r;
-        json_decref(options);
-        r = check_reference(reference, error);
-        if (r < 0)
-                return r;
-        r = fcntl(fd, F_GETFL);
-        if (r < 0 || (r & O_ACCMODE) == O_WRONLY || (r & O_PATH) || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-                return bus_error_named(error, "UnsupportedImage", "the descriptor must be a regular file, a pipe or a socket that can be read");
-        q = g_new(ImageRequest, 1);
-        *q = (ImageRequest){.reference = g_strdup(reference), .source = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-        if (q->source < 0) {
-                image_request_free(q);
-                return -errno;
-        }
-        return call_begin(call_new(userdata, m, "Manager", q, image_request_free, run_import), error);
-}
-
-static int plan_import_file(Call *c, sd_bus_error *error) {
-        ImageRequest *q = c->request;
-
-        call_add_action(c, "use-host-path");
-        c->detail_path = q->path;
-        c->detail_image = q->reference;
-        return 0;
-}
-
-static bool path_is_plain(const char *path) {
-        g_auto(GStrv) parts = NULL;
-
-        if (path[0] != '/' || strlen(path) >= PATH_MAX)
-                return false;
-        parts = g_strsplit(path, "/", 0);
-        for (char **p = parts; *p; p++)
-                if (strcmp(*p, "..") == 0)
-                        return false;
-        return true;
-}
-
-static bool path_is_below(const char *path, char **roots) {
-        for (char **r = roots; *r; r++) {
-                size_t n = strlen(*r);
-
-                while (n > 1 && (*r)[n - 1] == '/')
-                        n--;
-                if (strncmp(path, *r, n) == 0 && (path[n] == '/' || n == 1))
-                        return true;
-        }
-        return false;
-}
-
-static int method_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Bus *b = userdata;
-        const char *reference, *path;
-        ImageRequest *q;
-        json_t *options;
-        Call *c;
-        int r;
-
-        r = sd_bus_message_read(m, "ss", &reference, &path);
-        if (r < 0)
-                return r;
-        r = message_read_options(m, no_options, &options, error);
-        if (r < 0)
-                return r;
-        json_decref(options);
-        r = check_reference(reference, error);
-        if (r < 0)
-                return r;
-        if (!path_is_plain(path) || !path_is_below(path, b->runtime->config->volume_roots)) {
-                g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
-
-                return bus_error_named(error, "InvalidSpec", "path: expected an absolute path without '..' below one of: %s (VolumeRoots= in runtime.conf)", roots);
-        }
-        q = g_new(ImageRequest, 1);
-        *q = (ImageRequest){.reference = g_strdup(reference), .path = g_strdup(path), .source = -1};
-        c = call_new(b, m, "Manager", q, image_request_free, run_import);
-        c->plan = plan_import_file;
-        return call_begin(c, error);
-}
-
-static int run_image_exists(Call *c, sd_bus_error *error) {
-        ImageRequest *q = c->request;
-
-        return sd_bus_reply_method_return(c->message, "b", (int) (image_find(c->bus->runtime, c->uid, q->reference) != NULL));
-}
-
-static int run_get_image(Call *c, sd_bus_error *error) {
-        ImageRequest *q = c->request;
-        Image *image = image_find(c->bus->runtime, c->uid, q->reference);
-        char *path;
-        int r;
-
-        if (!image)
-                return bus_error_named(error, "NoSuchImage", "you have no image '%.*s'", 64, q->reference);
-        path = bus_image_path(image);
-        r = sd_bus_reply_method_return(c->message, "o", path);
-        free(path);
-        return r;
-}
-
-static int begin_reference(sd_bus_message *m, Bus *b, CallRun run, sd_bus_error *error) {
-        const char *reference;
-        ImageRequest *q;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &reference);
-        if (r < 0)
-                return r;
-        q = g_new(ImageRequest, 1);
-        *q = (ImageRequest){.reference = g_strdup(reference), .source = -1};
-        return call_begin(call_new(b, m, "Manager", q, image_request_free, run), error);
-}
-
-static int method_image_exists(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return begin_reference(m, userdata, run_image_exists, error);
-}
-
-static int method_get_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return begin_reference(m, userdata, run_get_image, error);
-}
-
-static int run_list_images(Call *c, sd_bus_error *error) {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
-        GHashTableIter iter;
-        gpointer value;
-        int r;
-
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ssto)");
-        g_hash_table_iter_init(&iter, c->bus->runtime->images);
-        while (r >= 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
-                Image *i = value;
-                g_autofree char *digest = g_strconcat("sha256:", i->hex, NULL);
-                char *path;
-
-                if (i->owner != c->uid)
-                        continue;
-                path = bus_image_path(i);
-                r = sd_bus_message_append(reply, "(ssto)", image_reference(i), digest, i->size, path);
-                free(path);
-        }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
-}
-
-static int method_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        json_t *options;
-        int r;
-
-        r = message_read_options(m, no_options, &options, error);
-        if (r < 0)
-                return r;
-        json_decref(options);
-        return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_list_images), error);
-}
-
-/* ---- Jobs ---- */
 
 static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -509,33 +306,33 @@ static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 /* ---- Properties ---- */
 
-static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_version) {
         return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
-static int get_architecture(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_architecture) {
         return sd_bus_message_append(reply, "s", ((Bus *) userdata)->runtime->limits.architecture);
 }
 
-static int get_accelerators(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_accelerators) {
         if (((Bus *) userdata)->runtime->kvm == KVM_USABLE)
                 return sd_bus_message_append(reply, "as", 2, "kvm", "tcg");
         return sd_bus_message_append(reply, "as", 1, "tcg");
 }
 
-static int get_default_network(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_default_network) {
         return sd_bus_message_append(reply, "s", ((Bus *) userdata)->runtime->config->default_network);
 }
 
-static int get_vm_count(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_vm_count) {
         return sd_bus_message_append(reply, "u", (uint32_t) g_hash_table_size(((Bus *) userdata)->runtime->vms));
 }
 
-static int get_running_count(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_running_count) {
         return sd_bus_message_append(reply, "u", runtime_count_running(((Bus *) userdata)->runtime));
 }
 
-static int get_job_count(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+BUS_GETTER(get_job_count) {
         GHashTableIter iter;
         gpointer value;
         uint32_t n = 0;
@@ -555,17 +352,58 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("VMCount", "u", get_vm_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("RunningCount", "u", get_running_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("JobCount", "u", get_job_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_METHOD_WITH_ARGS("CreateVM", SD_BUS_ARGS("s", name, "a{sv}", spec), SD_BUS_RESULT("o", vm), method_create_vm, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("RunVM", SD_BUS_ARGS("s", name, "a{sv}", spec), SD_BUS_RESULT("o", vm, "u", id, "o", job), method_run_vm, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", vm), method_get_vm, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(sssso)", vms), method_list_vms, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ValidateVM", SD_BUS_ARGS("s", name, "a{sv}", spec), SD_BUS_RESULT("as", argv, "a(ss)", problems), method_validate_vm, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ImportImage", SD_BUS_ARGS("s", reference, "h", source, "a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_import_image, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ImportImageFile", SD_BUS_ARGS("s", reference, "s", path, "a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_import_image_file, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ImageExists", SD_BUS_ARGS("s", reference), SD_BUS_RESULT("b", exists), method_image_exists, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetImage", SD_BUS_ARGS("s", reference), SD_BUS_RESULT("o", image), method_get_image, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListImages", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssto)", images), method_list_images, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(usso)", jobs), method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CreateVM",
+                SD_BUS_ARGS("s", name, "a{sv}", spec),
+                SD_BUS_RESULT("o", vm),
+                method_create_vm,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RunVM",
+                SD_BUS_ARGS("s", name, "a{sv}", spec),
+                SD_BUS_RESULT("o", vm, "u", id, "o", job),
+                method_run_vm,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetVM", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", vm), method_get_vm, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListVMs",
+                SD_BUS_ARGS("a{sv}", filter),
+                SD_BUS_RESULT("a(sssso)", vms),
+                method_list_vms,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ValidateVM",
+                SD_BUS_ARGS("s", name, "a{sv}", spec),
+                SD_BUS_RESULT("as", argv, "a(ss)", problems),
+                method_validate_vm,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportImage",
+                SD_BUS_ARGS("s", reference, "h", source, "a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job),
+                manager_import_image,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportImageFile",
+                SD_BUS_ARGS("s", reference, "s", path, "a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job),
+                manager_import_image_file,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImageExists",
+                SD_BUS_ARGS("s", reference),
+                SD_BUS_RESULT("b", exists),
+                manager_image_exists,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetImage",
+                SD_BUS_ARGS("s", reference),
+                SD_BUS_RESULT("o", image),
+                manager_get_image,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListImages",
+                SD_BUS_ARGS("a{sv}", filter),
+                SD_BUS_RESULT("a(ssto)", images),
+                manager_list_images,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListJobs",
+                SD_BUS_ARGS("a{sv}", filter),
+                SD_BUS_RESULT("a(usso)", jobs),
+                method_list_jobs,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VMNew", SD_BUS_ARGS("s", name, "o", vm), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VMRemoved", SD_BUS_ARGS("s", name, "o", vm), 0),
         SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("u", id, "o", job), 0),

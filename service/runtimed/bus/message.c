@@ -62,16 +62,18 @@ static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
         r = sd_bus_message_read_basic(m, signature[0], &v);
         if (r < 0)
                 return r;
-        *ret = signature[0] == 's' ? json_string(v.s)
+        *ret = signature[0] == 's'   ? json_string(v.s)
                : signature[0] == 'b' ? json_boolean(v.b)
-                                     : json_integer(signature[0] == 'u' ? (json_int_t) v.u : (json_int_t) MIN(v.t, (uint64_t) INT64_MAX));
+                                     : json_integer(signature[0] == 'u' ? (json_int_t) v.u
+                                                                        : (json_int_t) MIN(v.t, (uint64_t) INT64_MAX));
         return *ret ? 0 : -EBADMSG;
 }
 
 typedef const char *(*SignatureOf)(const char *key, const void *table);
 
 /* Reads the whole a{sv}. Doubled keys and wrong types become problems. Of unknown keys only the name is kept (null). */
-static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems, json_t **ret) {
+static int read_dictionary(
+        sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems, json_t **ret) {
         json_t *object = json_object();
         const char *key, *contents;
         int r;
@@ -96,7 +98,9 @@ static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const vo
                 } else {
                         r = sd_bus_message_skip(m, "v");
                         if (expected)
-                                g_ptr_array_add(problems, problem_new("InvalidSpec", key, "%s: expected a value of D-Bus type '%s', got '%s'", key, expected, contents));
+                                g_ptr_array_add(problems, problem_new("InvalidSpec", key,
+                                                                  "%s: expected a value of D-Bus type '%s', got '%s'",
+                                                                  key, expected, contents));
                         else
                                 value = json_null();
                 }
@@ -129,7 +133,8 @@ static int fail_unknown(const OptionKey *keys, const char *key, sd_bus_error *er
 
         for (const OptionKey *k = keys; k->name; k++)
                 g_string_append_printf(known, "%s%s (%s)", known->len ? ", " : "", k->name, k->signature);
-        return bus_error_named(error, "InvalidSpec", "unknown option '%s'; known are: %s", key, known->len ? known->str : "none");
+        return bus_error_named(
+                error, "InvalidSpec", "unknown option '%s'; known are: %s", key, known->len ? known->str : "none");
 }
 
 int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error) {
@@ -141,12 +146,11 @@ int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret,
         r = read_dictionary(m, option_signature, keys, problems, &object);
         if (r < 0)
                 return r;
-        json_object_foreach(object, key, value)
-                if (json_is_null(value)) {
-                        r = fail_unknown(keys, key, error);
-                        json_decref(object);
-                        return r;
-                }
+        json_object_foreach(object, key, value) if (json_is_null(value)) {
+                r = fail_unknown(keys, key, error);
+                json_decref(object);
+                return r;
+        }
         if (problems->len > 0) {
                 json_decref(object);
                 return bus_error_problem(error, problems->pdata[0]);
@@ -170,9 +174,7 @@ static int append_strings(sd_bus_message *m, json_t *array) {
         size_t i;
         int r = sd_bus_message_open_container(m, 'a', "s");
 
-        json_array_foreach(array, i, value)
-                if (r >= 0)
-                        r = sd_bus_message_append(m, "s", json_string_value(value));
+        json_array_foreach(array, i, value) if (r >= 0) r = sd_bus_message_append(m, "s", json_string_value(value));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -181,9 +183,8 @@ static int append_string_map(sd_bus_message *m, json_t *object) {
         json_t *value;
         int r = sd_bus_message_open_container(m, 'a', "{ss}");
 
-        json_object_foreach(object, key, value)
-                if (r >= 0)
-                        r = sd_bus_message_append(m, "{ss}", key, json_string_value(value));
+        json_object_foreach(object, key, value) if (r >= 0) r =
+                sd_bus_message_append(m, "{ss}", key, json_string_value(value));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

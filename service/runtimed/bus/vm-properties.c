@@ -119,7 +119,8 @@ static int append_ports(sd_bus_message *reply, const VM *vm) {
         for (size_t i = 0; vm->record && i < vm->record->spec->n_ports && r >= 0; i++) {
                 const PortForward *p = &vm->record->spec->ports[i];
 
-                r = sd_bus_message_append(reply, "(ssqq)", port_protocol_to_string(p->protocol), p->address, p->host, p->guest);
+                r = sd_bus_message_append(
+                        reply, "(ssqq)", port_protocol_to_string(p->protocol), p->address, p->host, p->guest);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -152,7 +153,13 @@ static int append_job(sd_bus_message *reply, const VM *vm) {
         return r;
 }
 
-int vm_get_property(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+int vm_get_property(sd_bus *bus,
+        const char *path,
+        const char *interface,
+        const char *property,
+        sd_bus_message *reply,
+        void *userdata,
+        sd_bus_error *error) {
         const VM *vm = userdata;
         const VMRecord *record = vm->record;
 
@@ -172,7 +179,8 @@ int vm_get_property(sd_bus *bus, const char *path, const char *interface, const 
         if (strcmp(property, "Version") == 0)
                 return append_string(reply, record ? image_reference_tag(record->spec->image) : NULL);
         if (strcmp(property, "MACAddress") == 0)
-                return append_string(reply, record && strcmp(record->spec->network, NETWORK_NONE) != 0 ? mac_from_name(vm->name) : NULL);
+                return append_string(reply,
+                        record && strcmp(record->spec->network, NETWORK_NONE) != 0 ? mac_from_name(vm->name) : NULL);
         if (strcmp(property, "Unit") == 0)
                 return append_string(reply, record ? vm_unit(vm) : NULL);
         return -ENOENT;

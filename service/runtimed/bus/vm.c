@@ -103,7 +103,8 @@ static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (r < 0)
                 return r;
         if (timeout > SPEC_STOP_TIMEOUT_MAX)
-                return bus_error_named(error, "InvalidSpec", "timeout: %" PRIu64 " is above %llu microseconds (an hour)", timeout, SPEC_STOP_TIMEOUT_MAX);
+                return bus_error_named(error, "InvalidSpec",
+                        "timeout: %" PRIu64 " is above %llu microseconds (an hour)", timeout, SPEC_STOP_TIMEOUT_MAX);
         q = g_new0(VMRequest, 1);
         q->number = timeout;
         return begin(m, userdata, q, run_stop, error);
@@ -182,7 +183,8 @@ static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (r < 0)
                 return r;
         if (!*signal || strlen(signal) > SIGNAL_NAME_MAX)
-                return bus_error_named(error, "InvalidSpec", "signal: expected the name of a signal, like TERM or SIGHUP");
+                return bus_error_named(
+                        error, "InvalidSpec", "signal: expected the name of a signal, like TERM or SIGHUP");
         q = g_new0(VMRequest, 1);
         q->text = g_strdup(signal);
         return begin(m, userdata, q, run_kill, error);
@@ -199,7 +201,8 @@ static int method_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
 /* ---- Reading ---- */
 
 static int fail_broken(VM *vm, sd_bus_error *error) {
-        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
+        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed",
+                vm->name, vm->broken);
 }
 
 static int run_get_spec(Call *c, sd_bus_error *error) {
@@ -311,13 +314,15 @@ static int run_open_log(Call *c, sd_bus_error *error) {
                 return r;
         fd = log_stream_new(c->bus, vm, c->uid, &((VMRequest *) c->request)->log);
         if (fd == -EDQUOT)
-                return bus_error_named(error, "QuotaExceeded", "user %u has %u open logs, the limit is %u", c->uid, LOG_STREAMS_PER_UID_MAX, LOG_STREAMS_PER_UID_MAX);
+                return bus_error_named(error, "QuotaExceeded", "user %u has %u open logs, the limit is %u", c->uid,
+                        LOG_STREAMS_PER_UID_MAX, LOG_STREAMS_PER_UID_MAX);
         if (fd < 0)
                 return fd;
         return sd_bus_reply_method_return(c->message, "h", fd);
 }
 
-static const OptionKey open_log_options[] = {{"boot", "u"}, {"tail", "t"}, {"since", "t"}, {"follow", "b"}, {"timestamps", "b"}, {}};
+static const OptionKey open_log_options[] = {
+        {"boot", "u"}, {"tail", "t"}, {"since", "t"}, {"follow", "b"}, {"timestamps", "b"}, {}};
 
 static int method_open_log(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         json_t *options, *tail;
@@ -379,7 +384,8 @@ void vm_waits_end(Bus *b, VM *vm) {
                 VMWait *w = b->waits->pdata[i - 1];
 
                 if (strcmp(w->vm, vm->name) == 0) {
-                        (void) sd_bus_reply_method_errorf(w->message, ERROR_PREFIX "NoSuchVM", "VM '%s' was removed", vm->name);
+                        (void) sd_bus_reply_method_errorf(
+                                w->message, ERROR_PREFIX "NoSuchVM", "VM '%s' was removed", vm->name);
                         wait_free(w);
                 }
         }
@@ -406,11 +412,13 @@ static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (*text)
                 state = vm_state_from_string(text);
         if (state == VM_STATE_INVALID)
-                return bus_error_named(error, "InvalidSpec", "state: expected one of created preparing starting running paused stopping stopped failed");
+                return bus_error_named(error, "InvalidSpec",
+                        "state: expected one of created preparing starting running paused stopping stopped failed");
         if (wait_is_over(state, vm_state(vm)))
                 return sd_bus_reply_method_return(m, "s", vm_state_to_string(vm_state(vm)));
         if (b->waits->len >= WAITS_MAX)
-                return bus_error_named(error, "QuotaExceeded", "%u calls of Wait are pending, the limit is %u", b->waits->len, WAITS_MAX);
+                return bus_error_named(error, "QuotaExceeded", "%u calls of Wait are pending, the limit is %u",
+                        b->waits->len, WAITS_MAX);
         w = g_new0(VMWait, 1);
         *w = (VMWait){.message = sd_bus_message_ref(m), .bus = b, .vm = g_strdup(vm->name), .state = state};
         g_ptr_array_add(b->waits, w);
@@ -426,17 +434,44 @@ static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
 const sd_bus_vtable vm_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("t", timeout, "a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", signal), SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Start",
+                SD_BUS_ARGS("a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job),
+                method_start,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Stop",
+                SD_BUS_ARGS("t", timeout, "a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job),
+                method_stop,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Kill", SD_BUS_ARGS("s", signal), SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines), SD_BUS_RESULT("a(tus)", log, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove",
+                SD_BUS_ARGS("a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job),
+                method_remove,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DescribeCommand",
+                SD_BUS_NO_ARGS,
+                SD_BUS_RESULT("as", argv),
+                method_describe,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReadLog",
+                SD_BUS_ARGS("t", cursor, "u", lines),
+                SD_BUS_RESULT("a(tus)", log, "t", next),
+                method_read_log,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenLog",
+                SD_BUS_ARGS("a{sv}", options),
+                SD_BUS_RESULT("h", log),
+                method_open_log,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
         VM_PROPERTIES,
         SD_BUS_VTABLE_END,
 };

@@ -36,7 +36,8 @@ static void on_ready(VM *vm) {
 static void on_state(VM *vm, const char *text) {
         VMState state = text ? vm_state_from_string(text) : VM_STATE_INVALID;
 
-        if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) && vm_state_may_follow(vm_state(vm), state)) {
+        if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
+                vm_state_may_follow(vm_state(vm), state)) {
                 vm_set_state(vm, state, "");
                 (void) vm_save(vm);
         }
@@ -52,7 +53,8 @@ static void on_exited(VM *vm, json_t *message) {
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
-        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), (uint64_t) json_integer_value(json_object_get(message, "at")), valid);
+        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")),
+                (uint64_t) json_integer_value(json_object_get(message, "at")), valid);
 }
 
 static void on_message(Helper *h, json_t *message, void *userdata) {

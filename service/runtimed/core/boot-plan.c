@@ -19,7 +19,13 @@ static json_t *json_strv(char **strv) {
         return array;
 }
 
-void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator, QEMUPlan *plan, char **mac) {
+void boot_plan(Runtime *rt,
+        const char *name,
+        const char *uuid,
+        const VMSpec *spec,
+        Accelerator accelerator,
+        QEMUPlan *plan,
+        char **mac) {
         *mac = mac_from_name(name);
         *plan = (QEMUPlan){.binary = rt->config->qemu,
                 .name = name,
@@ -33,8 +39,9 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 }
 
 json_t *boot_launch_message(VM *vm, char **argv) {
-        return json_pack("{s:I, s:o, s:I, s:I, s:b, s:s}", "boot", (json_int_t) vm->record->boot_id, "argv", json_strv(argv), "log_max",
-                (json_int_t) LOG_SEGMENT_BYTES, "stop_timeout", (json_int_t) vm->record->spec->stop_timeout, "guest", 1, "ready", "message");
+        return json_pack("{s:I, s:o, s:I, s:I, s:b, s:s}", "boot", (json_int_t) vm->record->boot_id, "argv",
+                json_strv(argv), "log_max", (json_int_t) LOG_SEGMENT_BYTES, "stop_timeout",
+                (json_int_t) vm->record->spec->stop_timeout, "guest", 1, "ready", "message");
 }
 
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec) {
@@ -70,8 +77,8 @@ static char **read_resolvers(const char *path) {
         return (char **) g_ptr_array_free(g_steal_pointer(&found), FALSE);
 }
 
-/* The host's resolvers as a guest can reach them: a stub on the host's loopback is out of its reach, so then those behind
- * systemd-resolved's stub (systemd-resolved.service(8), "/run/systemd/resolve/resolv.conf"). */
+/* The host's resolvers as a guest can reach them: a stub on the host's loopback is out of its reach, so then those
+ * behind systemd-resolved's stub (systemd-resolved.service(8), "/run/systemd/resolve/resolv.conf"). */
 static char **host_resolvers(void) {
         char **found = read_resolvers("/etc/resolv.conf");
 
@@ -90,7 +97,8 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         int r;
 
         if (!image)
-                return problem_set(ret_problem, "NoSuchImage", "Image", "the image of VM '%s' (%s) is gone", vm->name, vm->record->image_digest);
+                return problem_set(ret_problem, "NoSuchImage", "Image", "the image of VM '%s' (%s) is gone", vm->name,
+                        vm->record->image_digest);
         if (strcmp(spec->network, NETWORK_NONE) != 0) {
                 if (!spec->dns || !*spec->dns)
                         resolvers = host_resolvers();
@@ -107,7 +115,8 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         return r;
 }
 
-int vm_describe(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem) {
+int vm_describe(
+        Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem) {
         Accelerator accelerator = spec->accelerator;
         g_autofree char *mac = NULL;
         QEMUPlan plan;

@@ -4,10 +4,17 @@
 #include "core/vm.h"
 #include "qemu/argv.h"
 
-/* From a VM's spec to what its programs are told; no step of a boot, and no side effect but reading the host's resolver. */
+/* From a VM's spec to what its programs are told; no step of a boot, and no side effect but reading the host's
+ * resolver. */
 
 /* Fills plan; *mac is the caller's and borrowed by it. */
-void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator, QEMUPlan *plan, char **mac);
+void boot_plan(Runtime *rt,
+        const char *name,
+        const char *uuid,
+        const VMSpec *spec,
+        Accelerator accelerator,
+        QEMUPlan *plan,
+        char **mac);
 
 /* Launch messages, without their descriptors; new references. */
 json_t *boot_launch_message(VM *vm, char **argv);

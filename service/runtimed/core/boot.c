@@ -124,7 +124,8 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
 
         b->waiter = NULL;
         if (wish == ACCELERATOR_KVM && rt->kvm != KVM_USABLE) {
-                g_autoptr(Problem) p = problem_new("NoAcceleration", "Accelerator", "Accelerator: kvm cannot be used on this host (%s); use auto or tcg", rt->kvm_text);
+                g_autoptr(Problem) p = problem_new("NoAcceleration", "Accelerator",
+                        "Accelerator: kvm cannot be used on this host (%s); use auto or tcg", rt->kvm_text);
 
                 boot_abort(b, p);
                 return;
@@ -176,7 +177,9 @@ static void undo_network(Boot *b) {
 }
 
 static const char *passt_error(const char *name) {
-        return name && strcmp(name, "PortInUse") == 0 ? "PortInUse" : name && strcmp(name, "ToolMissing") == 0 ? "ToolMissing" : "BuildFailed";
+        return name && strcmp(name, "PortInUse") == 0     ? "PortInUse"
+               : name && strcmp(name, "ToolMissing") == 0 ? "ToolMissing"
+                                                          : "BuildFailed";
 }
 
 static void on_passt_message(Helper *h, json_t *message, void *userdata) {
@@ -193,7 +196,8 @@ static void on_passt_message(Helper *h, json_t *message, void *userdata) {
         }
         if (strcmp(type, "failed") != 0)
                 return;
-        problem = problem_new(passt_error(json_string_value(json_object_get(message, "error"))), "Ports", "Ports: user networking could not be set up: %s", text ?: "no reason given");
+        problem = problem_new(passt_error(json_string_value(json_object_get(message, "error"))), "Ports",
+                "Ports: user networking could not be set up: %s", text ?: "no reason given");
         boot_abort(vm->boot, problem);
 }
 
@@ -226,7 +230,10 @@ static void step_network(Boot *b) {
                 return;
         }
         if (access(passt, X_OK) < 0) {
-                g_autoptr(Problem) p = problem_new("ToolMissing", "Network", "Network: user networking needs passt, and %s is not there; install the package passt, set Passt= in runtime.conf, or use Network=none", passt);
+                g_autoptr(Problem) p = problem_new("ToolMissing", "Network",
+                        "Network: user networking needs passt, and %s is not there; install the package passt, set "
+                        "Passt= in runtime.conf, or use Network=none",
+                        passt);
 
                 boot_abort(b, p);
                 return;
@@ -253,7 +260,8 @@ static void undo_monitor(Boot *b) {
         systemd_stop_and_forget(b->runtime->systemd, unit);
 }
 
-/* Opens everything the monitor gets; fds and names in the order of launch-wire.h. Returns how many, or a negative errno. */
+/* Opens everything the monitor gets; fds and names in the order of launch-wire.h. Returns how many, or a negative
+ * errno. */
 static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds, const char **names) {
         static const char *const logs[LOG_SEGMENTS] = {"log0", "log1", "log2"};
         Store *store = b->runtime->store;
@@ -342,7 +350,8 @@ static void step_monitor(Boot *b) {
                 return;
         }
         push_undo(b, undo_monitor);
-        r = helper_start(b->runtime->launch, unit, boot_launch_message(vm, argv), fds, names, (size_t) n, &vm_monitor_ops, vm, &vm->monitor);
+        r = helper_start(b->runtime->launch, unit, boot_launch_message(vm, argv), fds, names, (size_t) n,
+                &vm_monitor_ops, vm, &vm->monitor);
         if (r < 0)
                 boot_abort_errno(b, r, "the VM's unit could not be started");
 }

@@ -49,7 +49,8 @@ static void import_cancel(Job *j, void *userdata) {
 }
 
 static void import_fail(Import *im, const char *error, int r, const char *what) {
-        g_autoptr(Problem) p = problem_new(r == -ENOSPC || r == -EDQUOT ? "NoSpace" : error, NULL, "%s: %s", what, g_strerror(-r));
+        g_autoptr(Problem) p =
+                problem_new(r == -ENOSPC || r == -EDQUOT ? "NoSpace" : error, NULL, "%s: %s", what, g_strerror(-r));
 
         import_end(im, p);
 }
@@ -100,9 +101,10 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's hash");
                 return;
         }
-        record = json_pack("{s:[], s:s, s:O, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size", json_object_get(result, "size"),
-                "architecture", json_object_get(im->result, "architecture"), "kind", json_object_get(im->result, "kind"), "config",
-                json_object_get(im->result, "config"), "created_at", (json_int_t) now_realtime());
+        record = json_pack("{s:[], s:s, s:O, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size",
+                json_object_get(result, "size"), "architecture", json_object_get(im->result, "architecture"), "kind",
+                json_object_get(im->result, "kind"), "config", json_object_get(im->result, "config"), "created_at",
+                (json_int_t) now_realtime());
         r = record ? image_from_json(im->runtime, im->owner, hex, record, &image) : -EBADMSG;
         json_decref(record);
         if (r < 0) {
@@ -154,7 +156,8 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 return;
         }
         fd = take_fd(&im->output);
-        r = work_start(im->runtime, im->job, WRITE_SHARE, 1.0, json_pack("{s:s}", "op", "hash"), &fd, names, 1, on_hashed, im, &im->work);
+        r = work_start(im->runtime, im->job, WRITE_SHARE, 1.0, json_pack("{s:s}", "op", "hash"), &fd, names, 1,
+                on_hashed, im, &im->work);
         if (r < 0)
                 import_fail(im, "BuildFailed", r, "the image worker could not be started");
 }
@@ -172,8 +175,10 @@ static char *program_name(const char *reference) {
 static json_t *import_message(Import *im, const char *path) {
         const Config *config = im->runtime->config;
         g_autofree char *name = program_name(im->reference);
-        json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I}}", "op", "import", "architecture", im->runtime->limits.architecture, "name",
-                name, "limits", "bytes", (json_int_t) MIN(config->image_bytes_max, (uint64_t) INT64_MAX), "entries", (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX));
+        json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I}}", "op", "import", "architecture",
+                im->runtime->limits.architecture, "name", name, "limits", "bytes",
+                (json_int_t) MIN(config->image_bytes_max, (uint64_t) INT64_MAX), "entries",
+                (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX));
         json_t *roots;
 
         if (!path)
@@ -195,11 +200,18 @@ static int import_start(Import *im, int *source, const char *path) {
                 return fds[0];
         im->output = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
         fds[1] = take_fd(source);
-        r = work_start(im->runtime, im->job, 0, WRITE_SHARE, import_message(im, path), fds, with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
+        r = work_start(im->runtime, im->job, 0, WRITE_SHARE, import_message(im, path), fds, with_source,
+                fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
         return r;
 }
 
-int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret, Problem **ret_problem) {
+int image_import(Runtime *rt,
+        uint32_t owner,
+        const char *reference,
+        int source,
+        const char *path,
+        Job **ret,
+        Problem **ret_problem) {
         Import *im;
         Job *j;
         int r;

@@ -61,7 +61,8 @@ GPtrArray *image_users(Image *i) {
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 VM *vm = value;
 
-                if (vm->record && vm->record->owner == i->owner && g_str_has_prefix(vm->record->image_digest, "sha256:") &&
+                if (vm->record && vm->record->owner == i->owner &&
+                        g_str_has_prefix(vm->record->image_digest, "sha256:") &&
                         strcmp(vm->record->image_digest + strlen("sha256:"), i->hex) == 0)
                         g_ptr_array_add(users, vm);
         }
@@ -74,11 +75,13 @@ int image_remove(Image *i, Problem **ret_problem) {
         int r;
 
         if (users->len > 0)
-                return problem_set(ret_problem, "ImageInUse", NULL, "image %s is used by %u VMs, among them '%s'; remove them first",
-                        image_reference(i), users->len, ((VM *) users->pdata[0])->name);
+                return problem_set(ret_problem, "ImageInUse", NULL,
+                        "image %s is used by %u VMs, among them '%s'; remove them first", image_reference(i),
+                        users->len, ((VM *) users->pdata[0])->name);
         r = store_image_remove(rt->store, i->owner, i->hex);
         if (r < 0)
-                return problem_set(ret_problem, "NoSpace", NULL, "image %s could not be removed: %s", image_reference(i), g_strerror(-r));
+                return problem_set(ret_problem, "NoSpace", NULL, "image %s could not be removed: %s",
+                        image_reference(i), g_strerror(-r));
         rt->observer->image_removed(i, rt->observer_data);
         (void) g_hash_table_remove(rt->images, i->id);
         return 0;
@@ -91,9 +94,10 @@ json_t *image_to_json(const Image *i) {
 
         for (guint k = 0; k < i->references->len; k++)
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I}", "version", 1, "references", references, "digest", "sha256:",
-                i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
-                image_config_to_json(i->config), "created_at", (json_int_t) i->created_at);
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I}", "version", 1, "references", references,
+                "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size, "architecture",
+                i->architecture, "kind", i->kind, "config", image_config_to_json(i->config), "created_at",
+                (json_int_t) i->created_at);
 }
 
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret) {
@@ -103,8 +107,9 @@ int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object
         size_t index;
         Image *i;
 
-        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I}", "references", &references, "root_hash", &root_hash, "size", &size,
-                    "architecture", &architecture, "kind", &kind, "config", &config, "created_at", &created_at) < 0)
+        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I}", "references", &references, "root_hash",
+                    &root_hash, "size", &size, "architecture", &architecture, "kind", &kind, "config", &config,
+                    "created_at", &created_at) < 0)
                 return -EBADMSG;
         i = g_new0(Image, 1);
         *i = (Image){.runtime = rt, .owner = owner, .size = (uint64_t) size, .created_at = (uint64_t) created_at};
@@ -114,9 +119,9 @@ int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object
         i->architecture = g_strdup(architecture);
         i->kind = g_strdup(kind);
         i->references = g_ptr_array_new_with_free_func(g_free);
-        json_array_foreach(references, index, value)
-                if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
-                        g_ptr_array_add(i->references, g_strdup(json_string_value(value)));
+        json_array_foreach(references, index,
+                value) if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
+                g_ptr_array_add(i->references, g_strdup(json_string_value(value)));
         if (image_config_parse(config, &i->config) < 0) {
                 image_free(i);
                 return -EBADMSG;

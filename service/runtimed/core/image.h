@@ -8,8 +8,8 @@
 struct Image {
         Runtime *runtime;
         uint32_t owner;
-        char *hex;     /* of the manifest's digest */
-        char *id;      /* "UID/HEX", the key in Runtime.images */
+        char *hex; /* of the manifest's digest */
+        char *id;  /* "UID/HEX", the key in Runtime.images */
         GPtrArray *references;
         char *root_hash; /* hex SHA-256 of the root image */
         uint64_t size;   /* of the root image, bytes */
@@ -31,9 +31,15 @@ GPtrArray *image_users(Image *i);
 /* First reference or "". */
 const char *image_reference(const Image *i);
 
-/* Imports from a descriptor (taken) or, where source is -1, from a path below the volume roots. Several jobs may import the
- * same: the second finds it there. */
-int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret, Problem **ret_problem);
+/* Imports from a descriptor (taken) or, where source is -1, from a path below the volume roots. Several jobs may import
+ * the same: the second finds it there. */
+int image_import(Runtime *rt,
+        uint32_t owner,
+        const char *reference,
+        int source,
+        const char *path,
+        Job **ret,
+        Problem **ret_problem);
 
 /* ImageInUse while a VM names it. */
 int image_remove(Image *i, Problem **ret_problem);

@@ -11,8 +11,8 @@
 #include "shared/log.h"
 
 /* What guest init needs before it can read anything; '?' marks what a guest can live without. */
-static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg", "squashfs",
-        "overlay", "button?", "evdev?", "virtio_rng?"};
+static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg",
+        "squashfs", "overlay", "button?", "evdev?", "virtio_rng?"};
 
 typedef struct InitrdBuild {
         Runtime *runtime;
@@ -43,7 +43,8 @@ static void on_built(json_t *result, const Problem *problem, void *userdata) {
         if (!problem) {
                 r = store_cache_commit(b->runtime->store, b->tmp, b->key);
                 if (r < 0) {
-                        (void) problem_set(&late, "BuildFailed", NULL, "the initrd could not be stored: %s", g_strerror(-r));
+                        (void) problem_set(
+                                &late, "BuildFailed", NULL, "the initrd could not be stored: %s", g_strerror(-r));
                         problem = late;
                 } else {
                         log_info("made %s", b->key);
@@ -69,7 +70,9 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
         }
         fds[0] = fcntl(kernel->guest_init, F_DUPFD_CLOEXEC, 3);
         fds[1] = fcntl(kernel->modules, F_DUPFD_CLOEXEC, 3);
-        r = work_start(b->runtime, NULL, 0, 0, json_pack("{s:s, s:o, s:s}", "op", "initrd", "modules", wanted, "kernel", kernel->version), fds, names, 3, on_built, b, &b->work);
+        r = work_start(b->runtime, NULL, 0, 0,
+                json_pack("{s:s, s:o, s:s}", "op", "initrd", "modules", wanted, "kernel", kernel->version), fds, names,
+                3, on_built, b, &b->work);
         return r;
 }
 
@@ -90,7 +93,8 @@ void initrd_ensure(Runtime *rt, const Kernel *kernel, WaiterDone done, void *use
                 (void) g_hash_table_insert(rt->initrds, b->key, b);
                 r = build_start(b, kernel);
                 if (r < 0) {
-                        g_autoptr(Problem) p = problem_new("BuildFailed", NULL, "the initrd's worker could not be started: %s", g_strerror(-r));
+                        g_autoptr(Problem) p = problem_new(
+                                "BuildFailed", NULL, "the initrd's worker could not be started: %s", g_strerror(-r));
 
                         (void) g_hash_table_remove(rt->initrds, b->key);
                         done(p, userdata);

@@ -4,7 +4,8 @@
 #include "core/runtime.h"
 #include "store/kernel.h"
 
-/* The base initrd of a kernel, made once by a worker and kept in the cache; who asks while it is made waits for the same. */
+/* The base initrd of a kernel, made once by a worker and kept in the cache; who asks while it is made waits for the
+ * same. */
 
 /* done when store_cache_open(kernel->cache_key) works, or with a problem. Called from the event loop or at once.
  * *ret is NULL when it was called at once. */

@@ -112,14 +112,16 @@ void job_finish(Job *j, const Problem *problem) {
                 job_set_progress(j, 1.0);
         }
         changed(j, "State");
-        (void) sd_event_add_time_relative(rt->event, &j->grace, CLOCK_MONOTONIC, JOB_GRACE_USEC, G_USEC_PER_SEC, on_grace, j);
+        (void) sd_event_add_time_relative(
+                rt->event, &j->grace, CLOCK_MONOTONIC, JOB_GRACE_USEC, G_USEC_PER_SEC, on_grace, j);
         rt->observer->job_finished(j, rt->observer_data);
         waiters_fire(j->waiters, j->problem);
 }
 
 int job_cancel(Job *j, Problem **ret_problem) {
         if (job_state_is_finished(j->state))
-                return problem_set(ret_problem, "NotSupported", NULL, "job %u has ended already (%s)", j->id, job_state_to_string(j->state));
+                return problem_set(ret_problem, "NotSupported", NULL, "job %u has ended already (%s)", j->id,
+                        job_state_to_string(j->state));
         if (!j->cancel)
                 return problem_set(ret_problem, "NotSupported", NULL, "a %s job cannot be canceled", j->kind);
         j->cancel(j, j->cancel_data);

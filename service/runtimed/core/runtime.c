@@ -25,7 +25,12 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         if (r < 0)
                 return r;
         rt = g_new0(Runtime, 1);
-        *rt = (Runtime){.config = config, .limits = config_spec_limits(config), .event = sd_event_ref(event), .store = store, .observer = observer, .observer_data = observer_data};
+        *rt = (Runtime){.config = config,
+                .limits = config_spec_limits(config),
+                .event = sd_event_ref(event),
+                .store = store,
+                .observer = observer,
+                .observer_data = observer_data};
         /* From the unit (%b): /proc/sys is not there for a process with ProcSubset=pid. */
         rt->host_boot = g_strdup(g_getenv("MCP_HOST_BOOT") ?: "");
         rt->vms = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) vm_free);
@@ -121,7 +126,8 @@ static VM *load_vm(Runtime *rt, const char *name) {
         return vm;
 }
 
-/* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back. */
+/* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back.
+ */
 static void review_active(VM *vm) {
         Runtime *rt = vm->runtime;
 
@@ -186,8 +192,13 @@ void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
                 return;
         instance = g_strndup(unit + strlen("mcp-vm@"), strlen(unit) - strlen("mcp-vm@") - strlen(".service"));
         vm = g_hash_table_lookup(rt->instances, instance);
-        if (!vm || !json_is_integer(boot) || !vm->awaited || json_integer_value(boot) != (json_int_t) vm->record->boot_id)
+        if (!vm || !vm->awaited)
                 return;
+        if (!json_is_integer(boot) || json_integer_value(boot) != (json_int_t) vm->record->boot_id) {
+                /* The unit began anew, so the boot that was awaited is over; it is told goodbye. */
+                vm_ended_by_record(vm);
+                return;
+        }
         if (helper_adopt(rt->launch, NULL, NULL, NULL, 0, &vm_monitor_ops, vm, &vm->monitor) >= 0)
                 vm_adopt(vm, hello);
 }
@@ -232,7 +243,9 @@ static bool kvm_remembered(Runtime *rt) {
         int usable;
         bool known;
 
-        known = fact && json_unpack(fact, "{s:s, s:b, s:s}", "host_boot", &boot, "usable", &usable, "text", &text) >= 0 && strcmp(boot, rt->host_boot) == 0;
+        known = fact &&
+                json_unpack(fact, "{s:s, s:b, s:s}", "host_boot", &boot, "usable", &usable, "text", &text) >= 0 &&
+                strcmp(boot, rt->host_boot) == 0;
         if (known)
                 kvm_known(rt, usable, text);
         json_decref(fact);

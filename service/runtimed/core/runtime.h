@@ -12,8 +12,8 @@
 #include "store/store.h"
 
 /*
- * The core: all VMs, images and jobs, and what the bus is told of them. Nothing here sees a message; each verb takes plain
- * values and answers with a Problem. One thread, one owner: the Runtime.
+ * The core: all VMs, images and jobs, and what the bus is told of them. Nothing here sees a message; each verb takes
+ * plain values and answers with a Problem. One thread, one owner: the Runtime.
  */
 
 typedef struct Runtime Runtime;
@@ -64,7 +64,7 @@ struct Runtime {
 };
 
 /* How long monitors have to come back after the daemon's start. */
-#define RUNTIME_GRACE_USEC (20ULL * G_USEC_PER_SEC)
+#define RUNTIME_GRACE_USEC (10ULL * G_USEC_PER_SEC)
 
 /* Opens the store. systemd and launch are set by the daemon before runtime_load(). */
 int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret);
@@ -81,6 +81,6 @@ VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid);
 Job *runtime_find_job(Runtime *rt, uint32_t id);
 uint32_t runtime_count_running(Runtime *rt);
 
-/* Whether guests run under KVM: waits for the probe where it is not known. Afterwards rt->kvm and rt->kvm_text tell. done NULL:
- * only begins the probe. *ret is NULL when done was called at once. */
+/* Whether guests run under KVM: waits for the probe where it is not known. Afterwards rt->kvm and rt->kvm_text tell.
+ * done NULL: only begins the probe. *ret is NULL when done was called at once. */
 void runtime_probe_kvm(Runtime *rt, WaiterDone done, void *userdata, Waiter **ret);

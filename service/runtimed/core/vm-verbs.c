@@ -36,7 +36,8 @@ static void answer(GHashTable *requests, uint64_t id, const Problem *problem) {
 
 /* Errors a monitor may give; its texts are its own words. */
 static const char *known_error(const char *name) {
-        static const char *const known[] = {"VMNotRunning", "NotSupported", "GuestNotResponding", "Busy", "InvalidSpec", "Timeout"};
+        static const char *const known[] = {
+                "VMNotRunning", "NotSupported", "GuestNotResponding", "Busy", "InvalidSpec", "Timeout"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
                 if (strcmp(known[i], name) == 0)
@@ -90,19 +91,22 @@ static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
 }
 
 static int fail_state(VM *vm, const char *verb, Problem **ret_problem) {
-        return problem_set(ret_problem, "VMNotRunning", NULL, "%s: VM '%s' is %s", verb, vm->name, vm_state_to_string(vm_state(vm)));
+        return problem_set(ret_problem, "VMNotRunning", NULL, "%s: VM '%s' is %s", verb, vm->name,
+                vm_state_to_string(vm_state(vm)));
 }
 
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem) {
         json_t *message;
         int r;
 
-        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING || !vm->monitor || !helper_is_connected(vm->monitor))
+        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING || !vm->monitor ||
+                !helper_is_connected(vm->monitor))
                 return fail_state(vm, type, ret_problem);
         message = json_pack("{s:s, s:s*}", "type", type, "signal", signal);
         r = send_request(vm, message, done, userdata);
         if (r < 0)
-                return problem_set(ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
+                return problem_set(
+                        ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
         return 0;
 }
 
@@ -136,7 +140,8 @@ static void vm_job_finish(VM *vm, const Problem *problem) {
 }
 
 static int fail_broken(VM *vm, Problem **ret_problem) {
-        return problem_set(ret_problem, "NotSupported", NULL, "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
+        return problem_set(ret_problem, "NotSupported", NULL,
+                "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
 }
 
 static void start_cancel(Job *j, void *userdata) {
@@ -156,9 +161,11 @@ int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
         if (!vm->record)
                 return fail_broken(vm, ret_problem);
         if (!vm_state_is_startable(vm_state(vm)))
-                return problem_set(ret_problem, "VMRunning", NULL, "VM '%s' is %s already", vm->name, vm_state_to_string(vm_state(vm)));
+                return problem_set(ret_problem, "VMRunning", NULL, "VM '%s' is %s already", vm->name,
+                        vm_state_to_string(vm_state(vm)));
         if (vm->job)
-                return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id, vm->job->kind, vm->name);
+                return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id,
+                        vm->job->kind, vm->name);
         r = vm_job(vm, "start", caller, &j, ret_problem);
         if (r < 0)
                 return r;
@@ -177,7 +184,8 @@ static void on_stop_reply(const Problem *problem, void *userdata) {
 }
 
 static int send_stop(VM *vm, uint64_t timeout) {
-        return send_request(vm, json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout), on_stop_reply, vm);
+        return send_request(
+                vm, json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout), on_stop_reply, vm);
 }
 
 /* Brings an active VM down; its end runs vm_after_end(). */
@@ -240,7 +248,8 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
 
         r = store_vm_remove(rt->store, vm->name);
         if (r < 0)
-                return problem_set(ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
+                return problem_set(
+                        ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
         rt->observer->vm_removed(vm, rt->observer_data);
         (void) g_hash_table_steal(rt->vms, name);
         vm_free(vm);

@@ -18,7 +18,8 @@
 VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
         VM *vm = g_new0(VM, 1);
 
-        *vm = (VM){.runtime = rt, .name = g_strdup(name), .record = record, .generation = 1, .requests = requests_new()};
+        *vm = (VM){
+                .runtime = rt, .name = g_strdup(name), .record = record, .generation = 1, .requests = requests_new()};
         (void) g_hash_table_insert(rt->vms, vm->name, vm);
         if (record)
                 (void) g_hash_table_insert(rt->instances, record->unit, vm);
@@ -94,7 +95,8 @@ void vm_set_state(VM *vm, VMState state, const char *reason) {
         if (!vm_state_may_follow(old, state))
                 log_error("%s: %s does not follow %s", vm->name, vm_state_to_string(state), vm_state_to_string(old));
         record->state = state;
-        log_info("%s: %s -> %s%s%s", vm->name, vm_state_to_string(old), vm_state_to_string(state), *reason ? ": " : "", reason);
+        log_info("%s: %s -> %s%s%s", vm->name, vm_state_to_string(old), vm_state_to_string(state), *reason ? ": " : "",
+                reason);
         vm_changed(vm, "State");
         if (vm_state_has_guest(old) != vm_state_has_guest(state))
                 vm->runtime->observer->runtime_changed("RunningCount", vm->runtime->observer_data);
@@ -107,7 +109,8 @@ static void set_ready(VM *vm, bool ready) {
         vm_changed(vm, "Ready");
 }
 
-/* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance. */
+/* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance.
+ */
 static void let_helpers_go(VM *vm) {
         vm->monitor = helper_free(vm->monitor);
         if (strcmp(vm->record->spec->network, NETWORK_USER) == 0) {
@@ -139,7 +142,8 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text
         vm_changed(vm, "MainPID");
         set_ready(vm, false);
         if (vm->boot) {
-                g_autoptr(Problem) boot_problem = problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", text);
+                g_autoptr(Problem) boot_problem =
+                        problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", text);
 
                 boot_failed(vm->boot, boot_problem);
         }
@@ -161,7 +165,8 @@ void vm_ended_by_record(VM *vm) {
 
         if (fd >= 0 && read_file(fd, EXIT_RECORD_MAX, &text, &len) >= 0)
                 object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-        if (json_unpack(object, "{s:I, s:s, s:I, s:I, s?s}", "boot", &boot, "reason", &reason_text, "code", &code, "at", &at, "message", &message) >= 0 &&
+        if (json_unpack(object, "{s:I, s:s, s:I, s:I, s?s}", "boot", &boot, "reason", &reason_text, "code", &code, "at",
+                    &at, "message", &message) >= 0 &&
                 boot == (json_int_t) vm->record->boot_id)
                 reason = exit_reason_from_string(reason_text);
         if (reason > EXIT_NONE)
@@ -175,30 +180,36 @@ void vm_ended_by_record(VM *vm) {
 /* ---- Creation ---- */
 
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
-        g_autofree char *instance = NULL;
+        g_autofree char *instance = NULL, *shown_image = NULL;
         GHashTableIter iter;
         gpointer value;
         uint32_t n = 0;
         VM *other;
 
         if (!vm_name_is_valid(name)) {
-                g_autofree char *shown = g_strndup(name, VM_NAME_MAX + 1);
+                g_autofree char *shown = problem_quote(name);
 
-                return problem_set(ret_problem, "InvalidName", NULL, "'%s' is no name for a VM; expected " VM_NAME_ACCEPTED, shown);
+                return problem_set(
+                        ret_problem, "InvalidName", NULL, "%s is no name for a VM; expected " VM_NAME_ACCEPTED, shown);
         }
         if (g_hash_table_contains(rt->vms, name))
                 return problem_set(ret_problem, "VMExists", NULL, "there is a VM '%s' already", name);
         instance = vm_unit_instance(name);
         other = g_hash_table_lookup(rt->instances, instance);
         if (other)
-                return problem_set(ret_problem, "VMExists", NULL, "'%s' would have the same unit as VM '%s' (mcp-vm@%s); choose another name", name, other->name, instance);
+                return problem_set(ret_problem, "VMExists", NULL,
+                        "'%s' would have the same unit as VM '%s' (mcp-vm@%s); choose another name", name, other->name,
+                        instance);
+        shown_image = problem_quote(spec->image);
         if (!image_find(rt, owner, spec->image))
-                return problem_set(ret_problem, "NoSuchImage", "Image", "Image: you have no image '%s'; import it first, or see ListImages", spec->image);
+                return problem_set(ret_problem, "NoSuchImage", "Image",
+                        "Image: you have no image %s; import it first, or see ListImages", shown_image);
         g_hash_table_iter_init(&iter, rt->vms);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 n += vm_owner(value) == owner;
         if (owner != 0 && n >= rt->config->vms_max)
-                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u VMs, the limit is %u", owner, n, rt->config->vms_max);
+                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u VMs, the limit is %u", owner, n,
+                        rt->config->vms_max);
         return 0;
 }
 
@@ -220,7 +231,13 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         return r;
 }
 
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret, Problem **ret_problem) {
+int vm_create(Runtime *rt,
+        const char *name,
+        uint32_t owner,
+        const char *owner_name,
+        const VMSpec *spec,
+        VM **ret,
+        Problem **ret_problem) {
         Image *image;
         VM *vm;
         int r;
@@ -233,7 +250,8 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
         if (r < 0) {
                 (void) store_vm_remove(rt->store, name);
                 (void) g_hash_table_remove(rt->vms, name);
-                return problem_set(ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
+                return problem_set(
+                        ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }
         log_info("%s: created for uid %u from %s", name, owner, vm->record->image_digest);
         rt->observer->vm_new(vm, rt->observer_data);

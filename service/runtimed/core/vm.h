@@ -14,13 +14,13 @@ typedef struct Boot Boot;
 struct VM {
         Runtime *runtime;
         char *name;
-        VMRecord *record;     /* NULL: broken */
-        char *broken;         /* why */
+        VMRecord *record;      /* NULL: broken */
+        char *broken;          /* why */
         uint32_t broken_owner; /* what could be read of it; 0 otherwise */
-        uint32_t generation;  /* changes with every change of the record's wish; looked at again after a question */
+        uint32_t generation;   /* changes with every change of the record's wish; looked at again after a question */
         bool ready;
-        uint32_t main_pid;    /* of QEMU, 0 when none */
-        bool awaited;         /* active by its record, its monitor has not come back yet */
+        uint32_t main_pid; /* of QEMU, 0 when none */
+        bool awaited;      /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;
         Boot *boot;           /* while it starts */
@@ -35,7 +35,13 @@ struct VM {
 typedef void (*VMDone)(const Problem *problem, void *userdata);
 
 /* Defines a VM. The image is resolved among the owner's and pinned by digest. */
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret, Problem **ret_problem);
+int vm_create(Runtime *rt,
+        const char *name,
+        uint32_t owner,
+        const char *owner_name,
+        const VMSpec *spec,
+        VM **ret,
+        Problem **ret_problem);
 
 /* What CreateVM checks before it asks anybody: name, its unit, image. */
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
@@ -70,7 +76,8 @@ void vm_ended_by_record(VM *vm);
 void vm_adopt(VM *vm, json_t *hello);
 
 /* All that a start would use, without side effects: argv as QEMU would get it, or the problem that would stop it. */
-int vm_describe(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem);
+int vm_describe(
+        Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem);
 
 char *vm_unit(const VM *vm);
 char *vm_passt_unit(const VM *vm);

@@ -32,7 +32,8 @@ static void on_inactive(int r, const char *text, void *userdata) {
         if (r < 0 && r != -ENOENT && !w->problem)
                 (void) problem_set(&w->problem, "BuildFailed", NULL, "the worker's unit could not be ended: %s", text);
         if (!w->result && !w->problem)
-                (void) problem_set(&w->problem, "BuildFailed", NULL, "the worker ended without an answer; see: journalctl -u 'mcp-image@*'");
+                (void) problem_set(&w->problem, "BuildFailed", NULL,
+                        "the worker ended without an answer; see: journalctl -u 'mcp-image@*'");
         w->done(w->problem ? NULL : w->result, w->problem, w->userdata);
         work_free(w);
 }
@@ -57,8 +58,8 @@ static const char *string_or(json_t *message, const char *key, const char *fallb
 
 /* The worker read foreign bytes: its error is one of those it may give, its text is text. */
 static const char *known_error(const char *name) {
-        static const char *const known[] = {
-                "UnsupportedImage", "DigestMismatch", "LimitExceeded", "NoSpace", "InvalidSpec", "NotSupported", "BuildFailed"};
+        static const char *const known[] = {"UnsupportedImage", "DigestMismatch", "LimitExceeded", "NoSpace",
+                "InvalidSpec", "NotSupported", "BuildFailed"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
                 if (strcmp(known[i], name) == 0)
@@ -74,14 +75,17 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
                 return;
         if (strcmp(type, "progress") == 0 && w->job) {
                 job_set_stage(w->job, string_or(message, "stage", ""));
-                job_set_progress(w->job, w->from + (w->to - w->from) * CLAMP(json_number_value(json_object_get(message, "fraction")), 0.0, 1.0));
+                job_set_progress(w->job,
+                        w->from + (w->to - w->from) *
+                                          CLAMP(json_number_value(json_object_get(message, "fraction")), 0.0, 1.0));
         } else if (strcmp(type, "log") == 0 && w->job)
                 job_log(w->job, LOG_INFO, string_or(message, "text", ""));
         else if (strcmp(type, "done") == 0) {
                 w->result = json_incref(message);
                 work_stop(w);
         } else if (strcmp(type, "failed") == 0) {
-                (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s", string_or(message, "message", "the worker failed"));
+                (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s",
+                        string_or(message, "message", "the worker failed"));
                 work_stop(w);
         }
 }
@@ -96,8 +100,17 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 
 static const HelperOps ops = {.message = on_message, .end = on_end};
 
-int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names, size_t n,
-        WorkDone done, void *userdata, Work **ret) {
+int work_start(Runtime *rt,
+        Job *job,
+        double from,
+        double to,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        WorkDone done,
+        void *userdata,
+        Work **ret) {
         g_autofree char *unit = g_strdup_printf("mcp-image@%u.service", ++rt->last_work);
         Work *w = g_new0(Work, 1);
         int r;

@@ -147,8 +147,14 @@ static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *user
         return 0;
 }
 
-static Helper *helper_new(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
-        const HelperOps *ops, void *userdata) {
+static Helper *helper_new(Launch *l,
+        const char *unit,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        const HelperOps *ops,
+        void *userdata) {
         Helper *h = g_new0(Helper, 1);
 
         *h = (Helper){.launch = l, .unit = g_strdup(unit), .fd = -1, .ops = ops, .userdata = userdata, .n_fds = n};
@@ -167,8 +173,15 @@ static Helper *helper_new(Launch *l, const char *unit, json_t *message, int *fds
         return h;
 }
 
-int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
-        const HelperOps *ops, void *userdata, Helper **ret) {
+int helper_start(Launch *l,
+        const char *unit,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        const HelperOps *ops,
+        void *userdata,
+        Helper **ret) {
         g_autoptr(Helper) h = NULL;
         int r;
 
@@ -178,8 +191,7 @@ int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const c
                 return n > LAUNCH_FDS_MAX ? -E2BIG : -EBUSY;
         }
         h = helper_new(l, unit, message, fds, names, n, ops, userdata);
-        r = sd_event_add_time_relative(
-                l->event, &h->timer, CLOCK_MONOTONIC, CONNECT_USEC, 0, on_connect_timeout, h);
+        r = sd_event_add_time_relative(l->event, &h->timer, CLOCK_MONOTONIC, CONNECT_USEC, 0, on_connect_timeout, h);
         if (r < 0)
                 return r;
         r = systemd_start(l->systemd, unit, on_started, h, &h->start);
@@ -189,8 +201,14 @@ int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const c
         return 0;
 }
 
-int helper_adopt(Launch *l, json_t *message, int *fds, const char *const *names, size_t n, const HelperOps *ops,
-        void *userdata, Helper **ret) {
+int helper_adopt(Launch *l,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        const HelperOps *ops,
+        void *userdata,
+        Helper **ret) {
         g_autoptr(Helper) h = helper_new(l, l->current->unit, message, fds, names, n, ops, userdata);
         Peer *p = g_steal_pointer(&l->current);
         int r;
@@ -308,8 +326,8 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
 
 /* "mcp-vm-web" -> "mcp-vm@web.service"; NULL for a user that is none of ours. */
 static char *unit_of_user(const char *user) {
-        static const char *const kinds[][2] = {
-                {"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"}, {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
+        static const char *const kinds[][2] = {{"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"},
+                {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
 
         for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
                 if (g_str_has_prefix(user, kinds[i][0]) && user[strlen(kinds[i][0])])
@@ -362,7 +380,8 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
 Launch *launch_new(sd_event *event, Systemd *systemd, int fd, LaunchStranger stranger, void *userdata) {
         Launch *l = g_new0(Launch, 1);
 
-        *l = (Launch){.event = sd_event_ref(event), .systemd = systemd, .fd = fd, .stranger = stranger, .userdata = userdata};
+        *l = (Launch){
+                .event = sd_event_ref(event), .systemd = systemd, .fd = fd, .stranger = stranger, .userdata = userdata};
         l->helpers = g_hash_table_new(g_str_hash, g_str_equal);
         l->peers = g_ptr_array_new();
         if (sd_event_add_io(event, &l->accept, fd, EPOLLIN, on_accept, l) < 0)

@@ -9,16 +9,16 @@
 #include "launch/systemd.h"
 
 /*
- * Helpers: instances of template units, each with one connection to the launch socket (shared/launch-wire.h). A Helper is one
- * run of one unit: it starts the unit, answers its first hello with the launch message, hands messages up, and says the end
- * once. Who connects is known by the uid of the connection and systemd's dynamic user of that uid.
+ * Helpers: instances of template units, each with one connection to the launch socket (shared/launch-wire.h). A Helper
+ * is one run of one unit: it starts the unit, answers its first hello with the launch message, hands messages up, and
+ * says the end once. Who connects is known by the uid of the connection and systemd's dynamic user of that uid.
  */
 
 typedef struct Launch Launch;
 typedef struct Helper Helper;
 
-/* A connection from a unit that no Helper waits for: a monitor that outlived a daemon, or a unit started by hand. The handler
- * may helper_adopt() it; else it is told goodbye. hello is borrowed. */
+/* A connection from a unit that no Helper waits for: a monitor that outlived a daemon, or a unit started by hand. The
+ * handler may helper_adopt() it; else it is told goodbye. hello is borrowed. */
 typedef void (*LaunchStranger)(const char *unit, json_t *hello, void *userdata);
 
 /* fd: the listening socket, taken. NULL without memory. */
@@ -34,13 +34,26 @@ typedef struct HelperOps {
 
 /* Starts UNIT ("mcp-vm@web.service"). message: the launch message without "fds", reference taken; fds and their names
  * (n of each) are taken, closed when sent. names are static or interned strings. */
-int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
-        const HelperOps *ops, void *userdata, Helper **ret);
+int helper_start(Launch *l,
+        const char *unit,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        const HelperOps *ops,
+        void *userdata,
+        Helper **ret);
 
-/* Only within LaunchStranger: makes the connection a Helper of its own. With a launch message as in helper_start() for a
- * first hello, NULL for a monitor that came back. */
-int helper_adopt(Launch *l, json_t *message, int *fds, const char *const *names, size_t n, const HelperOps *ops,
-        void *userdata, Helper **ret);
+/* Only within LaunchStranger: makes the connection a Helper of its own. With a launch message as in helper_start() for
+ * a first hello, NULL for a monitor that came back. */
+int helper_adopt(Launch *l,
+        json_t *message,
+        int *fds,
+        const char *const *names,
+        size_t n,
+        const HelperOps *ops,
+        void *userdata,
+        Helper **ret);
 
 const char *helper_unit(const Helper *h);
 bool helper_is_connected(const Helper *h);

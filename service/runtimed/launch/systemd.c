@@ -15,7 +15,7 @@
 struct Systemd {
         sd_bus *bus;
         sd_bus_slot *match, *subscribe;
-        GPtrArray *calls; /* SystemdCall, borrowed */
+        GPtrArray *calls;  /* SystemdCall, borrowed */
         GHashTable *early; /* job path -> result of jobs that ended before their call was answered */
 };
 
@@ -57,7 +57,10 @@ static void finish_by_result(SystemdCall *c, const char *result) {
                 return;
         }
         text = g_strdup_printf("%s: systemd's job ended with '%s'; see: journalctl -u %s", c->unit, result, c->unit);
-        call_finish(c, strcmp(result, "canceled") == 0 ? -ECANCELED : strcmp(result, "timeout") == 0 ? -ETIMEDOUT : -EIO,
+        call_finish(c,
+                strcmp(result, "canceled") == 0  ? -ECANCELED
+                : strcmp(result, "timeout") == 0 ? -ETIMEDOUT
+                                                 : -EIO,
                 text);
 }
 
@@ -115,7 +118,8 @@ static int on_job_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-static int call_unit(Systemd *s, const char *verb, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+static int call_unit(
+        Systemd *s, const char *verb, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
         SystemdCall *c = g_new0(SystemdCall, 1);
         int r;
 
@@ -148,8 +152,8 @@ static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *e
 }
 
 void systemd_stop_and_forget(Systemd *s, const char *unit) {
-        int r = sd_bus_call_method_async(
-                s->bus, NULL, DESTINATION, PATH, INTERFACE, "StopUnit", on_forgotten_reply, NULL, "ss", unit, "replace");
+        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "StopUnit", on_forgotten_reply,
+                NULL, "ss", unit, "replace");
 
         if (r < 0)
                 log_warning("%s could not be stopped: %s", unit, g_strerror(-r));
@@ -203,7 +207,8 @@ Systemd *systemd_new(sd_bus *bus) {
         s->bus = sd_bus_ref(bus);
         s->calls = g_ptr_array_new();
         s->early = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        if (sd_bus_match_signal_async(bus, &s->match, DESTINATION, PATH, INTERFACE, "JobRemoved", on_job_removed, NULL, s) < 0 ||
+        if (sd_bus_match_signal_async(
+                    bus, &s->match, DESTINATION, PATH, INTERFACE, "JobRemoved", on_job_removed, NULL, s) < 0 ||
                 sd_bus_call_method_async(
                         bus, &s->subscribe, DESTINATION, PATH, INTERFACE, "Subscribe", on_subscribed, s, NULL) < 0)
                 return systemd_free(s);

@@ -17,8 +17,8 @@ typedef void (*SystemdDone)(int r, const char *text, void *userdata);
 typedef struct SystemdCall SystemdCall;
 SystemdCall *systemd_call_free(SystemdCall *c);
 
-/* Starts the unit anew, whatever is left of its last run; done when systemd's job ended (Type=notify: READY=1 was said).
- * -EIO when the job failed, -ECANCELED when another job replaced it, -EACCES when polkit refused. */
+/* Starts the unit anew, whatever is left of its last run; done when systemd's job ended (Type=notify: READY=1 was
+ * said). -EIO when the job failed, -ECANCELED when another job replaced it, -EACCES when polkit refused. */
 int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
 
 /* Stops the unit; done when it is inactive. A unit that is not loaded counts as stopped. */

@@ -7,8 +7,8 @@
 #include "shared/log-line.h"
 #include "store/store.h"
 
-/* Reads a VM's console log while its monitor writes it (shared/log-line.h). The segments are the VM's to write, so nothing in
- * them is trusted: what is no line is skipped, and no call reads more than a few blocks. */
+/* Reads a VM's console log while its monitor writes it (shared/log-line.h). The segments are the VM's to write, so
+ * nothing in them is trusted: what is no line is skipped, and no call reads more than a few blocks. */
 typedef struct ConsoleLog ConsoleLog;
 
 typedef enum LogKey {

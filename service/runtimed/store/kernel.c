@@ -38,15 +38,14 @@ static int fail_missing(const Config *config, const char *version, GPtrArray *li
         g_autofree char *known = NULL;
 
         if (list->len == 0)
-                return problem_set(ret_problem,
-                        "ToolMissing",
-                        "Kernel",
-                        "no guest kernel: expected %s/" IMAGE_PREFIX "VERSION with %s/VERSION; install linux-image-cloud-amd64",
-                        config->kernel_directory,
-                        config->modules_directory);
+                return problem_set(ret_problem, "ToolMissing", "Kernel",
+                        "no guest kernel: expected %s/" IMAGE_PREFIX
+                        "VERSION with %s/VERSION; install linux-image-cloud-amd64",
+                        config->kernel_directory, config->modules_directory);
         g_ptr_array_add(list, NULL);
         known = g_strjoinv(", ", (char **) list->pdata);
-        return problem_set(ret_problem, "InvalidSpec", "Kernel", "Kernel: no kernel '%s' on this host; there is: %s", version, known);
+        return problem_set(ret_problem, "InvalidSpec", "Kernel", "Kernel: no kernel '%s' on this host; there is: %s",
+                version, known);
 }
 
 static int open_files(const Config *config, Kernel *k) {
@@ -68,9 +67,7 @@ static int make_key(Kernel *k) {
 
         if (fstatat(k->modules, "modules.dep", &dep, 0) < 0 || fstat(k->guest_init, &init) < 0)
                 return -errno;
-        k->cache_key = g_strdup_printf("initrd-%s-%llx-%llx-%llx",
-                k->version,
-                (unsigned long long) dep.st_mtim.tv_sec,
+        k->cache_key = g_strdup_printf("initrd-%s-%llx-%llx-%llx", k->version, (unsigned long long) dep.st_mtim.tv_sec,
                 (unsigned long long) init.st_size,
                 (unsigned long long) init.st_mtim.tv_sec * 1000000000ULL + (unsigned long long) init.st_mtim.tv_nsec);
         return 0;
@@ -92,13 +89,10 @@ int kernel_find(const Config *config, const char *version, Kernel **ret, Problem
         if (r >= 0)
                 r = make_key(k);
         if (r < 0)
-                return problem_set(ret_problem,
-                        "ToolMissing",
-                        "Kernel",
-                        "guest kernel %s cannot be used: %s (its image, modules and %s must be readable for user mcp-runtime)",
-                        k->version,
-                        g_strerror(-r),
-                        config->guest_init);
+                return problem_set(ret_problem, "ToolMissing", "Kernel",
+                        "guest kernel %s cannot be used: %s (its image, modules and %s must be readable for user "
+                        "mcp-runtime)",
+                        k->version, g_strerror(-r), config->guest_init);
         *ret = g_steal_pointer(&k);
         return 0;
 }

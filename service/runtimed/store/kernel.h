@@ -12,7 +12,8 @@ typedef struct Kernel {
         char *cache_key; /* names its base initrd: changes when the kernel, its modules or guest init change */
 } Kernel;
 
-/* version "" or NULL: the newest. The problem lists what there is (InvalidSpec), or says what to install (ToolMissing). */
+/* version "" or NULL: the newest. The problem lists what there is (InvalidSpec), or says what to install (ToolMissing).
+ */
 int kernel_find(const Config *config, const char *version, Kernel **ret, Problem **ret_problem);
 void kernel_free(Kernel *k);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)

@@ -341,7 +341,8 @@ int store_cache_create(Store *s, char **ret_name) {
         return create_temporary(s->cache, ret_name);
 }
 
-/* QEMU opens the initrd again through /proc/self/fd as another user, hence the mode; the directory is closed to others. */
+/* QEMU opens the initrd again through /proc/self/fd as another user, hence the mode; the directory is closed to others.
+ */
 int store_cache_commit(Store *s, const char *tmp, const char *key) {
         return commit_temporary(s->cache, tmp, key, 0444);
 }

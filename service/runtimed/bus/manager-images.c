@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The Manager's methods about images. */
+#include "bus/manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bus/gate.h"
+#include "bus/message.h"
+#include "model/name.h"
+#include "shared/fd.h"
+
+static const OptionKey no_options[] = {{}};
+
+typedef struct ImageRequest {
+        char *reference, *path;
+        int source;
+} ImageRequest;
+
+static void image_request_free(void *p) {
+        ImageRequest *q = p;
+
+        g_free(q->reference);
+        g_free(q->path);
+        (void) close_fd(q->source);
+        g_free(q);
+}
+
+static int check_reference(const char *reference, sd_bus_error *error) {
+        if (image_reference_is_valid(reference))
+                return 0;
+        {
+                g_autofree char *shown = problem_quote(reference);
+
+                return bus_error_named(error, "InvalidName",
+                        "%s is no image reference; expected [registry/]name[:tag], like 'web:1'", shown);
+        }
+}
+
+static int run_import(Call *c, sd_bus_error *error) {
+        ImageRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+        char *path;
+        Job *job;
+        int r;
+
+        if (image_import(c->bus->runtime, c->uid, q->reference, take_fd(&q->source), q->path, &job, &problem) < 0)
+                return bus_error_problem(error, problem);
+        bus_watch_job(c->bus, job, c->message);
+        path = bus_job_path(job);
+        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
+        free(path);
+        return r;
+}
+
+int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *reference;
+        ImageRequest *q;
+        json_t *options;
+        struct stat st;
+        int fd, r;
+
+        r = sd_bus_message_read(m, "sh", &reference, &fd);
+        if (r < 0)
+                return r;
+        r = message_read_options(m, no_options, &options, error);
+        if (r < 0)
+                return r;
+        json_decref(options);
+        r = check_reference(reference, error);
+        if (r < 0)
+                return r;
+        r = fcntl(fd, F_GETFL);
+        if (r < 0 || (r & O_ACCMODE) == O_WRONLY || (r & O_PATH) || fstat(fd, &st) < 0 ||
+                !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+                return bus_error_named(error, "UnsupportedImage",
+                        "the descriptor must be a regular file, a pipe or a socket that can be read");
+        q = g_new(ImageRequest, 1);
+        *q = (ImageRequest){.reference = g_strdup(reference), .source = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+        if (q->source < 0) {
+                image_request_free(q);
+                return -errno;
+        }
+        return call_begin(call_new(userdata, m, "Manager", q, image_request_free, run_import), error);
+}
+
+static int plan_import_file(Call *c, sd_bus_error *error) {
+        ImageRequest *q = c->request;
+
+        call_add_action(c, "use-host-path");
+        c->detail_path = q->path;
+        c->detail_image = q->reference;
+        return 0;
+}
+
+static bool path_is_plain(const char *path) {
+        g_auto(GStrv) parts = NULL;
+
+        if (path[0] != '/' || strlen(path) >= PATH_MAX)
+                return false;
+        parts = g_strsplit(path, "/", 0);
+        for (char **p = parts; *p; p++)
+                if (strcmp(*p, "..") == 0)
+                        return false;
+        return true;
+}
+
+static bool path_is_below(const char *path, char **roots) {
+        for (char **r = roots; *r; r++) {
+                size_t n = strlen(*r);
+
+                while (n > 1 && (*r)[n - 1] == '/')
+                        n--;
+                if (strncmp(path, *r, n) == 0 && (path[n] == '/' || n == 1))
+                        return true;
+        }
+        return false;
+}
+
+int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+        const char *reference, *path;
+        ImageRequest *q;
+        json_t *options;
+        Call *c;
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &reference, &path);
+        if (r < 0)
+                return r;
+        r = message_read_options(m, no_options, &options, error);
+        if (r < 0)
+                return r;
+        json_decref(options);
+        r = check_reference(reference, error);
+        if (r < 0)
+                return r;
+        if (!path_is_plain(path) || !path_is_below(path, b->runtime->config->volume_roots)) {
+                g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
+
+                return bus_error_named(error, "InvalidSpec",
+                        "path: expected an absolute path without '..' below one of: %s (VolumeRoots= in runtime.conf)",
+                        roots);
+        }
+        q = g_new(ImageRequest, 1);
+        *q = (ImageRequest){.reference = g_strdup(reference), .path = g_strdup(path), .source = -1};
+        c = call_new(b, m, "Manager", q, image_request_free, run_import);
+        c->plan = plan_import_file;
+        return call_begin(c, error);
+}
+
+static int run_image_exists(Call *c, sd_bus_error *error) {
+        ImageRequest *q = c->request;
+
+        return sd_bus_reply_method_return(
+                c->message, "b", (int) (image_find(c->bus->runtime, c->uid, q->reference) != NULL));
+}
+
+static int run_get_image(Call *c, sd_bus_error *error) {
+        ImageRequest *q = c->request;
+        Image *image = image_find(c->bus->runtime, c->uid, q->reference);
+        char *path;
+        int r;
+
+        if (!image) {
+                g_autofree char *shown = problem_quote(q->reference);
+
+                return bus_error_named(error, "NoSuchImage", "you have no image %s", shown);
+        }
+        path = bus_image_path(image);
+        r = sd_bus_reply_method_return(c->message, "o", path);
+        free(path);
+        return r;
+}
+
+static int begin_reference(sd_bus_message *m, Bus *b, CallRun run, sd_bus_error *error) {
+        const char *reference;
+        ImageRequest *q;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &reference);
+        if (r < 0)
+                return r;
+        q = g_new(ImageRequest, 1);
+        *q = (ImageRequest){.reference = g_strdup(reference), .source = -1};
+        return call_begin(call_new(b, m, "Manager", q, image_request_free, run), error);
+}
+
+int manager_image_exists(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin_reference(m, userdata, run_image_exists, error);
+}
+
+int manager_get_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin_reference(m, userdata, run_get_image, error);
+}
+
+static int run_list_images(Call *c, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        GHashTableIter iter;
+        gpointer value;
+        int r;
+
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssto)");
+        g_hash_table_iter_init(&iter, c->bus->runtime->images);
+        while (r >= 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
+                Image *i = value;
+                g_autofree char *digest = g_strconcat("sha256:", i->hex, NULL);
+                char *path;
+
+                if (i->owner != c->uid)
+                        continue;
+                path = bus_image_path(i);
+                r = sd_bus_message_append(reply, "(ssto)", image_reference(i), digest, i->size, path);
+                free(path);
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+}
+
+int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, no_options, &options, error);
+        if (r < 0)
+                return r;
+        json_decref(options);
+        return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_list_images), error);
+}
