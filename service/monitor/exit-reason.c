@@ -51,9 +51,16 @@ static struct exit_verdict deduce_orderly(const struct exit_facts *f) {
         return (struct exit_verdict) {EXIT_REASON_POWERED_OFF, f->guest_error ? 1 : 0};
 }
 
+/* QEMU's own code, where it had one before we ended it. */
+static int code_of_start(const struct exit_facts *f) {
+        if (f->qemu_status == 0 || f->forced)
+                return CODE_NOT_STARTED;
+        return f->signaled ? 128 + f->qemu_status : f->qemu_status;
+}
+
 struct exit_verdict exit_deduce(const struct exit_facts *f) {
         if (f->not_started)
-                return (struct exit_verdict) {EXIT_REASON_CRASHED, CODE_NOT_STARTED};
+                return (struct exit_verdict) {EXIT_REASON_CRASHED, code_of_start(f)};
         /* The program's own end is the truth, however the machine around it went down. */
         if (f->exit_frame)
                 return (struct exit_verdict) {

@@ -11,7 +11,7 @@ enum exit_reason {
         EXIT_REASON_GUEST_SIGNAL, /* code: the signal that ended the program */
         EXIT_REASON_POWERED_OFF,  /* code: 0; 1 when guest init said that it failed */
         EXIT_REASON_KILLED,       /* code: 137 */
-        EXIT_REASON_CRASHED,      /* code: QEMU's exit status, or 128 + its signal */
+        EXIT_REASON_CRASHED,      /* code: QEMU's exit status, or 128 + its signal; 127 when it never ran */
         EXIT_REASON_OOM,          /* code: 137 */
         _EXIT_REASON_MAX,
 };
@@ -26,7 +26,7 @@ enum shutdown_cause {
 };
 
 struct exit_facts {
-        bool not_started; /* QEMU could not be executed */
+        bool not_started; /* QEMU could not be executed, or ended or misbehaved before its CPUs ran */
         bool exit_frame;
         uint32_t how, status; /* of it, see GUEST_EXIT */
         bool guest_error;     /* GUEST_ERROR came */

@@ -24,7 +24,7 @@ static void describe_crash(const struct machine *m, char *buf, size_t size) {
                 (void) snprintf(buf, size, "%s", m->failure);
                 return;
         }
-        if (!f->signaled && f->qemu_status == 0) {
+        if (!f->signaled && f->qemu_status == 0 && !f->not_started) {
                 console_last_guest_words(m->console, words);
                 (void) snprintf(what,
                         sizeof what,
@@ -36,7 +36,7 @@ static void describe_crash(const struct machine *m, char *buf, size_t size) {
                 if (f->signaled)
                         (void) snprintf(what, sizeof what, "QEMU was ended by signal %d %s", f->qemu_status, name ? name : "");
                 else
-                        (void) snprintf(what, sizeof what, "QEMU ended with status %d", f->qemu_status);
+                        (void) snprintf(what, sizeof what, "QEMU ended with status %d%s", f->qemu_status, f->not_started ? " before it ran" : "");
         }
         (void) snprintf(buf, size, "%s%s%s", what, words[0] ? ": " : "", words);
 }
@@ -158,6 +158,10 @@ void machine_ended(struct machine *m, const siginfo_t *info) {
         m->child = sd_event_source_disable_unref(m->child);
         m->facts.signaled = info->si_code != CLD_EXITED;
         m->facts.qemu_status = info->si_status;
+        guest_drain(m->guest);
+        /* Its CPUs never ran as far as anybody saw, and nobody wanted its end. */
+        if (!m->was_running && !m->facts.exit_frame && !ladder_is_active(&m->ladder))
+                m->facts.not_started = true;
         m->facts.asked = ladder_is_active(&m->ladder);
         m->facts.forced = ladder_is_forced(&m->ladder);
         m->facts.oom_kill = m->oom_before >= 0 && oom_kill_count() > m->oom_before;

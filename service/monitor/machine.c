@@ -115,6 +115,8 @@ static void on_shutdown(struct machine *m, const json_t *data) {
 
         if (m->facts.cause != SHUTDOWN_NONE)
                 return;
+        /* What the guest said before it went comes first, though it came another way. */
+        guest_drain(m->guest);
         m->facts.cause = shutdown_cause_from_string(reason, json_is_true(json_object_get(data, "guest")));
         console_say(m->console, "QEMU shuts down: %s", text_clean(clean, reason ? reason : "", reason ? strlen(reason) : 0));
         if (m->state != MACHINE_EXITED)
@@ -145,14 +147,14 @@ static void on_qmp_gone(void *userdata, int error) {
                 console_say(m->console, "QEMU did not answer on its control socket in time");
         else
                 console_say(m->console, "QEMU's control connection ended: %s", strerror(-error));
-        if (m->was_running || ladder_is_active(&m->ladder))
+        /* One that closed it before it ran is ending already, and its own words say more than ours. */
+        if (m->was_running || ladder_is_active(&m->ladder) || error == -ECONNRESET)
                 return;
+        (void) snprintf(m->failure,
+                sizeof m->failure,
+                "QEMU %s on its control socket",
+                error == -ETIMEDOUT ? "did not answer in time" : "spoke no QMP");
         m->facts.not_started = true;
-        if (error != -ECONNRESET)
-                (void) snprintf(m->failure,
-                        sizeof m->failure,
-                        "QEMU %s on its control socket",
-                        error == -ETIMEDOUT ? "did not answer in time" : "spoke no QMP");
         machine_stop(m, 0);
 }
 

@@ -13,6 +13,12 @@ static const struct {
         int code;
 } table[] = {
         {"not executed", {.not_started = true}, "crashed", 127},
+        {"ends before it ran", {.not_started = true, .qemu_status = 1}, "crashed", 1},
+        {"dies before it ran", {.not_started = true, .signaled = true, .qemu_status = SIGSEGV}, "crashed", 139},
+        {"ended by us before it ran",
+                {.not_started = true, .forced = true, .signaled = true, .qemu_status = SIGTERM},
+                "crashed",
+                127},
         {"program exits", {.exit_frame = true, .status = 3, .cause = SHUTDOWN_GUEST}, "guest-exit", 3},
         {"program exits, then the guest hangs and is killed",
                 {.exit_frame = true, .status = 0, .asked = true, .forced = true, .signaled = true, .qemu_status = SIGKILL},

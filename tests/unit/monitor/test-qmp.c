@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The QMP client against good, slow and hostile peers on a socket pair. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "monitor/line-buffer.h"
+#include "monitor/qmp.h"
+#include "shared/fd.h"
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+
+static struct {
+        sd_event *event;
+        struct qmp *qmp;
+        int peer;
+        unsigned ready, events, gone, replies;
+        int gone_error, reply_error;
+        char last_event[64], reply_text[128];
+} t;
+
+static void on_ready(void *userdata) {
+        t.ready++;
+}
+
+static void on_event(void *userdata, const char *name, const json_t *data) {
+        t.events++;
+        (void) snprintf(t.last_event, sizeof t.last_event, "%s", name);
+}
+
+static void on_gone(void *userdata, int error) {
+        t.gone++;
+        t.gone_error = error;
+}
+
+static void on_reply(void *userdata, int error, const char *text, const json_t *value) {
+        t.replies++;
+        t.reply_error = error;
+        (void) snprintf(t.reply_text, sizeof t.reply_text, "%s", text ? text : "");
+}
+
+static const struct qmp_ops ops = {.ready = on_ready, .event = on_event, .gone = on_gone};
+
+static int setup(void **state) {
+        int pair[2];
+
+        memset(&t, 0, sizeof t);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        assert_int_equal(sd_event_new(&t.event), 0);
+        t.peer = pair[1];
+        assert_int_equal(qmp_new(t.event, pair[0], &ops, NULL, &t.qmp), 0);
+        return 0;
+}
+
+static int teardown(void **state) {
+        qmp_free(t.qmp);
+        sd_event_unref(t.event);
+        (void) close_fd(t.peer);
+        return 0;
+}
+
+static void turn(void) {
+        while (sd_event_run(t.event, 1000) > 0)
+                ;
+}
+
+/* Sends all, with the client reading meanwhile; stops when the client has gone. */
+static void say_bytes(const char *p, size_t len, size_t piece) {
+        while (len > 0 && t.gone == 0) {
+                ssize_t n = send(t.peer, p, len < piece ? len : piece, MSG_NOSIGNAL);
+
+                if (n > 0) {
+                        p += n;
+                        len -= (size_t) n;
+                }
+                if (n < 0 || piece == 1)
+                        turn();
+        }
+        turn();
+}
+
+static void say(const char *text) {
+        say_bytes(text, strlen(text), SIZE_MAX);
+}
+
+static void expect(const char *text) {
+        char buf[512] = "";
+
+        turn();
+        assert_true(recv(t.peer, buf, sizeof buf - 1, 0) > 0);
+        assert_string_equal(buf, text);
+}
+
+static void greet(void) {
+        say(GREETING);
+        expect("{\"execute\":\"qmp_capabilities\",\"id\":1}\n");
+        say("{\"return\": {}, \"id\": 1}\r\n");
+        assert_int_equal(t.ready, 1);
+}
+
+static void test_greeting(void **state) {
+        assert_int_equal(qmp_execute(t.qmp, "stop", NULL, on_reply, NULL), -ENOTCONN);
+        greet();
+        assert_true(qmp_is_ready(t.qmp));
+}
+
+static void test_command_and_error(void **state) {
+        greet();
+        assert_int_equal(qmp_execute(t.qmp, "set-action", json_pack("{s:s}", "reboot", "reset"), on_reply, NULL), 0);
+        expect("{\"execute\":\"set-action\",\"id\":2,\"arguments\":{\"reboot\":\"reset\"}}\n");
+        say("{\"return\": {}, \"id\": 2}\n");
+        assert_int_equal(t.replies, 1);
+        assert_int_equal(t.reply_error, 0);
+        assert_int_equal(qmp_execute(t.qmp, "cont", NULL, on_reply, NULL), 0);
+        say("{\"id\": 3, \"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b way\"}}\n");
+        assert_int_equal(t.replies, 2);
+        assert_int_equal(t.reply_error, -EREMOTEIO);
+        assert_string_equal(t.reply_text, "no? way");
+}
+
+static void test_replies_out_of_order_and_wrong_ids(void **state) {
+        greet();
+        assert_int_equal(qmp_execute(t.qmp, "a", NULL, on_reply, NULL), 0);
+        assert_int_equal(qmp_execute(t.qmp, "b", NULL, on_reply, NULL), 0);
+        say("{\"return\": {}, \"id\": 77}\n{\"return\": {}, \"id\": 0}\n{\"return\": {}, \"id\": -1}\n"
+            "{\"return\": {}, \"id\": \"2\"}\n{\"return\": {}}\n{\"return\": {}, \"id\": 1}\n{}\n");
+        assert_int_equal(t.replies, 0);
+        say("{\"return\": {}, \"id\": 3}\n{\"return\": {}, \"id\": 2}\n{\"return\": {}, \"id\": 2}\n");
+        assert_int_equal(t.replies, 2);
+        assert_int_equal(t.gone, 0);
+}
+
+static void test_one_byte_at_a_time(void **state) {
+        static const char text[] = GREETING "{\"return\": {}, \"id\": 1}\r\n{\"event\": \"STOP\"}\r\n";
+
+        say_bytes(text, sizeof text - 1, 1);
+        assert_int_equal(t.ready, 1);
+        assert_string_equal(t.last_event, "STOP");
+}
+
+static void test_many_events(void **state) {
+        static const char event[] = "{\"timestamp\": {\"seconds\": 1}, \"event\": \"BALLOON_CHANGE\", \"data\": {}}\r\n";
+        char *block = malloc(1000 * (sizeof event - 1));
+
+        greet();
+        for (size_t i = 0; i < 1000; i++)
+                memcpy(block + i * (sizeof event - 1), event, sizeof event - 1);
+        for (size_t i = 0; i < 100; i++)
+                say_bytes(block, 1000 * (sizeof event - 1), SIZE_MAX);
+        free(block);
+        assert_int_equal(t.events, 100000);
+        assert_int_equal(t.gone, 0);
+}
+
+static void test_endless_line(void **state) {
+        char *block = malloc(1 << 20);
+
+        memset(block, ' ', 1 << 20);
+        greet();
+        assert_int_equal(qmp_execute(t.qmp, "a", NULL, on_reply, NULL), 0);
+        for (size_t i = 0; i < 100 && t.gone == 0; i++)
+                say_bytes(block, 1 << 20, SIZE_MAX);
+        free(block);
+        assert_int_equal(t.gone, 1);
+        assert_int_equal(t.gone_error, -EMSGSIZE);
+        assert_int_equal(t.replies, 1);
+        assert_int_equal(t.reply_error, -ECONNRESET);
+        assert_int_equal(qmp_execute(t.qmp, "b", NULL, on_reply, NULL), -ENOTCONN);
+}
+
+static void test_longest_line(void **state) {
+        char *line = malloc(QMP_LINE_MAX + 1);
+
+        memset(line, ' ', QMP_LINE_MAX);
+        memcpy(line, "{\"event\": \"LONG\"}", 17);
+        line[QMP_LINE_MAX] = '\n';
+        greet();
+        say_bytes(line, QMP_LINE_MAX + 1, SIZE_MAX);
+        free(line);
+        assert_string_equal(t.last_event, "LONG");
+        assert_int_equal(t.gone, 0);
+}
+
+static void gone_after(const char *text, int error) {
+        say(text);
+        assert_int_equal(t.gone, 1);
+        assert_int_equal(t.gone_error, error);
+        assert_int_equal(t.ready, 0);
+}
+
+static void test_no_json(void **state) {
+        gone_after("SSH-2.0-OpenSSH\r\n", -EBADMSG);
+}
+
+static void test_no_greeting(void **state) {
+        gone_after("{\"return\": {}, \"id\": 1}\r\n", -EBADMSG);
+}
+
+static void test_deep_json(void **state) {
+        static char deep[100001];
+
+        memset(deep, '[', 100000);
+        deep[100000 - 1] = '\n';
+        gone_after(deep, -EBADMSG);
+}
+
+static void test_capabilities_refused(void **state) {
+        gone_after(GREETING "{\"error\": {\"desc\": \"no\"}, \"id\": 1}\n", -EBADMSG);
+}
+
+static void test_close_fails_pending_once(void **state) {
+        greet();
+        for (unsigned i = 0; i < QMP_PENDING_MAX; i++)
+                assert_int_equal(qmp_execute(t.qmp, "a", NULL, on_reply, NULL), 0);
+        assert_int_equal(qmp_execute(t.qmp, "a", NULL, on_reply, NULL), -EBUSY);
+        t.peer = close_fd(t.peer);
+        turn();
+        qmp_drain(t.qmp);
+        assert_int_equal(t.replies, QMP_PENDING_MAX);
+        assert_int_equal(t.gone, 1);
+        assert_int_equal(t.gone_error, -ECONNRESET);
+}
+
+static void test_drain_reads_last_words(void **state) {
+        greet();
+        assert_true(send(t.peer, "{\"event\": \"SHUTDOWN\"}\n", 22, 0) == 22);
+        t.peer = close_fd(t.peer);
+        qmp_drain(t.qmp);
+        assert_string_equal(t.last_event, "SHUTDOWN");
+        assert_int_equal(t.gone, 1);
+}
+
+static void test_line_buffer(void **state) {
+        struct line_buffer b = {};
+        const char *line;
+        size_t len;
+
+        assert_int_equal(line_buffer_add(&b, "one\ntw", 6, 10), 0);
+        line = line_buffer_next(&b, &len);
+        assert_memory_equal(line, "one", len);
+        assert_null(line_buffer_next(&b, &len));
+        assert_int_equal(line_buffer_add(&b, "o67890123\n", 10, 10), -EMSGSIZE);
+        assert_int_equal(line_buffer_add(&b, "o67890\n\n", 8, 10), 0);
+        line = line_buffer_next(&b, &len);
+        assert_int_equal(len, 8);
+        assert_memory_equal(line, "two67890", 8);
+        assert_non_null(line_buffer_next(&b, &len));
+        assert_int_equal(len, 0);
+        assert_null(line_buffer_next(&b, &len));
+        /* What is empty holds no memory. */
+        assert_null(b.data);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CASE(test_greeting),
+                CASE(test_command_and_error),
+                CASE(test_replies_out_of_order_and_wrong_ids),
+                CASE(test_one_byte_at_a_time),
+                CASE(test_many_events),
+                CASE(test_endless_line),
+                CASE(test_longest_line),
+                CASE(test_no_json),
+                CASE(test_no_greeting),
+                CASE(test_deep_json),
+                CASE(test_capabilities_refused),
+                CASE(test_close_fails_pending_once),
+                CASE(test_drain_reads_last_words),
+                cmocka_unit_test(test_line_buffer),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
