@@ -144,14 +144,16 @@ static void add_line(maker *m, char type, const char *name, const char *what) {
 }
 
 GByteArray *make_tar(const char *script) {
-        g_auto(GStrv) lines = g_strsplit(script, "\n", -1);
         maker *m = maker_new();
 
-        for (char **l = lines; *l; l++) {
-                g_auto(GStrv) words = g_strsplit(*l, " ", 3);
+        while (*script) {
+                size_t len = strcspn(script, "\n");
+                g_autofree char *line = g_strndup(script, len);
+                g_auto(GStrv) words = g_strsplit(line, " ", 3);
 
-                if (**l)
+                if (*line)
                         add_line(m, words[0][0], words[1], words[2]);
+                script += len + (script[len] == '\n');
         }
         return maker_end(m);
 }
