@@ -28,6 +28,7 @@ static const struct setting {
         {"DefaultNetwork", WORD, offsetof(Config, default_network), 0, 0, NETWORK_USER},
         {"MemoryMiB", U32, offsetof(Config, memory_mib), SPEC_MEMORY_MIN, UINT32_MAX, "256"},
         {"VCPUs", U32, offsetof(Config, vcpus), 1, 255, "1"},
+        {"BootTimeoutSec", SECONDS, offsetof(Config, boot_timeout), 1, 86400, "300"},
         {"StopTimeoutSec", SECONDS, offsetof(Config, stop_timeout), 1, 3600, "15"},
         {"ImageBytesMax", U64, offsetof(Config, image_bytes_max), 1, UINT64_MAX, "8589934592"},
         {"ImageEntriesMax", U64, offsetof(Config, image_entries_max), 1, UINT64_MAX, "1000000"},

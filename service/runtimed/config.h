@@ -16,7 +16,7 @@ typedef struct Config {
         char **volume_roots;
         char *default_network;
         uint32_t memory_mib, vcpus;
-        uint64_t stop_timeout; /* usec */
+        uint64_t stop_timeout, boot_timeout; /* usec */
         uint64_t image_bytes_max, image_entries_max;
         uint32_t vms_max, jobs_max; /* per uid */
 } Config;

@@ -116,13 +116,8 @@ static PolkitDetails *make_details(const char *const *pairs) {
         return details;
 }
 
-AuthorityQuestion *authority_check(Authority *a,
-        const char *sender,
-        const char *action,
-        const char *const *details,
-        bool interactive,
-        AuthorityDone done,
-        void *userdata) {
+AuthorityQuestion *authority_check(Authority *a, const char *sender, const char *action, const char *const *details,
+        bool interactive, AuthorityDone done, void *userdata) {
         AuthorityQuestion *q = g_new0(AuthorityQuestion, 1);
 
         *q = (AuthorityQuestion){.authority = a,

@@ -29,13 +29,8 @@ typedef void (*AuthorityDone)(AuthorityAnswer answer, const char *text, void *us
 typedef struct AuthorityQuestion AuthorityQuestion;
 
 /* details: pairs of strings, NULL-terminated array "key", "value", ...; borrowed. */
-AuthorityQuestion *authority_check(Authority *a,
-        const char *sender,
-        const char *action,
-        const char *const *details,
-        bool interactive,
-        AuthorityDone done,
-        void *userdata);
+AuthorityQuestion *authority_check(Authority *a, const char *sender, const char *action, const char *const *details,
+        bool interactive, AuthorityDone done, void *userdata);
 
 /* Forgets the question; polkit is told to drop its dialogue. NULL is fine. */
 void authority_question_cancel(AuthorityQuestion *q);

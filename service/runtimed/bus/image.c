@@ -138,10 +138,7 @@ const sd_bus_vtable image_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
                 "Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetConfig",
-                SD_BUS_NO_ARGS,
-                SD_BUS_RESULT("a{sv}", config),
-                method_get_config,
+        SD_BUS_METHOD_WITH_ARGS("GetConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", config), method_get_config,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Reference", "s", get_reference, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Digest", "s", get_digest, 0, SD_BUS_VTABLE_PROPERTY_CONST),

@@ -4,13 +4,8 @@
 #include <systemd/sd-bus.h>
 
 /* The VM's properties: one getter for all, by name; see vm-properties.c. */
-int vm_get_property(sd_bus *bus,
-        const char *path,
-        const char *interface,
-        const char *property,
-        sd_bus_message *reply,
-        void *userdata,
-        sd_bus_error *error);
+int vm_get_property(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error);
 
 #define VM_PROPERTY(name, signature)                                                                                   \
         SD_BUS_PROPERTY(name, signature, vm_get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)

@@ -153,13 +153,8 @@ static int append_job(sd_bus_message *reply, const VM *vm) {
         return r;
 }
 
-int vm_get_property(sd_bus *bus,
-        const char *path,
-        const char *interface,
-        const char *property,
-        sd_bus_message *reply,
-        void *userdata,
-        sd_bus_error *error) {
+int vm_get_property(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+        void *userdata, sd_bus_error *error) {
         const VM *vm = userdata;
         const VMRecord *record = vm->record;
 

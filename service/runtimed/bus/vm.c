@@ -237,7 +237,7 @@ static int run_describe(Call *c, sd_bus_error *error) {
                 return r;
         if (!vm->record)
                 return fail_broken(vm, error);
-        if (vm_describe(vm->runtime, vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0)
+        if (vm_describe(vm->runtime, vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0 && !argv)
                 return bus_error_problem(error, problem);
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
@@ -434,41 +434,23 @@ static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
 const sd_bus_vtable vm_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Start",
-                SD_BUS_ARGS("a{sv}", options),
-                SD_BUS_RESULT("u", id, "o", job),
-                method_start,
+        SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_start,
                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Stop",
-                SD_BUS_ARGS("t", timeout, "a{sv}", options),
-                SD_BUS_RESULT("u", id, "o", job),
-                method_stop,
-                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("t", timeout, "a{sv}", options), SD_BUS_RESULT("u", id, "o", job),
+                method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Kill", SD_BUS_ARGS("s", signal), SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Remove",
-                SD_BUS_ARGS("a{sv}", options),
-                SD_BUS_RESULT("u", id, "o", job),
-                method_remove,
-                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job),
+                method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("DescribeCommand",
-                SD_BUS_NO_ARGS,
-                SD_BUS_RESULT("as", argv),
-                method_describe,
+        SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe,
                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ReadLog",
-                SD_BUS_ARGS("t", cursor, "u", lines),
-                SD_BUS_RESULT("a(tus)", log, "t", next),
-                method_read_log,
-                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("OpenLog",
-                SD_BUS_ARGS("a{sv}", options),
-                SD_BUS_RESULT("h", log),
-                method_open_log,
+        SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines),
+                SD_BUS_RESULT("a(tus)", log, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -85,6 +85,8 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 
         if (r < 0)
                 vm_ended(vm, EXIT_CRASHED, 0, now_realtime(), text);
+        else if (vm_state(vm) == VM_PREPARING)
+                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its unit ended before it had started");
         else
                 vm_ended_by_record(vm);
 }

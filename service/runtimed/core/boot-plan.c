@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/image.h"
 #include "model/boot-message.h"
@@ -19,13 +20,8 @@ static json_t *json_strv(char **strv) {
         return array;
 }
 
-void boot_plan(Runtime *rt,
-        const char *name,
-        const char *uuid,
-        const VMSpec *spec,
-        Accelerator accelerator,
-        QEMUPlan *plan,
-        char **mac) {
+void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
+        QEMUPlan *plan, char **mac) {
         *mac = mac_from_name(name);
         *plan = (QEMUPlan){.binary = rt->config->qemu,
                 .name = name,
@@ -36,6 +32,22 @@ void boot_plan(Runtime *rt,
                 .vcpus = spec->vcpus,
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .mac = *mac};
+}
+
+int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
+        const Config *config = rt->config;
+
+        if (access(config->qemu, X_OK) < 0)
+                return problem_set(ret_problem, "ToolMissing", NULL,
+                        "%s is not there; install the package qemu-system-x86 or set QEMU= in runtime.conf",
+                        config->qemu);
+        if (strcmp(spec->network, NETWORK_USER) == 0 && access(config->passt, X_OK) < 0)
+                return problem_set(ret_problem, "ToolMissing", "Network",
+                        "Network: user networking needs passt, and %s is not there; install the package passt, set "
+                        "Passt= "
+                        "in runtime.conf, or use Network=none",
+                        config->passt);
+        return 0;
 }
 
 json_t *boot_launch_message(VM *vm, char **argv) {
@@ -125,5 +137,8 @@ int vm_describe(
                 accelerator = rt->kvm == KVM_USABLE ? ACCELERATOR_KVM : ACCELERATOR_TCG;
         boot_plan(rt, name, uuid, spec, accelerator, &plan, &mac);
         *ret = qemu_argv(&plan);
-        return 0;
+        if (!*ret)
+                return problem_set(ret_problem, "NotSupported", "Architecture", "Architecture: %s has no machine",
+                        spec->architecture);
+        return boot_check_tools(rt, spec, ret_problem);
 }

@@ -8,13 +8,11 @@
  * resolver. */
 
 /* Fills plan; *mac is the caller's and borrowed by it. */
-void boot_plan(Runtime *rt,
-        const char *name,
-        const char *uuid,
-        const VMSpec *spec,
-        Accelerator accelerator,
-        QEMUPlan *plan,
-        char **mac);
+void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
+        QEMUPlan *plan, char **mac);
+
+/* ToolMissing where the spec needs a program of the host that is not there. */
+int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem);
 
 /* Launch messages, without their descriptors; new references. */
 json_t *boot_launch_message(VM *vm, char **argv);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,14 +28,16 @@ struct Boot {
         Runtime *runtime;
         VM *vm;
         size_t step; /* index of the step under way */
-        BootUndo undo[STEPS];
+        BootUndo undo[STEPS + 1];
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
         Accelerator accelerator;
-        int network; /* QEMU's side of the socket pair */
+        int network;            /* QEMU's side of the socket pair */
+        sd_event_source *timer; /* the guest must be up by then */
 };
 
+static void undo_monitor(Boot *b);
 static void step_accelerator(Boot *b);
 static void step_initrd(Boot *b);
 static void step_network(Boot *b);
@@ -52,6 +55,7 @@ static const struct {
 
 static void boot_free(Boot *b) {
         b->vm->boot = NULL;
+        sd_event_source_disable_unref(b->timer);
         (void) waiter_cancel(b->waiter);
         kernel_free(b->kernel);
         (void) close_fd(b->network);
@@ -137,6 +141,12 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
 }
 
 static void step_accelerator(Boot *b) {
+        g_autoptr(Problem) problem = NULL;
+
+        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0) {
+                boot_abort(b, problem);
+                return;
+        }
         if (b->vm->record->spec->accelerator == ACCELERATOR_TCG) {
                 b->accelerator = ACCELERATOR_TCG;
                 boot_next(b);
@@ -220,22 +230,12 @@ const HelperOps vm_passt_ops = {.message = on_passt_message, .end = on_passt_end
 static void step_network(Boot *b) {
         static const char *const names[] = {"socket"};
         const VMSpec *spec = b->vm->record->spec;
-        const char *passt = b->runtime->config->passt;
         g_autofree char *unit = NULL;
         json_t *message;
         int pair[2], r;
 
         if (strcmp(spec->network, NETWORK_NONE) == 0) {
                 boot_next(b);
-                return;
-        }
-        if (access(passt, X_OK) < 0) {
-                g_autoptr(Problem) p = problem_new("ToolMissing", "Network",
-                        "Network: user networking needs passt, and %s is not there; install the package passt, set "
-                        "Passt= in runtime.conf, or use Network=none",
-                        passt);
-
-                boot_abort(b, p);
                 return;
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -305,6 +305,18 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
         return r < 0 ? r : n;
 }
 
+/* Neither ready nor gone: the guest is ended, and the boot with it. */
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Boot *b = userdata;
+
+        g_free(b->vm->guest_error);
+        b->vm->guest_error =
+                g_strdup_printf("the guest was not up after %" PRIu64 " s (BootTimeoutSec= in runtime.conf)",
+                        b->runtime->config->boot_timeout / G_USEC_PER_SEC);
+        vm_end_now(b->vm);
+        return 0;
+}
+
 /* The record says what is about to run before it runs: a daemon that dies now finds its VM again. */
 static int record_boot(Boot *b) {
         VMRecord *record = b->vm->record;
@@ -328,6 +340,7 @@ static void step_monitor(Boot *b) {
         _cleanup_close_ int boot_message = -1;
         int fds[LAUNCH_FDS_MAX], n, r;
         const char *names[LAUNCH_FDS_MAX];
+        json_t *message;
         QEMUPlan plan;
 
         boot_message = boot_message_memfd(b->runtime, vm, &problem);
@@ -349,11 +362,23 @@ static void step_monitor(Boot *b) {
                 boot_abort_errno(b, r, "the VM's record could not be written");
                 return;
         }
-        push_undo(b, undo_monitor);
-        r = helper_start(b->runtime->launch, unit, boot_launch_message(vm, argv), fds, names, (size_t) n,
-                &vm_monitor_ops, vm, &vm->monitor);
+        if (!vm->monitor)
+                push_undo(b, undo_monitor);
+        message = boot_launch_message(vm, argv);
+        if (vm->monitor) /* the unit was started by hand, its monitor waits */
+                r = helper_launch(vm->monitor, message, fds, names, (size_t) n);
+        else
+                r = helper_start(
+                        b->runtime->launch, unit, message, fds, names, (size_t) n, &vm_monitor_ops, vm, &vm->monitor);
+        if (r >= 0)
+                r = sd_event_add_time_relative(b->runtime->event, &b->timer, CLOCK_MONOTONIC,
+                        b->runtime->config->boot_timeout, 0, on_timeout, b);
         if (r < 0)
                 boot_abort_errno(b, r, "the VM's unit could not be started");
+}
+
+bool boot_is_launched(const Boot *b) {
+        return b->step == STEPS - 1 && b->vm->monitor && helper_is_connected(b->vm->monitor);
 }
 
 void boot_running(Boot *b) {
@@ -375,6 +400,8 @@ void boot_start(VM *vm) {
 
         *b = (Boot){.runtime = vm->runtime, .vm = vm, .network = -1};
         vm->boot = b;
+        if (vm->monitor) /* its unit was started by hand */
+                push_undo(b, undo_monitor);
         g_clear_pointer(&vm->guest_error, g_free);
         vm_set_state(vm, VM_PREPARING, "");
         if (vm->job)

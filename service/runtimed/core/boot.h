@@ -15,6 +15,9 @@ void boot_cancel(Boot *b);
 /* Forgets the boot and leaves what it began: the daemon ends, the next one finds the VM by its record. */
 void boot_forget(Boot *b);
 
+/* Whether its monitor has its orders: from then on the end comes from the monitor. */
+bool boot_is_launched(const Boot *b);
+
 /* What the monitor says while it boots. */
 void boot_running(Boot *b);
 void boot_ready(Boot *b);

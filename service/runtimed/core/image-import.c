@@ -205,12 +205,7 @@ static int import_start(Import *im, int *source, const char *path) {
         return r;
 }
 
-int image_import(Runtime *rt,
-        uint32_t owner,
-        const char *reference,
-        int source,
-        const char *path,
-        Job **ret,
+int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
         Problem **ret_problem) {
         Import *im;
         Job *j;

@@ -33,12 +33,7 @@ const char *image_reference(const Image *i);
 
 /* Imports from a descriptor (taken) or, where source is -1, from a path below the volume roots. Several jobs may import
  * the same: the second finds it there. */
-int image_import(Runtime *rt,
-        uint32_t owner,
-        const char *reference,
-        int source,
-        const char *path,
-        Job **ret,
+int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
         Problem **ret_problem);
 
 /* ImageInUse while a VM names it. */

@@ -182,6 +182,21 @@ void runtime_load(Runtime *rt) {
         runtime_probe_kvm(rt, NULL, NULL, NULL);
 }
 
+/* systemctl start mcp-vm@NAME: who may start the unit may start the VM, systemd has asked polkit already. */
+static void start_by_unit(VM *vm) {
+        g_autoptr(Problem) problem = NULL;
+        Job *job;
+
+        if (vm->monitor || !vm->record || !vm_state_is_startable(vm_state(vm)) ||
+                helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) < 0)
+                return;
+        log_info("%s: started by its unit", vm->name);
+        if (vm_start(vm, vm_owner(vm), &job, &problem) < 0) {
+                log_warning("%s: %s", vm->name, problem->text);
+                vm->monitor = helper_free(vm->monitor);
+        }
+}
+
 void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
         Runtime *rt = userdata;
         g_autofree char *instance = NULL;
@@ -192,15 +207,19 @@ void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
                 return;
         instance = g_strndup(unit + strlen("mcp-vm@"), strlen(unit) - strlen("mcp-vm@") - strlen(".service"));
         vm = g_hash_table_lookup(rt->instances, instance);
-        if (!vm || !vm->awaited)
+        if (!vm)
                 return;
-        if (!json_is_integer(boot) || json_integer_value(boot) != (json_int_t) vm->record->boot_id) {
-                /* The unit began anew, so the boot that was awaited is over; it is told goodbye. */
-                vm_ended_by_record(vm);
+        if (vm->awaited && json_is_integer(boot) && json_integer_value(boot) == (json_int_t) vm->record->boot_id) {
+                if (helper_adopt(rt->launch, &vm_monitor_ops, vm, &vm->monitor) >= 0)
+                        vm_adopt(vm, hello);
                 return;
         }
-        if (helper_adopt(rt->launch, NULL, NULL, NULL, 0, &vm_monitor_ops, vm, &vm->monitor) >= 0)
-                vm_adopt(vm, hello);
+        if (boot)
+                return;
+        if (vm->awaited) /* the unit began anew, so the boot that was awaited is over */
+                vm_ended_by_record(vm);
+        if (g_hash_table_lookup(rt->instances, instance) == vm)
+                start_by_unit(vm);
 }
 
 /* ---- KVM ---- */

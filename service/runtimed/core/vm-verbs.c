@@ -190,7 +190,7 @@ static int send_stop(VM *vm, uint64_t timeout) {
 
 /* Brings an active VM down; its end runs vm_after_end(). */
 static void begin_stop(VM *vm, uint64_t timeout, const char *why) {
-        if (vm->boot && (!vm->monitor || !helper_is_connected(vm->monitor))) {
+        if (vm->boot && !boot_is_launched(vm->boot)) {
                 /* Nothing runs yet: undo is the whole stop. */
                 boot_cancel(vm->boot);
                 vm_set_state(vm, VM_STOPPED, why);
@@ -204,6 +204,14 @@ static void begin_stop(VM *vm, uint64_t timeout, const char *why) {
                 g_autofree char *unit = vm_unit(vm);
 
                 log_warning("%s: its monitor does not listen, systemd stops the unit", vm->name);
+                systemd_stop_and_forget(vm->runtime->systemd, unit);
+        }
+}
+
+void vm_end_now(VM *vm) {
+        if (!vm->monitor || send_stop(vm, 0) < 0) {
+                g_autofree char *unit = vm_unit(vm);
+
                 systemd_stop_and_forget(vm->runtime->systemd, unit);
         }
 }

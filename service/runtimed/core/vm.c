@@ -231,12 +231,7 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         return r;
 }
 
-int vm_create(Runtime *rt,
-        const char *name,
-        uint32_t owner,
-        const char *owner_name,
-        const VMSpec *spec,
-        VM **ret,
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
         Problem **ret_problem) {
         Image *image;
         VM *vm;

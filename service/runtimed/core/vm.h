@@ -35,12 +35,7 @@ struct VM {
 typedef void (*VMDone)(const Problem *problem, void *userdata);
 
 /* Defines a VM. The image is resolved among the owner's and pinned by digest. */
-int vm_create(Runtime *rt,
-        const char *name,
-        uint32_t owner,
-        const char *owner_name,
-        const VMSpec *spec,
-        VM **ret,
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
         Problem **ret_problem);
 
 /* What CreateVM checks before it asks anybody: name, its unit, image. */
@@ -59,7 +54,10 @@ int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
 /* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);
 
-/* For boot.c and adoption */
+/* Ends QEMU without asking anybody; the end is told as any other. */
+void vm_end_now(VM *vm);
+
+/* For boot.c and adoption. */
 void vm_set_state(VM *vm, VMState state, const char *reason);
 void vm_changed(VM *vm, const char *property);
 int vm_save(VM *vm);
@@ -75,7 +73,8 @@ void vm_ended_by_record(VM *vm);
 /* A monitor came back with its state; takes over what it says. */
 void vm_adopt(VM *vm, json_t *hello);
 
-/* All that a start would use, without side effects: argv as QEMU would get it, or the problem that would stop it. */
+/* All that a start would use, without side effects: argv as QEMU would get it (set also where a tool is missing), and
+ * the problem that would stop it. */
 int vm_describe(
         Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem);
 

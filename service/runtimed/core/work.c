@@ -100,17 +100,8 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 
 static const HelperOps ops = {.message = on_message, .end = on_end};
 
-int work_start(Runtime *rt,
-        Job *job,
-        double from,
-        double to,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        WorkDone done,
-        void *userdata,
-        Work **ret) {
+int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
+        size_t n, WorkDone done, void *userdata, Work **ret) {
         g_autofree char *unit = g_strdup_printf("mcp-image@%u.service", ++rt->last_work);
         Work *w = g_new0(Work, 1);
         int r;

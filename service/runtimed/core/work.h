@@ -13,17 +13,8 @@ typedef void (*WorkDone)(json_t *result, const Problem *problem, void *userdata)
 
 /* message ({"op":...}) and fds are taken, whatever the result. job may be NULL; progress runs from `from` to `to` in
  * it. */
-int work_start(Runtime *rt,
-        Job *job,
-        double from,
-        double to,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        WorkDone done,
-        void *userdata,
-        Work **ret);
+int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
+        size_t n, WorkDone done, void *userdata, Work **ret);
 
 /* Ends the unit and forgets it; done is not called. NULL is fine; returns NULL. */
 Work *work_cancel(Work *w);

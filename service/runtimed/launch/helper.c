@@ -112,24 +112,27 @@ static int on_helper_io(sd_event_source *source, int fd, uint32_t revents, void 
         return 0;
 }
 
-/* The peer's connection becomes the helper's, and the launch message goes out. */
+/* Sends the launch message with its descriptors, once. */
+static int send_launch(Helper *h) {
+        int r;
+
+        r = wire_send(h->fd, h->message, h->fds, h->n_fds);
+        json_decref(h->message);
+        h->message = NULL;
+        close_fds(h->fds, h->n_fds);
+        h->n_fds = 0;
+        return r;
+}
+
+/* The peer's connection becomes the helper's, and the launch message goes out where there is one. */
 static int helper_take_peer(Helper *h, Peer *p) {
         int r;
 
         h->fd = take_fd(&p->fd);
         h->timer = sd_event_source_disable_unref(h->timer);
         (void) peer_free(p);
-
-        if (h->message) {
-                r = wire_send(h->fd, h->message, h->fds, h->n_fds);
-                if (r < 0)
-                        return r;
-                json_decref(h->message);
-                h->message = NULL;
-                close_fds(h->fds, h->n_fds);
-                h->n_fds = 0;
-        }
-        return sd_event_add_io(h->launch->event, &h->io, h->fd, EPOLLIN, on_helper_io, h);
+        r = h->message ? send_launch(h) : 0;
+        return r < 0 ? r : sd_event_add_io(h->launch->event, &h->io, h->fd, EPOLLIN, on_helper_io, h);
 }
 
 static void on_started(int r, const char *text, void *userdata) {
@@ -147,41 +150,30 @@ static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *user
         return 0;
 }
 
-static Helper *helper_new(Launch *l,
-        const char *unit,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        const HelperOps *ops,
-        void *userdata) {
+/* Takes the launch message and its descriptors for later. */
+static void set_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < n; i++) {
+                h->fds[i] = take_fd(&fds[i]);
+                (void) json_array_append_new(list, json_string(names[i]));
+        }
+        h->n_fds = n;
+        (void) json_object_set_new(message, "type", json_string("launch"));
+        (void) json_object_set_new(message, "fds", list);
+        h->message = message;
+}
+
+static Helper *helper_new(Launch *l, const char *unit, const HelperOps *ops, void *userdata) {
         Helper *h = g_new0(Helper, 1);
 
-        *h = (Helper){.launch = l, .unit = g_strdup(unit), .fd = -1, .ops = ops, .userdata = userdata, .n_fds = n};
-        for (size_t i = 0; i < n; i++)
-                h->fds[i] = take_fd(&fds[i]);
-        if (message) {
-                json_t *list = json_array();
-
-                for (size_t i = 0; i < n; i++)
-                        (void) json_array_append_new(list, json_string(names[i]));
-                (void) json_object_set_new(message, "type", json_string("launch"));
-                (void) json_object_set_new(message, "fds", list);
-                h->message = message;
-        }
+        *h = (Helper){.launch = l, .unit = g_strdup(unit), .fd = -1, .ops = ops, .userdata = userdata};
         (void) g_hash_table_replace(l->helpers, h->unit, h);
         return h;
 }
 
-int helper_start(Launch *l,
-        const char *unit,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        const HelperOps *ops,
-        void *userdata,
-        Helper **ret) {
+int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
+        const HelperOps *ops, void *userdata, Helper **ret) {
         g_autoptr(Helper) h = NULL;
         int r;
 
@@ -190,7 +182,8 @@ int helper_start(Launch *l,
                 close_fds(fds, n);
                 return n > LAUNCH_FDS_MAX ? -E2BIG : -EBUSY;
         }
-        h = helper_new(l, unit, message, fds, names, n, ops, userdata);
+        h = helper_new(l, unit, ops, userdata);
+        set_launch(h, message, fds, names, n);
         r = sd_event_add_time_relative(l->event, &h->timer, CLOCK_MONOTONIC, CONNECT_USEC, 0, on_connect_timeout, h);
         if (r < 0)
                 return r;
@@ -201,15 +194,8 @@ int helper_start(Launch *l,
         return 0;
 }
 
-int helper_adopt(Launch *l,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        const HelperOps *ops,
-        void *userdata,
-        Helper **ret) {
-        g_autoptr(Helper) h = helper_new(l, l->current->unit, message, fds, names, n, ops, userdata);
+int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret) {
+        g_autoptr(Helper) h = helper_new(l, l->current->unit, ops, userdata);
         Peer *p = g_steal_pointer(&l->current);
         int r;
 
@@ -218,6 +204,16 @@ int helper_adopt(Launch *l,
                 return r;
         *ret = g_steal_pointer(&h);
         return 0;
+}
+
+int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n) {
+        if (n > LAUNCH_FDS_MAX || h->fd < 0 || h->message) {
+                json_decref(message);
+                close_fds(fds, n);
+                return -ENOTCONN;
+        }
+        set_launch(h, message, fds, names, n);
+        return send_launch(h);
 }
 
 const char *helper_unit(const Helper *h) {

@@ -34,26 +34,15 @@ typedef struct HelperOps {
 
 /* Starts UNIT ("mcp-vm@web.service"). message: the launch message without "fds", reference taken; fds and their names
  * (n of each) are taken, closed when sent. names are static or interned strings. */
-int helper_start(Launch *l,
-        const char *unit,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        const HelperOps *ops,
-        void *userdata,
-        Helper **ret);
+int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
+        const HelperOps *ops, void *userdata, Helper **ret);
 
-/* Only within LaunchStranger: makes the connection a Helper of its own. With a launch message as in helper_start() for
- * a first hello, NULL for a monitor that came back. */
-int helper_adopt(Launch *l,
-        json_t *message,
-        int *fds,
-        const char *const *names,
-        size_t n,
-        const HelperOps *ops,
-        void *userdata,
-        Helper **ret);
+/* Only within LaunchStranger: makes the connection a Helper of its own. One that came with a first hello gets its
+ * launch message by helper_launch(). */
+int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret);
+
+/* The launch message for an adopted helper; takes the same as helper_start(). */
+int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n);
 
 const char *helper_unit(const Helper *h);
 bool helper_is_connected(const Helper *h);

@@ -23,12 +23,7 @@ struct ConsoleLog {
 
 /* The first whole line at or after offset (from the next newline on where offset is inside the file). Returns its
  * offset in *ret_offset and the offset behind it in *ret_end. */
-static bool line_at(ConsoleLog *l,
-        unsigned segment,
-        off_t offset,
-        bool whole,
-        struct log_line *ret,
-        off_t *ret_offset,
+static bool line_at(ConsoleLog *l, unsigned segment, off_t offset, bool whole, struct log_line *ret, off_t *ret_offset,
         off_t *ret_end) {
         ssize_t n = l->fds[segment] < 0 ? 0 : pread(l->fds[segment], l->block, BLOCK, offset);
         const char *p = l->block, *end;
