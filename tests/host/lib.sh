@@ -9,12 +9,23 @@ set -uo pipefail
 
 _failed=0
 _output=$(mktemp)
+_at_end=()
 trap '_end $?' EXIT
 
 _end() {
+    local command
+    trap - EXIT
+    for command in "${_at_end[@]}"; do
+        eval "$command" >/dev/null 2>&1
+    done
     rm -f "$_output"
     [ "$1" -eq 0 ] && [ "$_failed" -gt 0 ] && exit 1
     exit "$1"
+}
+
+# at_end COMMAND: runs when the test ends, however it ends; the last one first
+at_end() {
+    _at_end=("$*" "${_at_end[@]}")
 }
 
 note() {
@@ -127,7 +138,7 @@ vm_path() {
 call() {
     local path=$1 interface=$2
     shift 2
-    busctl --system --json=short --timeout="${timeout:-120}" call "$service" "$path" "$service.$interface" "$@"
+    busctl --system --json=short --timeout="${timeout:-120}" -- call "$service" "$path" "$service.$interface" "$@"
 }
 
 # mcp METHOD [SIGNATURE ARGUMENT...]: a method of the manager
@@ -179,4 +190,98 @@ refused() {
     [[ $wanted == *.* ]] || wanted=$service.Error.$wanted
     got=$(error "$@")
     equal "$text" "$wanted" "${got:-no error}"
+}
+
+# ---- what most tests do -------------------------------------------------------------------------
+
+# The image that boot() takes: given_busybox makes it of Debian's static busybox, whose applets are
+# its first argument: the guest's command `sh -c ...` is busybox's shell.
+image=busybox:test
+
+# import REFERENCE FILE: true when the image is there
+import() {
+    local file answer
+    mkdir -p /srv/mcp-tests
+    file=$(mktemp -p /srv/mcp-tests)
+    at_end "rm -f $file; rmdir /srv/mcp-tests"
+    cat "$2" >"$file"
+    chmod 644 "$file"
+    answer=$(mcp ImportImageFile 'ssa{sv}' "$1" "$file" 0) && job "$(jq -r '.data[1]' <<<"$answer")"
+}
+
+# Everything of root's is removed in the end, so that each test begins with an empty service.
+given_busybox() {
+    at_end tidy
+    import "$image" /bin/busybox >"$_output" 2>&1 || { note "$(cat "$_output")" && exit 2; }
+}
+
+tidy() {
+    local name path
+    for name in $(mcp ListVMs 'a{sv}' 0 | jq -r '.data[0][][0]'); do
+        remove "$name"
+    done
+    for path in $(mcp ListImages 'a{sv}' 0 | jq -r '.data[0][][3]'); do
+        call "$path" Image Remove 'a{sv}' 0
+    done
+}
+
+# run NAME COUNT KEY TYPE VALUE...: RunVM with these keys (written as for busctl) beside the image;
+# prints the job's path
+run() {
+    local name=$1 count=$2
+    shift 2
+    mcp RunVM 'sa{sv}' "$name" $((count + 1)) Image s "$image" "$@" | jq -r '.data[2]'
+}
+
+# boot NAME COUNT KEY TYPE VALUE...: the same; prints the job's end, true when the program runs
+boot() {
+    local path
+    path=$(run "$@") && job "$path"
+}
+
+# vm_job NAME METHOD [SIGNATURE ARGUMENT...]: calls Start, Stop or Remove and waits for its end
+vm_job() {
+    local answer
+    answer=$(vm "$@") && job "$(jq -r '.data[1]' <<<"$answer")"
+}
+
+# stop NAME [MICROSECONDS]
+stop() {
+    vm_job "$1" Stop 'ta{sv}' "${2:-10000000}" 0
+}
+
+# remove NAME: at once
+remove() {
+    vm "$1" Stop 'ta{sv}' 0 0 >/dev/null 2>&1
+    vm_job "$1" Remove 'a{sv}' 0
+}
+
+# lines NAME: the console log
+lines() {
+    local cursor=0 answer
+    while answer=$(vm "$1" ReadLog tu "$cursor" 1000) && jq -e '.data[0] | length > 0' <<<"$answer" >/dev/null; do
+        jq -r '.data[0][][2]' <<<"$answer"
+        cursor=$(jq -r '.data[1]' <<<"$answer")
+    done
+}
+
+# said NAME REGEX: whether a line of the console log is like that
+said() {
+    lines "$1" | grep -E -- "$2"
+}
+
+# units [STATE]: instances of our templates
+units() {
+    systemctl list-units --plain --no-legend --all ${1:+--state="$1"} 'mcp-*@*' | awk '{ print $1 }'
+}
+
+# unit_pids UNIT: its processes
+unit_pids() {
+    cat "/sys/fs/cgroup$(systemctl show --value --property=ControlGroup "$1")/cgroup.procs"
+}
+
+# Nothing of a VM is on the host: no unit (failed ones too), no process, no directory.
+no_vm_left() {
+    [ -z "$(units)" ] && ! pgrep -f 'qemu-system|mcp-vm-monitor|mcp-image-worker' && ! pgrep passt &&
+        [ -z "$(ls /var/lib/mcp-runtime/vms)" ]
 }
