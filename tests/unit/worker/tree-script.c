@@ -17,13 +17,25 @@ static int add(struct tree *t, unsigned layer, bool again, mode_t mode, const ch
         return tree_add(t, layer, path, &attributes, more, &inode);
 }
 
+/* Names are clean before they come to the tree. */
+static bool is_clean(const char *path) {
+        g_auto(GStrv) names = g_strsplit(path, "/", -1);
+
+        for (char **n = names; *n; n++)
+                if (!**n || strcmp(*n, ".") == 0 || strcmp(*n, "..") == 0 || strlen(*n) > 255)
+                        return false;
+        return true;
+}
+
 static int run_line(struct tree *t, unsigned layer, bool again, const char *line) {
         g_auto(GStrv) words = g_strsplit(line, " ", 3);
         const char *path, *more;
 
-        if (g_strv_length(words) < 2 || strlen(words[0]) != 1 || strlen(words[1]) > 255)
+        if (g_strv_length(words) < 2 || strlen(words[0]) != 1)
                 return BAD;
         path = strcmp(words[1], ".") == 0 ? "" : words[1];
+        if ((*path && !is_clean(path)) || (line[0] == 'h' && words[2] && !is_clean(words[2])))
+                return BAD;
         more = words[2] ?: "x";
         switch (line[0]) {
         case 'd':
