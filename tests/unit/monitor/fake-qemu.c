@@ -13,6 +13,7 @@
 #include "shared/launch-wire.h"
 
 static const char *mode;
+static int guest_fd = QEMU_FD_GUEST; /* -1: the monitor has closed it */
 
 static bool mode_is(const char *name) {
         return strcmp(mode, name) == 0;
@@ -93,8 +94,10 @@ static void on_guest_stop(void) {
         char buf[64];
         ssize_t n = read(QEMU_FD_GUEST, buf, sizeof buf);
 
-        if (n <= 0)
-                exit(3);
+        if (n <= 0) {
+                guest_fd = -1;
+                return;
+        }
         if (mode_is("deaf") || mode_is("quit-only") || mode_is("ignore"))
                 return;
         if (n >= 8 && buf[0] == 17) {
@@ -175,7 +178,7 @@ int main(int argc, char *argv[]) {
         run_early_modes();
         qmp("{\"QMP\": {\"version\": {}, \"capabilities\": []}}");
         for (;;) {
-                struct pollfd p[] = {{.fd = QEMU_FD_QMP, .events = POLLIN}, {.fd = QEMU_FD_GUEST, .events = POLLIN}};
+                struct pollfd p[] = {{.fd = QEMU_FD_QMP, .events = POLLIN}, {.fd = guest_fd, .events = POLLIN}};
 
                 if (poll(p, 2, -1) < 0)
                         return 4;
