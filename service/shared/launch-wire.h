@@ -46,12 +46,16 @@
  * ---- mcp-image@ (service/worker) ----
  * launch: "op": one of
  *   "import":  fds "source" (seekable or a pipe) or "path":TEXT with "roots":[TEXT] (opened by the worker beneath a
- *              root, openat2), and "output" (an empty file, O_RDWR). "architecture":"x86_64";
- * "limits":{"bytes","entries"}
- *              -> done: {"kind":"elf|oci|oci-layout|docker","digest":"sha256:..." (manifest; of the file for an ELF),
- *                 "architecture":..., "size":bytes of output, "name":TEXT? (reference found in the archive),
- *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"]}}
- *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted]
+ *              root, through no symbolic link), and "output" (an empty file, O_RDWR). "architecture":"x86_64";
+ *              "limits":{"bytes","entries","layers","depth","manifest","name"}, each optional;
+ *              "name":TEXT? what a lone program is called in /usr/local/bin ([A-Za-z0-9._+-]{1,64}, default "program")
+ *              -> done: {"kind":"elf|oci|docker","digest":"sha256:..." (manifest; of the file for an ELF; of the config
+ *                 for a docker archive: docker's image id), "architecture":..., "size":bytes of output,
+ *                 "layers":["sha256:..."] lowest first, "name":TEXT? (reference found in the archive),
+ *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"],
+ *                 "labels":{}?}}
+ *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted;
+ *              "NAME?" may be missing], "kernel":TEXT? for messages
  *              -> done: {"size":N}
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
  *   worker -> daemon:
