@@ -114,8 +114,9 @@ static int add_groups(struct account *a, const char *group, struct span user, st
                 if (!parse_id(fields[2], &gid) || !list_has(fields[3], user))
                         continue;
                 if (a->n_groups == ACCOUNT_GROUPS_MAX)
-                        return fail(failure, -E2BIG, "user '%.*s' is in more than %u groups of the image's /etc/group",
-                                (int) user.len, user.p, ACCOUNT_GROUPS_MAX);
+                        return failure_set(failure, -E2BIG,
+                                "user '%.*s' is in more than %u groups of the image's /etc/group", (int) user.len,
+                                user.p, ACCOUNT_GROUPS_MAX);
                 a->groups[a->n_groups++] = gid;
         }
         return 0;
@@ -128,16 +129,13 @@ static int set_group(struct account *a, const char *name, const char *group, str
         if (find_group(group, name, is_id, id, &a->gid))
                 return 0;
         if (!is_id)
-                return fail(failure, -ENOENT,
+                return failure_set(failure, -ENOENT,
                         "group '%s' is not in the image's /etc/group; a name from there or a number is accepted", name);
         a->gid = id;
         return 0;
 }
 
-static int set_user(struct account *a,
-        const char *name,
-        const char *passwd,
-        struct span ret[PASSWD_FIELDS],
+static int set_user(struct account *a, const char *name, const char *passwd, struct span ret[PASSWD_FIELDS],
         struct failure *failure) {
         uint32_t id = 0;
         bool is_id = parse_id((struct span){name, strlen(name)}, &id);
@@ -152,7 +150,7 @@ static int set_user(struct account *a,
                 a->uid = id;
                 ret[0] = (struct span){"", 0};
         } else
-                return fail(failure, -ENOENT,
+                return failure_set(failure, -ENOENT,
                         "user '%s' is not in the image's /etc/passwd; a name from there or a number is accepted", name);
         (void) snprintf(a->home, sizeof(a->home), "%.*s", (int) home.len, home.p);
         return 0;
@@ -168,7 +166,8 @@ int account_resolve(
         int r;
 
         if (len >= sizeof(name))
-                return fail(failure, -EINVAL, "user of %zu bytes; at most %zu are accepted", len, sizeof(name) - 1);
+                return failure_set(
+                        failure, -EINVAL, "user of %zu bytes; at most %zu are accepted", len, sizeof(name) - 1);
         memcpy(name, spec, len);
         name[len] = 0;
 

@@ -32,7 +32,7 @@ static int list_add(struct string_list *list, char *item, struct failure *failur
                 char **items = reallocarray(list->items, (list->n + 1) * 2, sizeof(char *));
 
                 if (!items)
-                        return fail_errno(failure, -ENOMEM, "boot message");
+                        return failure_set_errno(failure, -ENOMEM, "boot message");
                 list->items = items;
         }
         list->items[list->n++] = item;
@@ -73,14 +73,14 @@ static int set_version(struct boot_message *m, char *value, struct failure *fail
         unsigned version;
 
         if (!parse_number(value, UINT16_MAX, &version) || version != GUEST_WIRE_VERSION)
-                return fail(failure, -EBADMSG, "boot message: version '%s' is not known, only %d is", value,
+                return failure_set(failure, -EBADMSG, "boot message: version '%s' is not known, only %d is", value,
                         GUEST_WIRE_VERSION);
         return 0;
 }
 
 static int set_root(struct boot_message *m, char *value, struct failure *failure) {
         if (!name_is_valid(value, ROOT_TAG_MAX))
-                return fail(
+                return failure_set(
                         failure, -EBADMSG, "boot message: root '%s' is not a disk serial of 1 to 20 letters", value);
         m->root = value;
         return 0;
@@ -88,7 +88,7 @@ static int set_root(struct boot_message *m, char *value, struct failure *failure
 
 static int set_hostname(struct boot_message *m, char *value, struct failure *failure) {
         if (!name_is_valid(value, HOSTNAME_MAX))
-                return fail(failure, -EBADMSG,
+                return failure_set(failure, -EBADMSG,
                         "boot message: hostname '%s' is not 1 to %u of letters, digits, '.', '_' and '-'", value,
                         HOSTNAME_MAX);
         m->hostname = value;
@@ -101,7 +101,7 @@ static int add_arg(struct boot_message *m, char *value, struct failure *failure)
 
 static int add_env(struct boot_message *m, char *value, struct failure *failure) {
         if (value[0] == '=' || !strchr(value, '='))
-                return fail(failure, -EBADMSG, "boot message: env '%s' is not KEY=VALUE", value);
+                return failure_set(failure, -EBADMSG, "boot message: env '%s' is not KEY=VALUE", value);
         return list_add(&m->environment, value, failure);
 }
 
@@ -112,7 +112,7 @@ static int set_user(struct boot_message *m, char *value, struct failure *failure
 
 static int set_workdir(struct boot_message *m, char *value, struct failure *failure) {
         if (value[0] && value[0] != '/')
-                return fail(failure, -EBADMSG, "boot message: workdir '%s' is not an absolute path", value);
+                return failure_set(failure, -EBADMSG, "boot message: workdir '%s' is not an absolute path", value);
         m->workdir = value[0] ? value : "/";
         return 0;
 }
@@ -121,8 +121,8 @@ static int set_stop_signal(struct boot_message *m, char *value, struct failure *
         unsigned n;
 
         if (!parse_number(value, SIGNAL_MAX, &n) || n == 0)
-                return fail(failure, -EBADMSG, "boot message: stop-signal '%s' is not a number from 1 to %u", value,
-                        SIGNAL_MAX);
+                return failure_set(failure, -EBADMSG, "boot message: stop-signal '%s' is not a number from 1 to %u",
+                        value, SIGNAL_MAX);
         m->stop_signal = (int) n;
         return 0;
 }
@@ -141,26 +141,26 @@ static int set_address(struct boot_message *m, char *value, struct failure *fail
         m->has_address = true;
         return 0;
 bad:
-        return fail(
+        return failure_set(
                 failure, -EBADMSG, "boot message: address '%s' is not IPV4/PREFIX with a prefix from 1 to 32", value);
 }
 
 static int set_gateway(struct boot_message *m, char *value, struct failure *failure) {
         if (inet_pton(AF_INET, value, &m->gateway) != 1)
-                return fail(failure, -EBADMSG, "boot message: gateway '%s' is not an IPv4 address", value);
+                return failure_set(failure, -EBADMSG, "boot message: gateway '%s' is not an IPv4 address", value);
         m->has_gateway = true;
         return 0;
 }
 
 static int add_dns(struct boot_message *m, char *value, struct failure *failure) {
         if (!address_is_valid(value))
-                return fail(failure, -EBADMSG, "boot message: dns '%s' is not an IPv4 or IPv6 address", value);
+                return failure_set(failure, -EBADMSG, "boot message: dns '%s' is not an IPv4 or IPv6 address", value);
         return list_add(&m->dns, value, failure);
 }
 
 static int add_search(struct boot_message *m, char *value, struct failure *failure) {
         if (!name_is_valid(value, 253))
-                return fail(failure, -EBADMSG, "boot message: search '%s' is not a domain name", value);
+                return failure_set(failure, -EBADMSG, "boot message: search '%s' is not a domain name", value);
         return list_add(&m->search, value, failure);
 }
 
@@ -174,7 +174,7 @@ static int add_host(struct boot_message *m, char *value, struct failure *failure
                 *space = ' ';
         }
         if (!good)
-                return fail(failure, -EBADMSG, "boot message: host '%s' is not 'ADDRESS NAME'", value);
+                return failure_set(failure, -EBADMSG, "boot message: host '%s' is not 'ADDRESS NAME'", value);
         return list_add(&m->hosts, value, failure);
 }
 
@@ -210,15 +210,15 @@ static int parse_entry(struct boot_message *m, char *entry, unsigned *seen, stru
         size_t k;
 
         if (!value)
-                return fail(failure, -EBADMSG, "boot message: '%s' is not key=value", entry);
+                return failure_set(failure, -EBADMSG, "boot message: '%s' is not key=value", entry);
         *value++ = 0;
         k = find_key(entry);
         if (k == N_KEYS)
-                return fail(failure, -EBADMSG, "boot message: key '%s' is not known", entry);
+                return failure_set(failure, -EBADMSG, "boot message: key '%s' is not known", entry);
         if (*seen == 0 && k != 0)
-                return fail(failure, -EBADMSG, "boot message: begins with '%s', not with version", entry);
+                return failure_set(failure, -EBADMSG, "boot message: begins with '%s', not with version", entry);
         if (!keys[k].repeats && (*seen & 1U << k))
-                return fail(failure, -EBADMSG, "boot message: '%s' is there twice", entry);
+                return failure_set(failure, -EBADMSG, "boot message: '%s' is there twice", entry);
         *seen |= 1U << k;
         return keys[k].set(m, value, failure);
 }
@@ -236,9 +236,9 @@ static int parse(struct boot_message *m, size_t len, struct failure *failure) {
                 at = next;
         }
         if (m->args.n == 0 || !m->args.items[0][0])
-                return fail(failure, -EBADMSG, "boot message: no program to run (arg is missing or empty)");
+                return failure_set(failure, -EBADMSG, "boot message: no program to run (arg is missing or empty)");
         if (m->has_gateway && !m->has_address)
-                return fail(failure, -EBADMSG, "boot message: gateway without address");
+                return failure_set(failure, -EBADMSG, "boot message: gateway without address");
         return 0;
 }
 
@@ -248,15 +248,16 @@ int boot_message_parse(const void *data, size_t len, struct boot_message *ret, s
         int r;
 
         if (len == 0)
-                return fail(failure, -EBADMSG, "boot message: empty");
+                return failure_set(failure, -EBADMSG, "boot message: empty");
         if (len > GUEST_BOOT_MAX)
-                return fail(failure, -EBADMSG, "boot message: %zu bytes, at most %u are taken", len, GUEST_BOOT_MAX);
+                return failure_set(
+                        failure, -EBADMSG, "boot message: %zu bytes, at most %u are taken", len, GUEST_BOOT_MAX);
         if (bytes[len - 1] != 0)
-                return fail(failure, -EBADMSG, "boot message: cut off, its last string has no end");
+                return failure_set(failure, -EBADMSG, "boot message: cut off, its last string has no end");
 
         m.data = malloc(len);
         if (!m.data)
-                return fail_errno(failure, -ENOMEM, "boot message");
+                return failure_set_errno(failure, -ENOMEM, "boot message");
         memcpy(m.data, data, len);
         r = parse(&m, len, failure);
         if (r < 0) {

@@ -52,7 +52,7 @@ static int set_streams(const char *terminal, const struct account *account, stru
 
         fd = open(terminal, O_RDWR | O_NOCTTY);
         if (fd < 0)
-                return fail_errno(failure, -errno, "%s", terminal);
+                return failure_set_errno(failure, -errno, "%s", terminal);
         if (strcmp(terminal, VIRTIO_CONSOLE) == 0) {
                 /* Not for the other one: the program's end hangs up its controlling terminal, and a serial line would
                  * lose what is not out yet. */
@@ -63,7 +63,7 @@ static int set_streams(const char *terminal, const struct account *account, stru
         (void) fchown(fd, account->uid, (gid_t) -1);
         for (int i = 0; i <= STDERR_FILENO; i++)
                 if (dup2(fd, i) < 0)
-                        return fail_errno(failure, -errno, "%s", terminal);
+                        return failure_set_errno(failure, -errno, "%s", terminal);
         if (fd > STDERR_FILENO)
                 (void) close_fd(fd);
         return 0;
@@ -85,7 +85,7 @@ static int enter_directory(const char *path, const struct account *account, stru
         size_t len = strlen(path);
 
         if (len >= sizeof(copy))
-                return fail(failure, -ENAMETOOLONG, "workdir of %zu bytes; at most %zu are accepted", len,
+                return failure_set(failure, -ENAMETOOLONG, "workdir of %zu bytes; at most %zu are accepted", len,
                         sizeof(copy) - 1);
         memcpy(copy, path, len + 1);
         for (size_t i = 1; i <= len; i++) {
@@ -96,7 +96,7 @@ static int enter_directory(const char *path, const struct account *account, stru
                         (void) chown(copy, account->uid, account->gid);
                 copy[i] = path[i];
         }
-        return chdir(path) < 0 ? fail_errno(failure, -errno, "workdir %s", path) : 0;
+        return chdir(path) < 0 ? failure_set_errno(failure, -errno, "workdir %s", path) : 0;
 }
 
 static int become(const struct account *account, struct failure *failure) {
@@ -106,15 +106,12 @@ static int become(const struct account *account, struct failure *failure) {
         if (setgroups(account->n_groups, account->groups) < 0 ||
                 setresgid(account->gid, account->gid, account->gid) < 0 ||
                 setresuid(account->uid, account->uid, account->uid) < 0)
-                return fail_errno(failure, -errno, "becoming user %u, group %u", account->uid, account->gid);
+                return failure_set_errno(failure, -errno, "becoming user %u, group %u", account->uid, account->gid);
         return 0;
 }
 
-static int run(const struct boot_message *message,
-        const struct account *account,
-        char *const *environment,
-        const char *terminal,
-        struct failure *failure) {
+static int run(const struct boot_message *message, const struct account *account, char *const *environment,
+        const char *terminal, struct failure *failure) {
         int r;
 
         (void) setsid();
@@ -132,24 +129,21 @@ static int run(const struct boot_message *message,
         return program_execute(message->args.items, environment, failure);
 }
 
-int child_start(const struct boot_message *message,
-        const struct account *account,
-        char *const *environment,
-        struct child *ret,
-        struct failure *failure) {
+int child_start(const struct boot_message *message, const struct account *account, char *const *environment,
+        struct child *ret, struct failure *failure) {
         const char *terminal = child_terminal();
         int fds[2];
         pid_t pid;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
-                return fail_errno(failure, -errno, "starting the program");
+                return failure_set_errno(failure, -errno, "starting the program");
         pid = fork();
         if (pid < 0) {
                 int r = -errno;
 
                 (void) close_fd(fds[0]);
                 (void) close_fd(fds[1]);
-                return fail_errno(failure, r, "starting the program");
+                return failure_set_errno(failure, r, "starting the program");
         }
         if (pid == 0) {
                 (void) run(message, account, environment, terminal, failure);
@@ -173,5 +167,5 @@ int child_result(struct child *child, struct failure *failure) {
         if (n == 0)
                 return 1;
         text[n < 0 ? 0 : n] = 0;
-        return fail(failure, -ENOEXEC, "%s", n < 0 ? "starting the program failed" : text);
+        return failure_set(failure, -ENOEXEC, "%s", n < 0 ? "starting the program failed" : text);
 }

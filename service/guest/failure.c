@@ -51,7 +51,7 @@ void failure_clean(char *text) {
         }
 }
 
-int fail(struct failure *failure, int error, const char *format, ...) {
+int failure_set(struct failure *failure, int error, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
@@ -61,7 +61,7 @@ int fail(struct failure *failure, int error, const char *format, ...) {
         return error;
 }
 
-int fail_errno(struct failure *failure, int error, const char *format, ...) {
+int failure_set_errno(struct failure *failure, int error, const char *format, ...) {
         size_t len;
         va_list ap;
 

@@ -20,6 +20,7 @@
 #include "guest/net.h"
 #include "guest/port.h"
 #include "guest/rootfs.h"
+#include "guest/settings.h"
 #include "guest/supervise.h"
 #include "shared/fd.h"
 
@@ -56,10 +57,10 @@ static int load_boot_message(struct boot_message *ret, struct failure *failure) 
 
         fd = open(BOOT_ITEM_PATH, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return fail_errno(failure, -errno, "boot message: %s", BOOT_ITEM_PATH);
+                return failure_set_errno(failure, -errno, "boot message: %s", BOOT_ITEM_PATH);
         r = read_file(fd, GUEST_BOOT_MAX, &data, &len);
         if (r < 0)
-                return fail_errno(failure, r, "boot message");
+                return failure_set_errno(failure, r, "boot message");
         r = boot_message_parse(data, len, ret, failure);
         free(data);
         return r;
@@ -72,9 +73,9 @@ static int read_account_file(const char *path, char **ret, struct failure *failu
 
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 0 : fail_errno(failure, -errno, "%s", path);
+                return errno == ENOENT || errno == ENOTDIR ? 0 : failure_set_errno(failure, -errno, "%s", path);
         r = read_file(fd, ACCOUNT_FILE_MAX, ret, NULL);
-        return r < 0 ? fail_errno(failure, r, "%s", path) : 0;
+        return r < 0 ? failure_set_errno(failure, r, "%s", path) : 0;
 }
 
 static int find_account(const char *user, struct account *ret, struct failure *failure) {
@@ -101,7 +102,7 @@ static int start_program(const struct boot_message *message, struct child *ret, 
                 return r;
         environment = environment_new(&message->environment, account.home);
         if (!environment)
-                return fail_errno(failure, -ENOMEM, "environment");
+                return failure_set_errno(failure, -ENOMEM, "environment");
         r = child_start(message, &account, environment, ret, failure);
         (void) environment_free(environment);
         return r;
@@ -124,6 +125,7 @@ static int run(struct failure *failure) {
         r = rootfs_mount_kernel(failure);
         if (r < 0)
                 return r;
+        settings_apply();
         modules_load(MODULES_LIST);
         r = load_boot_message(&message, failure);
         if (r < 0)

@@ -4,14 +4,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "guest/console.h"
 #include "guest/device.h"
@@ -64,14 +62,15 @@ static int set_up_eth0(int sock, const struct boot_message *message, struct fail
 
         r = device_wait("/sys/class/net", INTERFACE, "type", "1", INTERFACE_WAIT_USEC, name);
         if (r < 0)
-                return fail(failure, r, "network: the boot message has an address, but there is no %s", INTERFACE);
+                return failure_set(
+                        failure, r, "network: the boot message has an address, but there is no %s", INTERFACE);
         r = set_address(sock, SIOCSIFADDR, message->address.s_addr);
         if (r >= 0)
                 r = set_address(sock, SIOCSIFNETMASK, mask);
         if (r >= 0)
                 r = link_up(sock, INTERFACE);
         if (r < 0)
-                return fail_errno(failure, r, "network: address of %s", INTERFACE);
+                return failure_set_errno(failure, r, "network: address of %s", INTERFACE);
         if (!message->has_gateway)
                 return 0;
 
@@ -80,23 +79,7 @@ static int set_up_eth0(int sock, const struct boot_message *message, struct fail
                 r = add_route(sock, gateway, INADDR_NONE, 0);
         if (r >= 0)
                 r = add_route(sock, 0, 0, gateway);
-        return r < 0 ? fail_errno(failure, r, "network: route to the gateway") : 0;
-}
-
-/* What images count on since container engines set it: a user of its own may listen on port 80 and send a ping. */
-static void open_to_users(void) {
-        static const char *const settings[][2] = {
-                { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0" },
-                { "/proc/sys/net/ipv4/ping_group_range", "0 2147483647" },
-        };
-
-        for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-                _cleanup_close_ int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
-                int r = fd < 0 ? -errno : write_all(fd, settings[i][1], strlen(settings[i][1]));
-
-                if (r < 0)
-                        console_say("%s: %s", settings[i][0], strerror(-r));
-        }
+        return r < 0 ? failure_set_errno(failure, r, "network: route to the gateway") : 0;
 }
 
 int net_set_up(const struct boot_message *message, struct failure *failure) {
@@ -105,10 +88,9 @@ int net_set_up(const struct boot_message *message, struct failure *failure) {
 
         sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (sock < 0)
-                return fail_errno(failure, -errno, "network");
+                return failure_set_errno(failure, -errno, "network");
         r = link_up(sock, "lo");
         if (r < 0)
                 console_say("network: lo: %s", strerror(-r));
-        open_to_users();
         return message->has_address ? set_up_eth0(sock, message, failure) : 0;
 }

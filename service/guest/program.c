@@ -146,34 +146,35 @@ static int explain_missing(const char *file, const struct program *program, stru
         size_t len = strlen(program->interpreter);
 
         if (program->kind == PROGRAM_SCRIPT && len > 0 && program->interpreter[len - 1] == '\r')
-                return fail(failure, -ENOENT, "%s: its #! line ends with a carriage return (DOS line ends)", file);
+                return failure_set(
+                        failure, -ENOENT, "%s: its #! line ends with a carriage return (DOS line ends)", file);
         if (program->kind == PROGRAM_SCRIPT)
-                return fail(failure, -ENOENT, "%s: the interpreter of its #! line, '%s', is not in the image", file,
-                        program->interpreter);
+                return failure_set(failure, -ENOENT, "%s: the interpreter of its #! line, '%s', is not in the image",
+                        file, program->interpreter);
         if (program->kind == PROGRAM_ELF)
-                return fail(failure, -ENOENT,
+                return failure_set(failure, -ENOENT,
                         "%s: its dynamic linker '%s' is not in the image; link it statically or add its libraries",
                         file, program->interpreter);
-        return fail_errno(failure, -ENOENT, "%s", file);
+        return failure_set_errno(failure, -ENOENT, "%s", file);
 }
 
 static int explain_format(const char *file, const struct program *program, struct failure *failure) {
         if (program->kind == PROGRAM_ELF && program->machine != MACHINE)
-                return fail(failure, -ENOEXEC, "%s: is an ELF for another machine (number %u, this one is %u)", file,
-                        program->machine, MACHINE);
+                return failure_set(failure, -ENOEXEC, "%s: is an ELF for another machine (number %u, this one is %u)",
+                        file, program->machine, MACHINE);
         if (program->kind == PROGRAM_ELF)
-                return fail(failure, -ENOEXEC, "%s: is a broken ELF file", file);
-        return fail(failure, -ENOEXEC, "%s: is neither an ELF program nor a script with a #! line", file);
+                return failure_set(failure, -ENOEXEC, "%s: is a broken ELF file", file);
+        return failure_set(failure, -ENOEXEC, "%s: is neither an ELF program nor a script with a #! line", file);
 }
 
 static int explain_access(const char *file, const struct stat *st, struct failure *failure) {
         if (S_ISDIR(st->st_mode))
-                return fail(failure, -EACCES, "%s: is a directory, not a program", file);
+                return failure_set(failure, -EACCES, "%s: is a directory, not a program", file);
         if (!S_ISREG(st->st_mode))
-                return fail(failure, -EACCES, "%s: is not a regular file", file);
+                return failure_set(failure, -EACCES, "%s: is not a regular file", file);
         if ((st->st_mode & 0111) == 0)
-                return fail(failure, -EACCES, "%s: is not executable (mode %04o)", file, st->st_mode & 07777);
-        return fail_errno(failure, -EACCES, "%s (mode %04o)", file, st->st_mode & 07777);
+                return failure_set(failure, -EACCES, "%s: is not executable (mode %04o)", file, st->st_mode & 07777);
+        return failure_set_errno(failure, -EACCES, "%s (mode %04o)", file, st->st_mode & 07777);
 }
 
 int program_explain(const char *file, int error, struct failure *failure) {
@@ -181,17 +182,17 @@ int program_explain(const char *file, int error, struct failure *failure) {
         struct stat st;
 
         if (stat(file, &st) < 0)
-                return error == -ENOENT ? fail(failure, error, "%s: is not in the image", file)
-                                        : fail_errno(failure, error, "%s", file);
+                return error == -ENOENT ? failure_set(failure, error, "%s: is not in the image", file)
+                                        : failure_set_errno(failure, error, "%s", file);
         if (error == -EACCES)
                 return explain_access(file, &st, failure);
         if (look_at(file, &program) < 0)
-                return fail_errno(failure, error, "%s", file);
+                return failure_set_errno(failure, error, "%s", file);
         if (error == -ENOENT)
                 return explain_missing(file, &program, failure);
         if (error == -ENOEXEC)
                 return explain_format(file, &program, failure);
-        return fail_errno(failure, error, "%s", file);
+        return failure_set_errno(failure, error, "%s", file);
 }
 
 int program_execute(char *const *args, char *const *environment, struct failure *failure) {
@@ -215,5 +216,5 @@ int program_execute(char *const *args, char *const *environment, struct failure 
                 return program_explain(denied, -EACCES, failure);
         if (strchr(args[0], '/'))
                 return program_explain(args[0], -ENOENT, failure);
-        return fail(failure, -ENOENT, "'%s' is in no directory of PATH (%s) in the image", args[0], path);
+        return failure_set(failure, -ENOENT, "'%s' is in no directory of PATH (%s) in the image", args[0], path);
 }

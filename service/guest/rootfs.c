@@ -42,7 +42,7 @@ static int make_directory(const char *path, mode_t mode, struct failure *failure
                 if (unlink(path) == 0 && mkdir(path, mode) == 0)
                         return 0;
         }
-        return fail_errno(failure, -errno, "%s", path);
+        return failure_set_errno(failure, -errno, "%s", path);
 }
 
 static int mount_at(
@@ -53,7 +53,7 @@ static int mount_at(
         if (r < 0)
                 return r;
         if (mount(type, path, type, flags, options) < 0 && errno != EBUSY)
-                return fail_errno(failure, -errno, "mounting %s at %s", type, path);
+                return failure_set_errno(failure, -errno, "mounting %s at %s", type, path);
         return 0;
 }
 
@@ -76,7 +76,8 @@ static int mount_image(const char *tag, struct failure *failure) {
 
         r = device_wait("/sys/block", "vd", "serial", tag, DISK_WAIT_USEC, name);
         if (r < 0)
-                return fail(failure, r, "no virtio disk with serial '%s' within %u s", tag, DISK_WAIT_USEC / 1000000);
+                return failure_set(
+                        failure, r, "no virtio disk with serial '%s' within %u s", tag, DISK_WAIT_USEC / 1000000);
         r = make_directory(LOWER, 0755, failure);
         if (r < 0)
                 return r;
@@ -84,10 +85,10 @@ static int mount_image(const char *tag, struct failure *failure) {
         if (mount(path, LOWER, "squashfs", MS_RDONLY, NULL) == 0)
                 return 0;
         if (errno == EINVAL)
-                return fail(failure, -EINVAL, "root disk '%s': holds no SquashFS, or a broken one", tag);
+                return failure_set(failure, -EINVAL, "root disk '%s': holds no SquashFS, or a broken one", tag);
         if (errno == ENODEV)
-                return fail(failure, -ENODEV, "this kernel has no SquashFS (module squashfs)");
-        return fail_errno(failure, -errno, "root disk '%s'", tag);
+                return failure_set(failure, -ENODEV, "this kernel has no SquashFS (module squashfs)");
+        return failure_set_errno(failure, -errno, "root disk '%s'", tag);
 }
 
 /* The upper directory gives the new root its owner and mode. */
@@ -105,7 +106,7 @@ static int make_upper(struct failure *failure) {
         if (r < 0)
                 return r;
         if (stat(LOWER, &st) < 0 || chown(UPPER, st.st_uid, st.st_gid) < 0 || chmod(UPPER, st.st_mode & 07777) < 0)
-                return fail_errno(failure, -errno, "%s", UPPER);
+                return failure_set_errno(failure, -errno, "%s", UPPER);
         return 0;
 }
 
@@ -134,7 +135,7 @@ static int move_mount_to(const char *from, const char *to, struct failure *failu
         if (r < 0)
                 return r;
         if (mount(from, to, NULL, MS_MOVE, NULL) < 0)
-                return fail_errno(failure, -errno, "moving %s", from);
+                return failure_set_errno(failure, -errno, "moving %s", from);
         return 0;
 }
 
@@ -152,7 +153,7 @@ static int switch_root(struct failure *failure) {
                 return r;
         free_initrd();
         if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
-                return fail_errno(failure, -errno, "changing the root");
+                return failure_set_errno(failure, -errno, "changing the root");
         return 0;
 }
 
@@ -195,7 +196,7 @@ static int set_up_mounts(struct failure *failure) {
         if (r < 0)
                 return r;
         if (lstat("/tmp", &st) == 0 && S_ISDIR(st.st_mode) && chmod("/tmp", 01777) < 0)
-                return fail_errno(failure, -errno, "/tmp");
+                return failure_set_errno(failure, -errno, "/tmp");
         return 0;
 }
 
@@ -237,21 +238,21 @@ static int write_file(const char *path, const char *text, struct failure *failur
         int r;
 
         if (!text)
-                return fail_errno(failure, -ENOMEM, "%s", path);
+                return failure_set_errno(failure, -ENOMEM, "%s", path);
         if (unlink(path) < 0 && errno != ENOENT)
-                return fail_errno(failure, -errno, "%s", path);
+                return failure_set_errno(failure, -errno, "%s", path);
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (fd < 0)
-                return fail_errno(failure, -errno, "%s", path);
+                return failure_set_errno(failure, -errno, "%s", path);
         r = write_all(fd, text, strlen(text));
-        return r < 0 ? fail_errno(failure, r, "%s", path) : 0;
+        return r < 0 ? failure_set_errno(failure, r, "%s", path) : 0;
 }
 
 static int write_hostname(const char *name, struct failure *failure) {
         char text[256];
 
         if (sethostname(name, strlen(name)) < 0)
-                return fail_errno(failure, -errno, "host name '%s'", name);
+                return failure_set_errno(failure, -errno, "host name '%s'", name);
         (void) snprintf(text, sizeof(text), "%s\n", name);
         return write_file("/etc/hostname", text, failure);
 }
@@ -261,7 +262,7 @@ int rootfs_write_names(const struct boot_message *message, struct failure *failu
         int r = 0;
 
         if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
-                return fail_errno(failure, -errno, "/etc");
+                return failure_set_errno(failure, -errno, "/etc");
         if (message->hostname)
                 r = write_hostname(message->hostname, failure);
         if (r < 0)

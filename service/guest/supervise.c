@@ -146,7 +146,7 @@ int supervise(struct child *child, int stop_signal, struct port *port, struct fa
         wanted_signals(&set);
         s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (s.signal_fd < 0)
-                return fail_errno(failure, -errno, "signals");
+                return failure_set_errno(failure, -errno, "signals");
         buttons_open(&s.buttons);
 
         while (!s.ended) {
