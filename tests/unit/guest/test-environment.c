@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The program's environment: what was given, and the defaults only where nothing was given. */
+#include "unit.h"
+
+#include "guest/environment.h"
+
+static void assert_environment(char **given, size_t n, const char *const *expected) {
+        struct string_list list = {n > 0 ? given : NULL, n};
+        char **result = environment_new(&list, "/home/web");
+        size_t i;
+
+        assert_non_null(result);
+        for (i = 0; expected[i]; i++) {
+                assert_non_null(result[i]);
+                assert_string_equal(result[i], expected[i]);
+        }
+        assert_null(result[i]);
+        assert_null(environment_free(result));
+}
+
+static void test_defaults(void **state) {
+        char path[] = "PATH=/x", home[] = "HOME=", other[] = "HOMER=PATH=", like[] = "XPATH=1";
+
+        assert_environment(NULL, 0, (const char *const[]){"PATH=" ENVIRONMENT_PATH, "HOME=/home/web", NULL});
+        assert_environment((char *[]){path, NULL}, 1, (const char *const[]){"PATH=/x", "HOME=/home/web", NULL});
+        assert_environment((char *[]){home, path, NULL}, 2, (const char *const[]){"HOME=", "PATH=/x", NULL});
+        assert_environment((char *[]){other, like, NULL}, 2,
+                (const char *const[]){"HOMER=PATH=", "XPATH=1", "PATH=" ENVIRONMENT_PATH, "HOME=/home/web", NULL});
+}
+
+static void test_get(void **state) {
+        char a[] = "A=1", ab[] = "AB=2", again[] = "A=3", empty[] = "E=";
+        char *list[] = {ab, a, again, empty, NULL};
+
+        assert_string_equal(environment_get(list, "A"), "1");
+        assert_string_equal(environment_get(list, "AB"), "2");
+        assert_string_equal(environment_get(list, "E"), "");
+        assert_null(environment_get(list, "B"));
+        assert_null(environment_get(NULL, "A"));
+        assert_null(environment_free(NULL));
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_get),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
