@@ -83,7 +83,7 @@ static void guest_boots(void) {
         if (mode_is("flood")) {
                 for (size_t i = 0; i < sizeof block; i++)
                         block[i] = i % 64 == 63 ? '\n' : 'x';
-                for (size_t i = 0; i < 1600; i++)
+                for (size_t i = 0; i < 320; i++)
                         (void) write_all(QEMU_FD_CONSOLE, block, sizeof block);
                 exit_frame(0, 0);
                 end("guest-shutdown", true);
