@@ -125,12 +125,32 @@ static bool reason_is_failure(ExitReason reason) {
         return reason == EXIT_CRASHED || reason == EXIT_OOM || reason == EXIT_LOST;
 }
 
+/* What happened, where nobody has said more. */
+static char *describe_end(ExitReason reason, int code) {
+        switch (reason) {
+        case EXIT_GUEST_EXIT:
+                return g_strdup_printf("the program ended with exit code %d", code);
+        case EXIT_GUEST_SIGNAL:
+                return g_strdup_printf(
+                        "the program was ended by signal %d (%s)", code, sigabbrev_np(code) ?: "unknown");
+        case EXIT_POWERED_OFF:
+                return g_strdup("the guest powered itself off");
+        case EXIT_KILLED:
+                return g_strdup("the VM was ended by request");
+        default:
+                return g_strdup(exit_reason_to_string(reason));
+        }
+}
+
 void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text) {
         VMRecord *record = vm->record;
         bool failed = reason_is_failure(reason) || vm->guest_error;
+        g_autofree char *described = NULL;
 
         if (vm->guest_error)
                 text = vm->guest_error;
+        else if (!*text)
+                text = described = describe_end(reason, code);
         vm->awaited = false;
         record->exit_reason = reason;
         record->exit_code = code;

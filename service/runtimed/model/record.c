@@ -125,7 +125,7 @@ static char *uuid_from_name(const char *name) {
 }
 
 static int read_identity(const Reader *r, VMRecord *record) {
-        json_int_t owner;
+        json_int_t owner = 0;
 
         if (read_string(r, "name", &record->name) < 0 || read_string(r, "uuid", &record->uuid) < 0 ||
                 read_string(r, "owner_name", &record->owner_name) < 0 || read_string(r, "unit", &record->unit) < 0 ||
@@ -211,7 +211,7 @@ static int read_state(const Reader *r, VMRecord *record) {
 }
 
 static int read_boot(const Reader *r, VMRecord *record) {
-        json_int_t code, boot;
+        json_int_t code = 0, boot = 0;
 
         if (read_integer(r, "exit_code", INT32_MIN, INT32_MAX, &code) < 0 ||
                 read_integer(r, "boot_id", 0, UINT32_MAX, &boot) < 0 ||
