@@ -12,6 +12,15 @@
 
 #include "worker/failure.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+
 /* The failure has this name and its message holds this text. */
 #define assert_failure(f, error, text)                                                                                 \
         do {                                                                                                           \
