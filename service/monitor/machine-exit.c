@@ -79,6 +79,7 @@ static void make_exit(struct machine *m) {
                 verdict.code,
                 "at",
                 (json_int_t) now_realtime());
+        (void) json_object_set_new(m->exit, "asked", json_boolean(m->facts.asked));
         if (message[0])
                 (void) json_object_set_new(m->exit, "message", json_string(message));
         console_say(m->console,

@@ -9,7 +9,7 @@
 
 #define GROUP "Runtime"
 
-enum kind { PATH, PATHS, WORD, U32, U64, SECONDS };
+enum kind { PATH, PATHS, NETWORK, U32, U64, SECONDS };
 
 static const struct setting {
         const char *key;
@@ -25,7 +25,7 @@ static const struct setting {
         {"ModulesDirectory", PATH, offsetof(Config, modules_directory), 0, 0, MODULES_DIRECTORY},
         {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
         {"VolumeRoots", PATHS, offsetof(Config, volume_roots), 0, 0, "/srv"},
-        {"DefaultNetwork", WORD, offsetof(Config, default_network), 0, 0, NETWORK_USER},
+        {"DefaultNetwork", NETWORK, offsetof(Config, default_network), 0, 0, NETWORK_USER},
         {"MemoryMiB", U32, offsetof(Config, memory_mib), SPEC_MEMORY_MIN, UINT32_MAX, "256"},
         {"VCPUs", U32, offsetof(Config, vcpus), 1, 255, "1"},
         {"BootTimeoutSec", SECONDS, offsetof(Config, boot_timeout), 1, 86400, "300"},
@@ -48,19 +48,23 @@ static int store_number(const struct setting *s, const char *text, void *place) 
         return 0;
 }
 
+static int store_string(const char *text, char **place) {
+        g_free(*place);
+        *place = g_strdup(text);
+        return 0;
+}
+
 static int store_setting(Config *c, const struct setting *s, const char *text) {
         void *place = (char *) c + s->offset;
         g_auto(GStrv) list = NULL;
 
         switch (s->kind) {
         case PATH:
-                if (!g_path_is_absolute(text))
+                return g_path_is_absolute(text) ? store_string(text, place) : -EINVAL;
+        case NETWORK:
+                if (strcmp(text, NETWORK_USER) != 0 && strcmp(text, NETWORK_NONE) != 0)
                         return -EINVAL;
-                /* fall through */
-        case WORD:
-                g_free(*(char **) place);
-                *(char **) place = g_strdup(text);
-                return 0;
+                return store_string(text, place);
         case PATHS:
                 list = g_strsplit(text, ":", 0);
                 for (char **p = list; *p; p++)
@@ -83,10 +87,17 @@ static const struct setting *find_setting(const char *key) {
 
 static gboolean merge_file(Config *c, const char *path, GError **error) {
         g_autoptr(GKeyFile) file = g_key_file_new();
-        g_auto(GStrv) keys = NULL;
+        g_auto(GStrv) groups = NULL, keys = NULL;
 
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, error))
                 return FALSE;
+        groups = g_key_file_get_groups(file, NULL);
+        for (char **g = groups; *g; g++)
+                if (strcmp(*g, GROUP) != 0) {
+                        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
+                                "%s: unknown group [%s], expected [" GROUP "]", path, *g);
+                        return FALSE;
+                }
         keys = g_key_file_get_keys(file, GROUP, NULL, NULL);
         for (char **k = keys; k && *k; k++) {
                 const struct setting *s = find_setting(*k);

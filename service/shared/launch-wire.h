@@ -38,7 +38,8 @@
  *   {"type":"ready"}                                          the guest's program was started
  *   {"type":"state","state":"paused"|"running"|"stopping"}    seen through QMP, or the ladder began
  *   {"type":"guest-error","message":TEXT}                     guest init could not do what it was told (untrusted text)
- *   {"type":"exited","reason":REASON,"code":N,"at":T,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason
+ *   {"type":"exited","reason":REASON,"code":N,"at":T,"asked":BOOL,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason;
+ *                                                             asked: the stop ladder ran
  * The exit record is the same object as "exited" plus "boot", written whole with one pwrite at 0 and fsynced before
  * "exited" is sent. A monitor whose daemon is away keeps trying to connect (the socket's backlog holds it) and says its
  * state in the hello; after QEMU's end it waits at most MONITOR_FAREWELL_USEC for a daemon before it exits.

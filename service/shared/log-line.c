@@ -117,7 +117,7 @@ bool log_line_parse(const char *line, size_t len, struct log_line *ret) {
 
         if (len > LOG_LINE_MAX)
                 return false;
-        if (!parse_number(&p, end, UINT64_MAX, &seq) || !parse_number(&p, end, UINT64_MAX, &time) ||
+        if (!parse_number(&p, end, UINT64_MAX - 1, &seq) || !parse_number(&p, end, UINT64_MAX, &time) ||
                 !parse_number(&p, end, UINT32_MAX, &boot))
                 return false;
         if (end - p < 2 || p[1] != ' ')

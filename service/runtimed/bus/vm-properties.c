@@ -57,6 +57,7 @@ RECORD_STRING(get_image_digest, r->image_digest, "")
 RECORD_STRING(get_image_hash, r->image_hash, "")
 RECORD_STRING(get_target, r->spec->target, "")
 RECORD_STRING(get_exit_reason, exit_reason_to_string(r->exit_reason), "")
+RECORD_STRING(get_restart, r->spec->restart, "")
 RECORD_STRING(get_network, r->spec->network, "")
 RECORD_STRING(get_architecture, r->spec->architecture, "")
 RECORD_STRING(get_accelerator, r->accelerator, "")
@@ -67,6 +68,7 @@ RECORD_NUMBER(get_created_at, r->created_at)
 RECORD_NUMBER(get_started_at, r->started_at)
 RECORD_NUMBER(get_exited_at, r->exited_at)
 RECORD_NUMBER(get_boot_id, r->boot_id)
+RECORD_NUMBER(get_restart_count, r->restart_count)
 
 static const struct {
         const char *name;
@@ -86,6 +88,8 @@ static const struct {
         {"Ready", 'b', NULL, get_ready},
         {"ExitCode", 'i', NULL, get_exit_code},
         {"ExitReason", 's', get_exit_reason, NULL},
+        {"Restart", 's', get_restart, NULL},
+        {"RestartCount", 'u', NULL, get_restart_count},
         {"Network", 's', get_network, NULL},
         {"Address", 's', get_none, NULL},  /* user networking has no address that the host could use */
         {"Endpoint", 's', get_none, NULL}, /* likewise */

@@ -36,6 +36,11 @@ static void on_ready(VM *vm) {
 static void on_state(VM *vm, const char *text) {
         VMState state = text ? vm_state_from_string(text) : VM_STATE_INVALID;
 
+        /* A ladder that was not asked for here was asked for by systemd: systemctl stop, or the host goes down. It is
+         * no end to restart from, and no wish to stay down after the host's next boot either. */
+        if (state == VM_STOPPING)
+                vm->end_asked = true;
+
         if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
                 vm_state_may_follow(vm_state(vm), state)) {
                 vm_set_state(vm, state, "");
@@ -53,6 +58,8 @@ static void on_exited(VM *vm, json_t *message) {
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
+        if (json_is_true(json_object_get(message, "asked")) && !vm->guest_error)
+                vm->end_asked = true;
         vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")),
                 (uint64_t) json_integer_value(json_object_get(message, "at")), valid);
 }

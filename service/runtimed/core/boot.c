@@ -13,6 +13,7 @@
 #include "core/boot-plan.h"
 #include "core/image.h"
 #include "core/initrd.h"
+#include "core/restart.h"
 #include "qemu/argv.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
@@ -27,6 +28,7 @@ typedef void (*BootUndo)(Boot *b);
 struct Boot {
         Runtime *runtime;
         VM *vm;
+        Job *job;    /* the start's; NULL once a stop has taken over */
         size_t step; /* index of the step under way */
         BootUndo undo[STEPS + 1];
         size_t n_undo;
@@ -76,9 +78,8 @@ void boot_forget(Boot *b) {
         boot_free(b);
 }
 
-static void finish_job(VM *vm, const Problem *problem) {
-        Job *j = vm->job;
-
+/* Ends the start's job, where it is still that. */
+static void finish_job(VM *vm, Job *j, const Problem *problem) {
         if (!j)
                 return;
         vm->job = NULL;
@@ -89,11 +90,15 @@ static void finish_job(VM *vm, const Problem *problem) {
 /* A step could not be done: everything before it is undone, the VM is failed. */
 static void boot_abort(Boot *b, const Problem *problem) {
         VM *vm = b->vm;
+        Job *j = b->job;
 
         boot_cancel(b);
         vm_set_state(vm, VM_FAILED, problem->text);
+        /* A first start that fails is the caller's to see; a later one is tried again like any other. */
+        if (vm->record->restart_count > 0)
+                (void) restart_consider(vm, EXIT_CRASHED, 0);
         (void) vm_save(vm);
-        finish_job(vm, problem);
+        finish_job(vm, j, problem);
 }
 
 static void boot_abort_errno(Boot *b, int r, const char *what) {
@@ -105,18 +110,19 @@ static void boot_abort_errno(Boot *b, int r, const char *what) {
 
 static void boot_next(Boot *b) {
         b->step++;
-        if (b->vm->job) {
-                job_set_progress(b->vm->job, (double) b->step / (STEPS + 1));
-                job_set_stage(b->vm->job, steps[b->step].stage);
+        if (b->job) {
+                job_set_progress(b->job, (double) b->step / (STEPS + 1));
+                job_set_stage(b->job, steps[b->step].stage);
         }
         steps[b->step].run(b);
 }
 
 void boot_failed(Boot *b, const Problem *problem) {
         VM *vm = b->vm;
+        Job *j = b->job;
 
         boot_cancel(b);
-        finish_job(vm, problem);
+        finish_job(vm, j, problem);
 }
 
 /* ---- 1. accelerator ---- */
@@ -135,8 +141,8 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
                 return;
         }
         b->accelerator = rt->kvm == KVM_USABLE ? ACCELERATOR_KVM : ACCELERATOR_TCG;
-        if (b->accelerator == ACCELERATOR_TCG && b->vm->job)
-                job_log(b->vm->job, 6, rt->kvm_text);
+        if (b->accelerator == ACCELERATOR_TCG && b->job)
+                job_log(b->job, 6, rt->kvm_text);
         boot_next(b);
 }
 
@@ -322,12 +328,16 @@ static int record_boot(Boot *b) {
         VMRecord *record = b->vm->record;
 
         record->boot_id++;
+        record->exit_reason = EXIT_NONE;
+        record->exit_code = 0;
         g_free(record->host_boot);
         record->host_boot = g_strdup(b->runtime->host_boot);
         g_free(record->accelerator);
         record->accelerator = g_strdup(accelerator_to_string(b->accelerator));
         vm_set_state(b->vm, VM_STARTING, "");
         vm_changed(b->vm, "BootId");
+        vm_changed(b->vm, "ExitReason");
+        vm_changed(b->vm, "ExitCode");
         vm_changed(b->vm, "Accelerator");
         return vm_save(b->vm);
 }
@@ -381,24 +391,29 @@ bool boot_is_launched(const Boot *b) {
         return b->step == STEPS - 1 && b->vm->monitor && helper_is_connected(b->vm->monitor);
 }
 
+void boot_release_job(Boot *b) {
+        b->job = NULL;
+}
+
 void boot_running(Boot *b) {
-        if (b->vm->job)
-                job_set_stage(b->vm->job, "guest");
+        if (b->job)
+                job_set_stage(b->job, "guest");
 }
 
 void boot_ready(Boot *b) {
         VM *vm = b->vm;
+        Job *j = b->job;
 
         b->n_undo = 0;
         boot_free(b);
-        finish_job(vm, NULL);
+        finish_job(vm, j, NULL);
 }
 
 /* Steps may end at once; the bus queues their signals behind its reply. */
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .network = -1};
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .network = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);

@@ -18,6 +18,9 @@ void boot_forget(Boot *b);
 /* Whether its monitor has its orders: from then on the end comes from the monitor. */
 bool boot_is_launched(const Boot *b);
 
+/* The start's job has ended in another way: a stop took over. */
+void boot_release_job(Boot *b);
+
 /* What the monitor says while it boots. */
 void boot_running(Boot *b);
 void boot_ready(Boot *b);

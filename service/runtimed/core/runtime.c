@@ -9,6 +9,7 @@
 #include "core/image.h"
 #include "core/initrd.h"
 #include "core/job.h"
+#include "core/restart.h"
 #include "core/vm.h"
 #include "model/name.h"
 #include "shared/log.h"
@@ -126,12 +127,24 @@ static VM *load_vm(Runtime *rt, const char *name) {
         return vm;
 }
 
+/* The host's boot in which a VM was last seen is written once, so that it starts with the host once. */
+static void review_host(VM *vm) {
+        Runtime *rt = vm->runtime;
+
+        if (strcmp(vm->record->host_boot, rt->host_boot) == 0)
+                return;
+        g_free(vm->record->host_boot);
+        vm->record->host_boot = g_strdup(rt->host_boot);
+        (void) vm_save(vm);
+        restart_with_host(vm);
+}
+
 /* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back.
  */
 static void review_active(VM *vm) {
         Runtime *rt = vm->runtime;
 
-        if (!vm->record || !vm_state_is_active(vm_state(vm)))
+        if (!vm_state_is_active(vm_state(vm)))
                 return;
         if (strcmp(vm->record->host_boot, rt->host_boot) != 0) {
                 vm->awaited = false;
@@ -143,6 +156,17 @@ static void review_active(VM *vm) {
                 return;
         }
         vm->awaited = true;
+}
+
+static void review(VM *vm) {
+        g_autofree char *name = g_strdup(vm->name);
+        Runtime *rt = vm->runtime;
+
+        if (!vm->record)
+                return;
+        review_active(vm);
+        if (runtime_find_vm(rt, name) == vm) /* an ephemeral one has gone */
+                review_host(vm);
 }
 
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -177,7 +201,7 @@ void runtime_load(Runtime *rt) {
                 rt->observer->vm_new(vm, rt->observer_data);
         }
         for (guint i = 0; i < vms->len; i++)
-                review_active(vms->pdata[i]);
+                review(vms->pdata[i]);
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
         runtime_probe_kvm(rt, NULL, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "core/boot.h"
 #include "core/image.h"
 #include "core/request.h"
+#include "core/restart.h"
 #include "shared/log.h"
 
 typedef struct Request {
@@ -148,13 +149,16 @@ static void start_cancel(Job *j, void *userdata) {
         g_autoptr(Problem) problem = problem_new("Canceled", NULL, "the start was canceled");
         VM *vm = userdata;
 
+        vm->end_asked = true;
+        vm->record->wanted = false;
         boot_cancel(vm->boot);
         vm_set_state(vm, VM_STOPPED, "the start was canceled");
         (void) vm_save(vm);
         vm_job_finish(vm, problem);
 }
 
-int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+/* A start for whatever reason; the job is the caller's. */
+static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
         Job *j;
         int r;
 
@@ -169,9 +173,37 @@ int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
         r = vm_job(vm, "start", caller, &j, ret_problem);
         if (r < 0)
                 return r;
+        (void) restart_cancel(vm);
+        vm->end_asked = false;
         job_set_cancel(j, start_cancel, vm);
-        boot_start(vm);
         *ret = j;
+        return 0;
+}
+
+int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+        int r;
+
+        r = begin_start(vm, caller, ret, ret_problem);
+        if (r < 0)
+                return r;
+        vm->restart_row = 0;
+        vm->record->wanted = true;
+        if (vm->record->restart_count != 0) {
+                vm->record->restart_count = 0;
+                vm_changed(vm, "RestartCount");
+        }
+        boot_start(vm);
+        return 0;
+}
+
+int vm_start_by_policy(VM *vm, Problem **ret_problem) {
+        Job *j;
+        int r;
+
+        r = begin_start(vm, vm_owner(vm), &j, ret_problem);
+        if (r < 0)
+                return r;
+        boot_start(vm);
         return 0;
 }
 
@@ -190,6 +222,8 @@ static int send_stop(VM *vm, uint64_t timeout) {
 
 /* Brings an active VM down; its end runs vm_after_end(). */
 static void begin_stop(VM *vm, uint64_t timeout, const char *why) {
+        vm->end_asked = true;
+        vm->record->wanted = false;
         if (vm->boot && !boot_is_launched(vm->boot)) {
                 /* Nothing runs yet: undo is the whole stop. */
                 boot_cancel(vm->boot);
@@ -220,6 +254,8 @@ void vm_end_now(VM *vm) {
 static void supersede_job(VM *vm, const char *text) {
         g_autoptr(Problem) problem = problem_new("Canceled", NULL, "%s", text);
 
+        if (vm->boot)
+                boot_release_job(vm->boot);
         vm_job_finish(vm, problem);
 }
 
@@ -229,7 +265,7 @@ int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_
 
         if (!vm->record)
                 return fail_broken(vm, ret_problem);
-        if (!vm_state_is_active(vm_state(vm)))
+        if (!vm_state_is_active(vm_state(vm)) && !vm->restart)
                 return fail_state(vm, "Stop", ret_problem);
         if (vm->job && strcmp(vm->job->kind, "start") != 0) {
                 /* Another stop (or removal) is under way: the shorter time wins, the job is shared. */
@@ -243,7 +279,13 @@ int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_
         if (r < 0)
                 return r;
         *ret = j;
-        begin_stop(vm, timeout, "stopped by request");
+        if (restart_cancel(vm)) {
+                /* Nothing runs; it only would have. */
+                vm->record->wanted = false;
+                (void) vm_save(vm);
+                vm_job_finish(vm, NULL);
+        } else
+                begin_stop(vm, timeout, "stopped by request");
         return 0;
 }
 
@@ -281,7 +323,7 @@ static void dispose_and_finish(VM *vm) {
 }
 
 void vm_after_end(VM *vm) {
-        if (vm->remove_wanted || vm->record->spec->ephemeral)
+        if (vm->remove_wanted || (vm->record->spec->ephemeral && !vm->restart))
                 dispose_and_finish(vm);
         else
                 vm_job_finish(vm, NULL);

@@ -9,6 +9,7 @@
 #include "core/boot.h"
 #include "core/image.h"
 #include "core/request.h"
+#include "core/restart.h"
 #include "model/name.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -29,6 +30,7 @@ VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
 void vm_free(VM *vm) {
         if (!vm)
                 return;
+        (void) restart_cancel(vm);
         if (vm->boot)
                 boot_forget(vm->boot);
         if (vm->record)
@@ -170,6 +172,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text
         let_helpers_go(vm);
         requests_fail(vm->requests, "VMNotRunning", "the VM ended");
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, text);
+        (void) restart_consider(vm, reason, code);
         (void) vm_save(vm);
         vm_after_end(vm);
 }
@@ -189,6 +192,8 @@ void vm_ended_by_record(VM *vm) {
                     &at, "message", &message) >= 0 &&
                 boot == (json_int_t) vm->record->boot_id)
                 reason = exit_reason_from_string(reason_text);
+        if (reason > EXIT_NONE && json_is_true(json_object_get(object, "asked")))
+                vm->end_asked = true;
         if (reason > EXIT_NONE)
                 vm_ended(vm, reason, (int) code, (uint64_t) at, message);
         else

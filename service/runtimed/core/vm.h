@@ -23,11 +23,14 @@ struct VM {
         bool awaited;      /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;
-        Boot *boot;           /* while it starts */
-        Job *job;             /* the one job under way, or NULL */
-        bool remove_wanted;   /* the job under way ends with the VM's removal */
-        char *guest_error;    /* what guest init could not do, in this boot */
-        GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply */
+        Boot *boot;               /* while it starts */
+        Job *job;                 /* the one job under way, or NULL */
+        bool remove_wanted;       /* the job under way ends with the VM's removal */
+        bool end_asked;           /* somebody asked for the end of this boot: no restart by policy */
+        sd_event_source *restart; /* a restart by policy is due */
+        uint32_t restart_row;     /* restarts in a row, for the delay */
+        char *guest_error;        /* what guest init could not do, in this boot */
+        GHashTable *requests;     /* id -> Request: questions to the monitor that wait for its reply */
         uint64_t last_request;
 };
 
@@ -50,6 +53,9 @@ Image *vm_image(VM *vm);
 int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
 int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
+
+/* A start that nobody asked for, see restart.h; the job is the owner's. */
+int vm_start_by_policy(VM *vm, Problem **ret_problem);
 
 /* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);

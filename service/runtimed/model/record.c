@@ -51,6 +51,8 @@ json_t *vm_record_to_json(const VMRecord *r) {
         set_time(o, "started", r->started_at);
         set_time(o, "exited", r->exited_at);
         json_object_set_new(o, "boot_id", json_integer(r->boot_id));
+        json_object_set_new(o, "restart_count", json_integer(r->restart_count));
+        json_object_set_new(o, "wanted", json_boolean(r->wanted));
         set_string(o, "boot_accelerator", r->accelerator);
         set_string(o, "host_boot", r->host_boot);
         set_string(o, "unit", r->unit);
@@ -211,10 +213,12 @@ static int read_state(const Reader *r, VMRecord *record) {
 }
 
 static int read_boot(const Reader *r, VMRecord *record) {
-        json_int_t code = 0, boot = 0;
+        json_int_t code = 0, boot = 0, restarts = 0;
+        json_t *wanted = member(r, "wanted");
 
         if (read_integer(r, "exit_code", INT32_MIN, INT32_MAX, &code) < 0 ||
                 read_integer(r, "boot_id", 0, UINT32_MAX, &boot) < 0 ||
+                read_integer(r, "restart_count", 0, UINT32_MAX, &restarts) < 0 ||
                 read_time(r, "created", &record->created_at) < 0 || read_time(r, "started", &record->started_at) < 0 ||
                 read_time(r, "exited", &record->exited_at) < 0 ||
                 read_string(r, "boot_accelerator", &record->accelerator) < 0 ||
@@ -222,6 +226,10 @@ static int read_boot(const Reader *r, VMRecord *record) {
                 return -EINVAL;
         record->exit_code = (int32_t) code;
         record->boot_id = (uint32_t) boot;
+        record->restart_count = (uint32_t) restarts;
+        if (wanted && !json_is_boolean(wanted))
+                return wrong(r, "wanted", "true or false");
+        record->wanted = json_is_true(wanted);
         if (record->created_at == 0)
                 record->created_at = record->started_at;
         return 0;

@@ -27,6 +27,8 @@ typedef struct VMRecord {
         int32_t exit_code;
         uint64_t created_at, started_at, exited_at;
         uint32_t boot_id;
+        uint32_t restart_count; /* since the last start by request */
+        bool wanted;            /* started, and not stopped, by request */
         char *accelerator;    /* of the last boot: "kvm", "tcg" or "" */
         char *host_boot;      /* /proc/sys/kernel/random/boot_id at the last start, "" */
         char *unit;           /* instance */

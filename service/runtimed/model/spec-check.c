@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/name.h"
+#include "model/restart.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -231,6 +232,14 @@ void spec_check_architecture(const VMSpec *spec, const SpecCheck *check) {
 
                 spec_problem(check, "%s is not '%s', the architecture of this host", quoted, host);
         }
+}
+
+void spec_check_restart(const VMSpec *spec, const SpecCheck *check) {
+        g_autofree char *quoted = problem_quote(spec->restart);
+        RestartPolicy policy;
+
+        if (restart_policy_parse(spec->restart, &policy) < 0)
+                spec_problem(check, "%s: " RESTART_ACCEPTED, quoted);
 }
 
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check) {

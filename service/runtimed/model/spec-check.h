@@ -29,5 +29,6 @@ void spec_check_dns(const VMSpec *spec, const SpecCheck *check);
 void spec_check_ports(const VMSpec *spec, const SpecCheck *check);
 void spec_check_kernel(const VMSpec *spec, const SpecCheck *check);
 void spec_check_architecture(const VMSpec *spec, const SpecCheck *check);
+void spec_check_restart(const VMSpec *spec, const SpecCheck *check);
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check);
 void spec_check_labels(const VMSpec *spec, const SpecCheck *check);

@@ -246,6 +246,7 @@ static const SpecKey keys[] = {
         {"Ports", "as", "ports", FIELD(ports, ports, spec_check_ports)},
         {"Kernel", "s", "kernel", FIELD(string, kernel, spec_check_kernel)},
         {"Architecture", "s", "architecture", FIELD(string, architecture, spec_check_architecture)},
+        {"Restart", "s", "restart", FIELD(string, restart, spec_check_restart)},
         {"Accelerator", "s", "accelerator", FIELD(accelerator, accelerator, NULL)},
         {"StopTimeout", "t", "stop_timeout", FIELD(u64, stop_timeout, spec_check_stop_timeout)},
         {"Labels", "a{ss}", "labels", FIELD(labels, labels, spec_check_labels)},
@@ -284,6 +285,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->network = g_strdup(limits->default_network ? limits->default_network : NETWORK_USER);
         s->dns = g_new0(char *, 1);
         s->kernel = g_strdup("");
+        s->restart = g_strdup("no");
         s->architecture = g_strdup(limits->architecture);
         s->stop_timeout = limits->stop_timeout_default;
         s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

@@ -38,6 +38,7 @@ typedef struct VMSpec {
         char *kernel;       /* "" the newest suitable of the host; else a version as in /lib/modules */
         char *architecture; /* "x86_64" */
         Accelerator accelerator;
+        char *restart; /* model/restart.h */
         uint64_t stop_timeout; /* usec */
         GHashTable *labels;    /* char* -> char* */
         bool ephemeral;        /* removed when it stops */

@@ -17,7 +17,8 @@ struct ConsoleLog {
         int fds[LOG_SEGMENTS];
         unsigned segment;
         off_t offset;
-        uint64_t next_seq; /* lines below it were read */
+        uint64_t first_seq; /* of the segment when it was entered: another one there now means that it was emptied */
+        uint64_t next_seq;  /* lines below it were read */
         char block[BLOCK];
 };
 
@@ -134,6 +135,7 @@ void console_log_seek(ConsoleLog *l, LogKey key, uint64_t value) {
                 first = line.seq + 1;
                 offset = bisect(l, segment, key, value);
                 l->segment = segment;
+                l->first_seq = line.seq;
                 l->offset = offset;
                 if (line_at(l, segment, offset, true, &line, &at, &end)) {
                         l->next_seq = line.seq;
@@ -152,23 +154,46 @@ void console_log_seek_tail(ConsoleLog *l, uint32_t boot, uint64_t n) {
         console_log_seek(l, LOG_BY_SEQ, end > n ? end - n : 0);
 }
 
-bool console_log_next(ConsoleLog *l, struct log_line *ret) {
+/* Whether the segment still holds what it held when it was entered. */
+static bool segment_is_same(ConsoleLog *l) {
+        struct log_line line;
         off_t at, end;
-        unsigned segment;
 
-        if (l->segment < LOG_SEGMENTS && line_at(l, l->segment, l->offset, true, ret, &at, &end) &&
-                ret->seq >= l->next_seq) {
+        return l->segment < LOG_SEGMENTS && line_at(l, l->segment, 0, true, &line, &at, &end) &&
+               line.seq == l->first_seq;
+}
+
+/* Makes the segment that holds what is next the current one. */
+static bool enter_segment(ConsoleLog *l) {
+        struct log_line line;
+        off_t at, end;
+
+        if (!find_segment(l, l->next_seq, &l->segment) || !line_at(l, l->segment, 0, true, &line, &at, &end))
+                return false;
+        l->first_seq = line.seq;
+        l->offset = 0;
+        return true;
+}
+
+/* The next line of the current segment that was not read yet. */
+static bool next_in_segment(ConsoleLog *l, struct log_line *ret) {
+        off_t at, end;
+
+        while (line_at(l, l->segment, l->offset, true, ret, &at, &end)) {
                 l->offset = end;
+                if (ret->seq < l->next_seq)
+                        continue;
                 l->next_seq = ret->seq + 1;
                 return true;
         }
-        /* The end of the segment, or it was emptied under us: go on in the one that holds what is next. */
-        if (!find_segment(l, l->next_seq, &segment) || !line_at(l, segment, 0, true, ret, &at, &end))
-                return false;
-        l->segment = segment;
-        l->offset = end;
-        l->next_seq = ret->seq + 1;
-        return true;
+        return false;
+}
+
+bool console_log_next(ConsoleLog *l, struct log_line *ret) {
+        if (segment_is_same(l) && next_in_segment(l, ret))
+                return true;
+        /* The end of the segment, or it was emptied under us. */
+        return enter_segment(l) && next_in_segment(l, ret);
 }
 
 int console_log_open(Store *s, const char *vm, ConsoleLog **ret) {

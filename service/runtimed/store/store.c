@@ -292,7 +292,8 @@ int store_image_remove(Store *s, uint32_t owner, const char *hex) {
 
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;
-        if ((unlinkat(dir, record, 0) < 0 || unlinkat(dir, root, 0) < 0) && errno != ENOENT)
+        /* The record first: a root image without one is removed at the next start. */
+        if ((unlinkat(dir, record, 0) < 0 && errno != ENOENT) || (unlinkat(dir, root, 0) < 0 && errno != ENOENT))
                 return -errno;
         (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
         (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */

@@ -99,7 +99,8 @@ static void test_defaults(void **state) {
         "'Target': 'linux', 'Command': ['serve', '--x', ''], 'Environment': ['A=1', 'B=two\\nlines', '_c='],"          \
         "'User': 'www:33', 'Hostname': 'web.example', 'WorkingDirectory': '/srv', 'MemoryMiB': 512, 'VCPUs': 2,"       \
         "'Network': 'user', 'DNS': ['9.9.9.9', '2620:fe::fe'], 'Ports': ['8080:80', '[::1]:53/udp'],"                  \
-        "'Kernel': '6.1.0-18-cloud-amd64', 'Architecture': 'x86_64', 'Accelerator': 'tcg', 'StopTimeout': 5,"          \
+        "'Kernel': '6.1.0-18-cloud-amd64', 'Architecture': 'x86_64', 'Restart': 'on-failure:3', 'Accelerator': 'tcg',"            \
+        "'StopTimeout': 5,"          \
         "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true"
 
 static void assert_printed(const VMSpec *s, const char *expected) {
@@ -117,7 +118,7 @@ static void test_round_trip(void **state) {
                 "\"Environment\":[\"A=1\",\"B=two\\nlines\",\"_c=\"],\"User\":\"www:33\",\"Hostname\":\"web.example\","
                 "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
-                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Accelerator\":\"tcg\","
+                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Accelerator\":\"tcg\","
                 "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true}";
         g_autoptr(VMSpec) s = good(EVERYTHING), copy = vm_spec_copy(s), again = NULL;
         g_autoptr(GPtrArray) problems = problems_new();
