@@ -3,6 +3,7 @@
 #include "bus/bus.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,13 @@ char *bus_job_subject(const Job *job) {
                 return result;
         }
         return job->image_id ? g_strconcat(IMAGE_PREFIX "/", job->image_id, NULL) : g_strdup("/");
+}
+
+char *bus_user_name(uint32_t uid) {
+        struct passwd pw, *found = NULL;
+        char buf[4096];
+
+        return getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found ? g_strdup(found->pw_name) : g_strdup("");
 }
 
 /* ---- Lookups ---- */
@@ -291,7 +299,7 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
         Bus *b = g_new0(Bus, 1);
 
         *b = (Bus){.bus = sd_bus_ref(bus), .event = sd_event_ref(event), .authority = authority};
-        b->uids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        b->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
         b->calls = g_ptr_array_new();
         b->streams = g_ptr_array_new();
@@ -312,7 +320,7 @@ Bus *bus_free(Bus *b) {
         g_ptr_array_unref(b->streams);
         g_ptr_array_unref(b->waits);
         g_hash_table_unref(b->watchers);
-        g_hash_table_unref(b->uids);
+        g_hash_table_unref(b->callers);
         g_hash_table_unref(b->changes);
         sd_bus_unref(b->bus);
         sd_event_unref(b->event);

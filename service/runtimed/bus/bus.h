@@ -12,13 +12,18 @@
 #define BUS_ROOT "/org/mcp/Runtime1"
 #define BUS_INTERFACE(name) "org.mcp.Runtime1." name
 
+/* Who a connection is. */
+typedef struct Caller {
+        uint32_t uid, pid;
+} Caller;
+
 typedef struct Bus {
         sd_bus *bus;
         sd_event *event;
         Authority *authority;
-        Runtime *runtime; /* set before bus_export() */
-        GHashTable *uids; /* unique name -> uid; a unique name is never given twice (D-Bus specification 0.41, "Unique
-                             names") */
+        Runtime *runtime;    /* set before bus_export() */
+        GHashTable *callers; /* unique name -> Caller; a unique name is never given twice (D-Bus specification 0.41,
+                             "Unique names") */
         GHashTable *changes; /* path -> Changes: properties that changed in this turn of the loop */
         sd_event_source *flush;
         GPtrArray *calls;     /* Call under way, borrowed */
@@ -35,6 +40,9 @@ extern const Observer bus_observer;
 
 /* Registers all objects; before the name is requested. */
 int bus_export(Bus *b);
+
+/* Name of a user, "" where it has none; the caller frees (g_free()). */
+char *bus_user_name(uint32_t uid);
 
 /* Paths; the caller frees (free()). */
 char *bus_vm_path(const char *name);

@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "shared/log.h"
+#include "bus/audit.h"
 
-#define UIDS_MAX 1024U
+#define CALLERS_MAX 1024U
 #define QUESTIONS_PER_UID_MAX 8U
 
 int bus_error_problem(sd_bus_error *error, const Problem *problem) {
@@ -159,13 +159,27 @@ static int plan_row(Call *c, sd_bus_error *error) {
         return 0;
 }
 
-/* The end of a call: its reply was sent by run(), or the error goes out. */
+static bool is_refusal(const sd_bus_error *error) {
+        return sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) ||
+               sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED);
+}
+
+/* The end of a call: its reply was sent by run(), or the error goes out. What would have changed something is audited.
+ */
 static void call_finish(Call *c, int r, sd_bus_error *error) {
-        if (r < 0 || sd_bus_error_is_set(error)) {
+        bool failed = r < 0 || sd_bus_error_is_set(error);
+
+        if (failed) {
                 if (!sd_bus_error_is_set(error))
                         (void) sd_bus_error_set_errno(error, r);
                 (void) sd_bus_reply_method_error(c->message, error);
         }
+        if (c->row->rule == AUTH_ASK || (failed && is_refusal(error)))
+                audit_log(c,
+                        !failed             ? "granted"
+                        : is_refusal(error) ? "refused"
+                                            : "failed",
+                        failed ? error->name : NULL);
         (void) call_free(c);
 }
 
@@ -182,8 +196,6 @@ static void on_answer(AuthorityAnswer answer, const char *text, void *userdata) 
                 call_ask(c);
                 return;
         }
-        log_notice("refused: uid %u, %s, action " ACTION_PREFIX "%s", c->uid, sd_bus_message_get_member(c->message),
-                action);
         if (answer == AUTHORITY_CHALLENGE)
                 (void) sd_bus_error_setf(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
                         "%s needs " ACTION_PREFIX "%s: %s", sd_bus_message_get_member(c->message), action, text);
@@ -261,40 +273,73 @@ static void call_plan(Call *c) {
                 call_ask(c);
 }
 
-static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+static Caller *caller_new(uint32_t uid, uint32_t pid) {
+        Caller *caller = g_new(Caller, 1);
+
+        *caller = (Caller){uid, pid};
+        return caller;
+}
+
+/* GetConnectionCredentials (D-Bus specification 0.41): a{sv} with UnixUserID u, and ProcessID u where it is known. */
+static int read_credentials(sd_bus_message *m, Caller *ret) {
+        bool found = false;
+        const char *key;
+        int r;
+
+        *ret = (Caller){};
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r >= 0 && strcmp(key, "UnixUserID") == 0) {
+                        r = sd_bus_message_read(m, "v", "u", &ret->uid);
+                        found = true;
+                } else if (r >= 0 && strcmp(key, "ProcessID") == 0)
+                        r = sd_bus_message_read(m, "v", "u", &ret->pid);
+                else if (r >= 0)
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : found ? 0 : -ENODATA;
+}
+
+static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Call *c = userdata;
-        uint32_t uid;
+        Caller caller;
 
         c->lookup = sd_bus_slot_unref(c->lookup);
-        if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0) {
+        if (sd_bus_message_is_method_error(m, NULL) || read_credentials(m, &caller) < 0) {
                 (void) call_free(c); /* the caller has gone */
                 return 0;
         }
-        if (g_hash_table_size(c->bus->uids) >= UIDS_MAX)
-                g_hash_table_remove_all(c->bus->uids);
+        if (g_hash_table_size(c->bus->callers) >= CALLERS_MAX)
+                g_hash_table_remove_all(c->bus->callers);
         (void) g_hash_table_replace(
-                c->bus->uids, g_strdup(sd_bus_message_get_sender(c->message)), GUINT_TO_POINTER(uid));
-        c->uid = uid;
+                c->bus->callers, g_strdup(sd_bus_message_get_sender(c->message)), caller_new(caller.uid, caller.pid));
+        c->uid = caller.uid;
+        c->pid = caller.pid;
         call_plan(c);
         return 0;
 }
 
 int call_begin(Call *c, sd_bus_error *error) {
         const char *sender = sd_bus_message_get_sender(c->message);
-        gpointer uid;
+        const Caller *caller;
         int r;
 
         if (!c->row || !sender) {
                 (void) call_free(c);
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "the method has no authorization");
         }
-        if (g_hash_table_lookup_extended(c->bus->uids, sender, NULL, &uid)) {
-                c->uid = GPOINTER_TO_UINT(uid);
+        caller = g_hash_table_lookup(c->bus->callers, sender);
+        if (caller) {
+                c->uid = caller->uid;
+                c->pid = caller->pid;
                 call_plan(c);
                 return 1;
         }
         r = sd_bus_call_method_async(c->bus->bus, &c->lookup, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, c, "s", sender);
+                "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, c, "s", sender);
         if (r < 0) {
                 (void) call_free(c);
                 return r;

@@ -2,7 +2,6 @@
 /* org.mcp.Runtime1.Manager: parses, asks the gate, calls one verb, replies. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,16 +69,9 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         return 0;
 }
 
-static char *user_name(uint32_t uid) {
-        struct passwd pw, *found = NULL;
-        char buf[4096];
-
-        return getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found ? g_strdup(found->pw_name) : g_strdup("");
-}
-
 static int create_from_request(Call *c, VM **ret, sd_bus_error *error) {
         SpecRequest *q = c->request;
-        g_autofree char *owner = user_name(c->uid);
+        g_autofree char *owner = bus_user_name(c->uid);
         g_autoptr(Problem) problem = NULL;
 
         if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, ret, &problem) < 0)

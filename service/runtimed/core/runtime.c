@@ -155,7 +155,9 @@ static void review_active(VM *vm) {
                 vm_ended(vm, EXIT_LOST, 0, vm->record->started_at, "the daemon ended while the VM was prepared");
                 return;
         }
-        vm->awaited = true;
+        /* The record of a boot is its monitor's last word; without it the monitor is alive, or it is lost. */
+        if (!vm_end_is_recorded(vm))
+                vm->awaited = true;
 }
 
 static void review(VM *vm) {

@@ -177,14 +177,14 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text
         vm_after_end(vm);
 }
 
-void vm_ended_by_record(VM *vm) {
+bool vm_end_is_recorded(VM *vm) {
         _cleanup_close_ int fd = store_vm_open(vm->runtime->store, vm->name, "exit", O_RDONLY);
         const char *reason_text = NULL, *message = "";
         json_int_t boot = 0, code = 0, at = 0;
+        ExitReason reason = EXIT_REASON_INVALID;
         json_t *object = NULL;
         char *text = NULL;
         size_t len;
-        ExitReason reason = EXIT_REASON_INVALID;
 
         if (fd >= 0 && read_file(fd, EXIT_RECORD_MAX, &text, &len) >= 0)
                 object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
@@ -192,14 +192,19 @@ void vm_ended_by_record(VM *vm) {
                     &at, "message", &message) >= 0 &&
                 boot == (json_int_t) vm->record->boot_id)
                 reason = exit_reason_from_string(reason_text);
-        if (reason > EXIT_NONE && json_is_true(json_object_get(object, "asked")))
-                vm->end_asked = true;
-        if (reason > EXIT_NONE)
+        if (reason > EXIT_NONE) {
+                if (json_is_true(json_object_get(object, "asked")))
+                        vm->end_asked = true;
                 vm_ended(vm, reason, (int) code, (uint64_t) at, message);
-        else
-                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record");
+        }
         json_decref(object);
         free(text);
+        return reason > EXIT_NONE;
+}
+
+void vm_ended_by_record(VM *vm) {
+        if (!vm_end_is_recorded(vm))
+                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record");
 }
 
 /* ---- Creation ---- */

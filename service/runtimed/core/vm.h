@@ -73,7 +73,10 @@ extern const HelperOps vm_passt_ops;
 /* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. */
 void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text);
 
-/* What the exit record says of this boot, as vm_ended() would have been told; "lost" where there is none. */
+/* Whether there is an exit record of this boot; then the VM has ended as it says. */
+bool vm_end_is_recorded(VM *vm);
+
+/* The same, and "lost" where there is none. */
 void vm_ended_by_record(VM *vm);
 
 /* A monitor came back with its state; takes over what it says. */
