@@ -42,7 +42,7 @@ vm_path() {
 
 # The strings of an answer, one a line; for names, paths and digests, in which no quote can be.
 strings() {
-    grep -o '"[^"]*"' | tr -d '"'
+    { grep -o '"[^"]*"' || true; } | tr -d '"'
 }
 
 # The text that busctl shows escaped as in C.
