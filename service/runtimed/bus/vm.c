@@ -17,13 +17,20 @@ typedef struct VMRequest {
         uint32_t lines;
         char *text; /* signal, state */
         LogStreamOptions log;
+        VMSpec *spec; /* of an update, whole */
 } VMRequest;
 
 static void vm_request_free(void *p) {
         VMRequest *q = p;
 
         g_free(q->text);
+        vm_spec_free(q->spec);
         g_free(q);
+}
+
+static int fail_broken(VM *vm, sd_bus_error *error) {
+        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed",
+                vm->name, vm->broken);
 }
 
 static const OptionKey no_options[] = {{}};
@@ -198,12 +205,78 @@ static int method_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return begin(m, userdata, NULL, run_resume, error);
 }
 
-/* ---- Reading ---- */
-
-static int fail_broken(VM *vm, sd_bus_error *error) {
-        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed",
-                vm->name, vm->broken);
+static int run_reset(Call *c, sd_bus_error *error) {
+        return run_request(c, "reset", NULL, error);
 }
+
+static int method_reset(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_reset, error);
+}
+
+/* ---- Update ---- */
+
+/* The present spec with the changes laid over it, checked as a whole. */
+static int merge_spec(VM *vm, json_t *changes, GPtrArray *problems, VMSpec **ret) {
+        json_t *whole = vm_spec_to_json(vm->record->spec);
+        int r;
+
+        (void) json_object_update(whole, changes);
+        r = vm_spec_parse(whole, &vm->runtime->limits, problems, ret);
+        json_decref(whole);
+        return r;
+}
+
+static int plan_update(Call *c, sd_bus_error *error) {
+        VMRequest *q = c->request;
+        const char *extra[AUTH_EXTRA_MAX];
+        size_t n = auth_spec_actions(q->spec, extra);
+
+        for (size_t i = 0; i < n; i++)
+                call_add_action(c, extra[i]);
+        return 0;
+}
+
+static int run_update(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        VMRequest *q = c->request;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (vm_update(vm, q->spec, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return sd_bus_reply_method_return(c->message, NULL);
+}
+
+static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        VM *vm = userdata;
+        json_t *changes;
+        VMRequest *q;
+        Call *c;
+        int r;
+
+        if (!vm->record)
+                return fail_broken(vm, error);
+        r = message_read_spec(m, problems, &changes);
+        if (r < 0)
+                return r;
+        q = g_new0(VMRequest, 1);
+        (void) merge_spec(vm, changes, problems, &q->spec);
+        json_decref(changes);
+        if (problems->len > 0) {
+                vm_request_free(q);
+                return bus_error_problem(error, problems->pdata[0]);
+        }
+        c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run_update);
+        call_set_vm(c, vm);
+        c->plan = plan_update;
+        return call_begin(c, error);
+}
+
+/* ---- Reading ---- */
 
 static int run_get_spec(Call *c, sd_bus_error *error) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -442,8 +515,11 @@ const sd_bus_vtable vm_vtable[] = {
                 "Kill", SD_BUS_ARGS("s", signal), SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reset", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reset, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job),
                 method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Update", SD_BUS_ARGS("a{sv}", changes), SD_BUS_NO_RESULT, method_update, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe,

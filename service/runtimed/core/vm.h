@@ -60,6 +60,10 @@ int vm_start_by_policy(VM *vm, Problem **ret_problem);
 /* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);
 
+/* A VM that does not run gets another spec, checked by the caller; generation and properties follow. VMRunning, Busy,
+ * NoSuchImage. */
+int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem);
+
 /* Ends QEMU without asking anybody; the end is told as any other. */
 void vm_end_now(VM *vm);
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Gives a VM that does not run another spec. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/image.h"
+#include "core/vm.h"
+
+/* Properties that carry a key's value under the key's own name. */
+static const char *const same_name[] = {
+        "Image", "Target", "Restart", "Network", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
+
+static void announce(VM *vm, const VMSpec *before, bool other_image) {
+        json_t *old = vm_spec_to_json(before), *new = vm_spec_to_json(vm->record->spec);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(same_name); i++)
+                if (!json_equal(json_object_get(old, same_name[i]), json_object_get(new, same_name[i])))
+                        vm_changed(vm, same_name[i]);
+        if (strcmp(before->image, vm->record->spec->image) != 0)
+                vm_changed(vm, "Version");
+        if (strcmp(before->network, vm->record->spec->network) != 0)
+                vm_changed(vm, "MACAddress");
+        if (other_image) {
+                vm_changed(vm, "ImageDigest");
+                vm_changed(vm, "ImageHash");
+        }
+        json_decref(old);
+        json_decref(new);
+}
+
+static int check(VM *vm, Problem **ret_problem) {
+        if (vm_state_is_active(vm_state(vm)))
+                return problem_set(ret_problem, "VMRunning", NULL, "VM '%s' is %s; stop it first", vm->name,
+                        vm_state_to_string(vm_state(vm)));
+        if (vm->job || vm->restart)
+                return problem_set(ret_problem, "Busy", NULL, "VM '%s' is about to start or to go", vm->name);
+        return 0;
+}
+
+/* Swaps what a record says of its wish with what is given; twice is as before. */
+static void swap_wish(VMRecord *r, VMSpec **spec, char **digest, char **hash) {
+        VMSpec *old_spec = r->spec;
+        char *old_digest = r->image_digest, *old_hash = r->image_hash;
+
+        r->spec = *spec;
+        r->image_digest = *digest;
+        r->image_hash = *hash;
+        *spec = old_spec;
+        *digest = old_digest;
+        *hash = old_hash;
+}
+
+int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
+        Runtime *rt = vm->runtime;
+        Image *before = vm_image(vm), *image = before;
+        g_autofree char *digest = NULL, *hash = NULL;
+        g_autoptr(VMSpec) other = NULL;
+        int r;
+
+        r = check(vm, ret_problem);
+        if (r < 0)
+                return r;
+        if (strcmp(spec->image, vm->record->spec->image) != 0)
+                image = image_find(rt, vm->record->owner, spec->image);
+        if (!image) {
+                g_autofree char *shown = problem_quote(spec->image);
+
+                return problem_set(ret_problem, "NoSuchImage", "Image", "Image: the VM's owner has no image %s", shown);
+        }
+
+        other = vm_spec_copy(spec);
+        digest = g_strconcat("sha256:", image->hex, NULL);
+        hash = g_strdup(image->root_hash);
+        swap_wish(vm->record, &other, &digest, &hash);
+        r = vm_save(vm);
+        if (r < 0) {
+                swap_wish(vm->record, &other, &digest, &hash);
+                return problem_set(
+                        ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
+        }
+        vm->generation++;
+        announce(vm, other, image != before);
+        if (image != before) {
+                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
+                if (before)
+                        rt->observer->image_changed(before, "UsedBy", rt->observer_data);
+        }
+        return 0;
+}
