@@ -115,6 +115,7 @@ static int run(const struct boot_message *message, const struct account *account
         int r;
 
         (void) setsid();
+        (void) setpriority(PRIO_PROCESS, 0, 0);
         (void) umask(022);
         reset_signals();
         r = set_streams(terminal, account, failure);

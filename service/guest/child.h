@@ -18,11 +18,8 @@ const char *child_terminal(void);
 
 /* Starts it: own session, standard streams and controlling terminal, working directory (made when it is missing), user
  * and groups. environment ends with NULL. */
-int child_start(const struct boot_message *message,
-        const struct account *account,
-        char *const *environment,
-        struct child *ret,
-        struct failure *failure);
+int child_start(const struct boot_message *message, const struct account *account, char *const *environment,
+        struct child *ret, struct failure *failure);
 
 /* Reads result_fd: 1 the program runs, 0 not known yet, or why it does not. Closes it unless the answer is 0. */
 int child_result(struct child *child, struct failure *failure);

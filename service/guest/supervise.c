@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ static void wanted_signals(sigset_t *ret) {
 void supervise_prepare(void) {
         sigset_t set;
 
+        /* To be heard among any number of runnable processes. */
+        (void) setpriority(PRIO_PROCESS, 0, PRIO_MIN);
         wanted_signals(&set);
         (void) sigprocmask(SIG_BLOCK, &set, NULL);
 }

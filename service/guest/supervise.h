@@ -6,7 +6,7 @@
 
 /* PID 1 while the program runs, and at the end. */
 
-/* Blocks the signals that guest init waits for; before the first child. */
+/* Blocks the signals that guest init waits for, and puts it before all others; before the first child. */
 void supervise_prepare(void);
 
 /* Reaps, listens to the host and to the power button, and says READY and EXIT. Returns 0 when the program has ended, or
