@@ -33,6 +33,10 @@ static const struct setting {
         {"ImageBytesMax", U64, offsetof(Config, image_bytes_max), 1, UINT64_MAX, "8589934592"},
         {"ImageEntriesMax", U64, offsetof(Config, image_entries_max), 1, UINT64_MAX, "1000000"},
         {"VMsPerUser", U32, offsetof(Config, vms_max), 1, UINT32_MAX, "256"},
+        {"RunningVMsPerUser", U32, offsetof(Config, running_max), 0, UINT32_MAX, "64"},
+        {"MemoryMiBPerUser", U32, offsetof(Config, user_memory_mib), 0, UINT32_MAX, "0"},
+        {"VCPUsPerUser", U32, offsetof(Config, user_vcpus), 0, UINT32_MAX, "0"},
+        {"ImageBytesPerUser", U64, offsetof(Config, user_image_bytes), 0, UINT64_MAX, "34359738368"},
         {"JobsPerUser", U32, offsetof(Config, jobs_max), 1, UINT32_MAX, "64"},
 };
 

@@ -6,8 +6,8 @@
 
 #include "model/spec.h"
 
-/* The daemon's settings: /etc/mcp-runtime/runtime.conf, then runtime.conf.d/ *.conf in order of their names; later values
- * win. Each key is documented with its default in the shipped units/runtime.conf. */
+/* The daemon's settings: /etc/mcp-runtime/runtime.conf, then runtime.conf.d/ *.conf in order of their names; later
+ * values win. Each key is documented with its default in the shipped units/runtime.conf. */
 typedef struct Config {
         char *state_directory;
         char *qemu, *passt;
@@ -18,7 +18,9 @@ typedef struct Config {
         uint32_t memory_mib, vcpus;
         uint64_t stop_timeout, boot_timeout; /* usec */
         uint64_t image_bytes_max, image_entries_max;
-        uint32_t vms_max, jobs_max; /* per uid */
+        uint32_t vms_max, jobs_max;                        /* per uid */
+        uint32_t running_max, user_memory_mib, user_vcpus; /* likewise; 0: no limit */
+        uint64_t user_image_bytes;                         /* likewise */
 } Config;
 
 /* path NULL: the installed file; a missing file means defaults. Returns NULL and sets *error on a file that cannot be

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/image-private.h"
+#include "core/quota.h"
 #include "core/work.h"
 #include "model/name.h"
 #include "shared/fd.h"
@@ -19,7 +20,8 @@ typedef struct Import {
         Job *job;
         uint32_t owner;
         char *reference, *tmp;
-        int output; /* read-write until the worker has it, then read-only for the hash */
+        uint64_t bytes; /* the image may have at most */
+        int output;     /* read-write until the worker has it, then read-only for the hash */
         Work *work;
         json_t *result; /* of the first run */
 } Import;
@@ -177,7 +179,7 @@ static json_t *import_message(Import *im, const char *path) {
         g_autofree char *name = program_name(im->reference);
         json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I}}", "op", "import", "architecture",
                 im->runtime->limits.architecture, "name", name, "limits", "bytes",
-                (json_int_t) MIN(config->image_bytes_max, (uint64_t) INT64_MAX), "entries",
+                (json_int_t) MIN(im->bytes, (uint64_t) INT64_MAX), "entries",
                 (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX));
         json_t *roots;
 
@@ -209,16 +211,24 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
         Problem **ret_problem) {
         Import *im;
         Job *j;
+        uint64_t bytes;
         int r;
 
-        r = job_new(rt, "import", owner, &j, ret_problem);
+        r = quota_check_image(rt, owner, &bytes, ret_problem);
+        if (r >= 0)
+                r = job_new(rt, "import", owner, &j, ret_problem);
         if (r < 0) {
                 (void) close_fd(source);
                 return r;
         }
         j->image = g_strdup(reference);
         im = g_new0(Import, 1);
-        *im = (Import){.runtime = rt, .job = j, .owner = owner, .reference = g_strdup(reference), .output = -1};
+        *im = (Import){.runtime = rt,
+                .job = j,
+                .owner = owner,
+                .reference = g_strdup(reference),
+                .output = -1,
+                .bytes = MIN(bytes, rt->config->image_bytes_max)};
         job_set_cancel(j, import_cancel, im);
         rt->observer->job_new(j, rt->observer_data);
         r = import_start(im, &source, path);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/quota.h"
 #include "shared/fd.h"
 
 static void log_line_free(void *p) {
@@ -20,18 +21,12 @@ static void changed(Job *j, const char *property) {
 }
 
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem) {
-        GHashTableIter iter;
-        gpointer value;
-        uint32_t n = 0;
         Job *j;
+        int r;
 
-        g_hash_table_iter_init(&iter, rt->jobs);
-        while (g_hash_table_iter_next(&iter, NULL, &value))
-                n += ((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state);
-        if (owner != 0 && n >= rt->config->jobs_max)
-                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u jobs under way, the limit is %u",
-                        owner, n, rt->config->jobs_max);
-
+        r = quota_check_job(rt, owner, ret_problem);
+        if (r < 0)
+                return r;
         j = g_new0(Job, 1);
         *j = (Job){.runtime = rt,
                 .id = ++rt->last_job,

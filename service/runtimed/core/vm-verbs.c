@@ -5,6 +5,7 @@
 
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
 #include "shared/log.h"
@@ -170,7 +171,9 @@ static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem
         if (vm->job)
                 return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id,
                         vm->job->kind, vm->name);
-        r = vm_job(vm, "start", caller, &j, ret_problem);
+        r = quota_check_start(vm, ret_problem);
+        if (r >= 0)
+                r = vm_job(vm, "start", caller, &j, ret_problem);
         if (r < 0)
                 return r;
         (void) restart_cancel(vm);

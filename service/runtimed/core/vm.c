@@ -8,6 +8,7 @@
 
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
 #include "model/name.h"
@@ -211,9 +212,6 @@ void vm_ended_by_record(VM *vm) {
 
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
         g_autofree char *instance = NULL, *shown_image = NULL;
-        GHashTableIter iter;
-        gpointer value;
-        uint32_t n = 0;
         VM *other;
 
         if (!vm_name_is_valid(name)) {
@@ -234,13 +232,7 @@ int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *sp
         if (!image_find(rt, owner, spec->image))
                 return problem_set(ret_problem, "NoSuchImage", "Image",
                         "Image: you have no image %s; import it first, or see ListImages", shown_image);
-        g_hash_table_iter_init(&iter, rt->vms);
-        while (g_hash_table_iter_next(&iter, NULL, &value))
-                n += vm_owner(value) == owner;
-        if (owner != 0 && n >= rt->config->vms_max)
-                return problem_set(ret_problem, "QuotaExceeded", NULL, "user %u has %u VMs, the limit is %u", owner, n,
-                        rt->config->vms_max);
-        return 0;
+        return quota_check_vm(rt, owner, ret_problem);
 }
 
 static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec) {

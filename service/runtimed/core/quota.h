@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/vm.h"
+
+/* What one uid may hold (QuotaExceeded, with the numbers; root is counted, not limited) and what the host can carry
+ * (NoSpace). */
+
+/* One more VM. */
+int quota_check_vm(Runtime *rt, uint32_t owner, Problem **ret_problem);
+
+/* One more job. */
+int quota_check_job(Runtime *rt, uint32_t owner, Problem **ret_problem);
+
+/* This VM running too: running VMs, their memory and CPUs per owner; the memory of all running VMs against the host's.
+ */
+int quota_check_start(const VM *vm, Problem **ret_problem);
+
+/* One more image; *ret_bytes is how many bytes the owner may still hold. */
+int quota_check_image(Runtime *rt, uint32_t owner, uint64_t *ret_bytes, Problem **ret_problem);
