@@ -209,6 +209,11 @@ import() {
     answer=$(mcp ImportImageFile 'ssa{sv}' "$1" "$file" 0) && job "$(jq -r '.data[1]' <<<"$answer")"
 }
 
+# What busctl cannot do: mcp_fd import REFERENCE FILE|-, mcp_fd log [OPTION...] VM
+mcp_fd() {
+    /usr/libexec/mcp-runtime/mcp-fd "$@"
+}
+
 # Everything of root's is removed in the end, so that each test begins with an empty service.
 given_busybox() {
     at_end tidy
@@ -223,6 +228,7 @@ tidy() {
     for path in $(mcp ListImages 'a{sv}' 0 | jq -r '.data[0][][3]'); do
         call "$path" Image Remove 'a{sv}' 0
     done
+    systemctl reset-failed 'mcp-*@*'
 }
 
 # run NAME COUNT KEY TYPE VALUE...: RunVM with these keys (written as for busctl) beside the image;
@@ -270,9 +276,14 @@ said() {
     lines "$1" | grep -E -- "$2"
 }
 
-# units [STATE]: instances of our templates
+# Instances of our templates, and what systemd thinks of them.
 units() {
-    systemctl list-units --plain --no-legend --all ${1:+--state="$1"} 'mcp-*@*' | awk '{ print $1 }'
+    systemctl list-units --plain --no-legend --all 'mcp-*@*' | awk '{ print $1, $3 }'
+}
+
+# none_active: none runs or is on its way; failed ones may be listed
+none_active() {
+    ! units | grep -qvE ' (failed|inactive)$'
 }
 
 # unit_pids UNIT: its processes
