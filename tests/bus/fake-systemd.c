@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Plays systemd's manager: starts and stops of units as told, and who a connection belongs to. */
+#include "rig.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+
+static const struct {
+        const char *unit, *user;
+} kinds[KIND_MAX] = {
+        [KIND_VM] = {"mcp-vm@", "mcp-vm-"},
+        [KIND_WORKER] = {"mcp-image@", "mcp-image-"},
+        [KIND_PASST] = {"mcp-passt@", "mcp-pt-"},
+        [KIND_PROBE] = {"mcp-kvm-probe@", "mcp-kvm-"},
+};
+
+HelperKind kind_of_unit(const char *unit) {
+        HelperKind k = KIND_VM;
+
+        while (k < KIND_MAX && !(g_str_has_prefix(unit, kinds[k].unit) && g_str_has_suffix(unit, ".service")))
+                k++;
+        return k;
+}
+
+char *user_of_unit(const char *unit) {
+        HelperKind k = kind_of_unit(unit);
+        const char *instance;
+
+        if (k == KIND_MAX)
+                return g_strdup(unit); /* some other user */
+        instance = unit + strlen(kinds[k].unit);
+        return g_strdup_printf("%s%.*s", kinds[k].user, (int) (strlen(instance) - strlen(".service")), instance);
+}
+
+int unit_runs(Rig *r, const char *unit) {
+        g_auto(GStrv) words = g_strsplit(r->units->str, " ", -1);
+        int n = 0;
+
+        for (char **w = words; *w; w++)
+                if (**w && strcmp(*w + 1, unit) == 0)
+                        n = **w == '+' ? n + 1 : 0;
+        return n;
+}
+
+static void job_removed(Rig *r, uint32_t id, const char *job, const char *unit, const char *result) {
+        assert_true(sd_bus_emit_signal(r->systemd, SYSTEMD_PATH, SYSTEMD ".Manager", "JobRemoved", "uoss", id, job, unit, result) >= 0);
+}
+
+static int reply_job(Rig *r, sd_bus_message *m, const char *unit, const char *result, bool early) {
+        g_autofree char *job = g_strdup_printf(SYSTEMD_PATH "/job/%u", ++r->last_job);
+
+        if (early)
+                job_removed(r, r->last_job, job, unit, result);
+        assert_true(sd_bus_reply_method_return(m, "o", job) >= 0);
+        if (!early)
+                job_removed(r, r->last_job, job, unit, result);
+        return 1;
+}
+
+static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Rig *r = userdata;
+        const char *unit, *mode;
+        HelperKind k;
+
+        if (sd_bus_message_read(m, "ss", &unit, &mode) < 0)
+                return -EINVAL;
+        k = kind_of_unit(unit);
+        if (k == KIND_MAX) {
+                g_string_append_printf(r->alien, "a foreign unit was started: %s\n", unit);
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "no");
+        }
+        g_string_append_printf(r->units, "+%s ", unit);
+        switch (r->start[k]) {
+        case START_HANGS:
+                return 1;
+        case START_REFUSED:
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "polkit says no");
+        case START_FAILS:
+                return reply_job(r, m, unit, "failed", false);
+        case START_OK:
+        case START_EARLY:
+                (void) fake_connect(r, unit, NULL);
+                return reply_job(r, m, unit, "done", r->start[k] == START_EARLY);
+        default:
+                return reply_job(r, m, unit, "done", false);
+        }
+}
+
+static int on_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Rig *r = userdata;
+        const char *unit, *mode;
+        FakeHelper *h;
+
+        if (sd_bus_message_read(m, "ss", &unit, &mode) < 0)
+                return -EINVAL;
+        if (kind_of_unit(unit) == KIND_MAX)
+                g_string_append_printf(r->alien, "a foreign unit was stopped: %s\n", unit);
+        if (!strstr(r->units->str, unit))
+                return sd_bus_error_setf(error, SYSTEMD ".NoSuchUnit", "Unit %s not loaded.", unit);
+        g_string_append_printf(r->units, "-%s ", unit);
+        h = fake_find(r, unit);
+        if (h)
+                fake_close(h);
+        return reply_job(r, m, unit, "done", false);
+}
+
+static int on_lookup(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Rig *r = userdata;
+        g_autofree char *user = g_queue_pop_head(&r->identities);
+
+        if (!user)
+                return sd_bus_error_set(error, SYSTEMD ".NoSuchDynamicUser", "Dynamic user ID does not exist.");
+        return sd_bus_reply_method_return(m, "s", user);
+}
+
+static int on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Subscribe", "", "", on_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("RestartUnit", "ss", "o", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("StopUnit", "ss", "o", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("LookupDynamicUserByUID", "u", "s", on_lookup, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
+        SD_BUS_VTABLE_END,
+};
+
+void fake_systemd_start(Rig *r) {
+        r->systemd = rig_connect(r);
+        assert_true(sd_bus_add_object_vtable(r->systemd, NULL, SYSTEMD_PATH, SYSTEMD ".Manager", vtable, r) >= 0);
+        assert_true(sd_bus_request_name(r->systemd, SYSTEMD, 0) >= 0);
+}
