@@ -133,6 +133,9 @@ static void test_hostile_files(void **state) {
         assert_int_equal(a.n_groups, 2);
         assert_int_equal(a.groups[0], 1);
         assert_int_equal(a.groups[1], 2);
+        /* An entry without a name is not the one of its number. */
+        assert_int_equal(account_resolve("0", ":x:0:5::/wrong:", NULL, &a, &f), 0);
+        assert_int_equal(a.gid, 0);
         assert_int_equal(account_resolve("web:g", junk, groups, &a, &f), 0);
         assert_int_equal(a.gid, 2);
 }

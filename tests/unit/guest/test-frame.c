@@ -7,7 +7,7 @@
 #include "guest/frame.h"
 
 static void test_encode(void **state) {
-        uint8_t buf[FRAME_BYTES_MAX], payload[GUEST_FRAME_MAX + 1] = {};
+        uint8_t buf[FRAME_BYTES_MAX + 1], payload[GUEST_FRAME_MAX + 1] = {};
 
         assert_int_equal(frame_encode(buf, sizeof(buf), GUEST_STOP, NULL, 0), 4);
         assert_memory_equal(buf, "\x10\0\0\0", 4);
