@@ -1,10 +1,61 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writes the audit lines. */
+/* Writes the audit lines. The caller's unit is asked of systemd, so a line may come a moment after its call's reply. */
 #include "bus/audit.h"
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
+#include <string.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
+
+#define UNIT_PREFIX "/org/freedesktop/systemd1/unit"
+
+/* All that a line says, apart from the call, which is over by then. */
+typedef struct Line {
+        char *method, *object, *actions, *user, *bus_name, *error;
+        const char *answer;
+        uint32_t uid, pid;
+} Line;
+
+static void line_free(void *p) {
+        Line *l = p;
+
+        g_free(l->method);
+        g_free(l->object);
+        g_free(l->actions);
+        g_free(l->user);
+        g_free(l->bus_name);
+        g_free(l->error);
+        g_free(l);
+}
+
+/* session-3.scope is what logind calls the processes of session 3. */
+static char *session_of_unit(const char *unit) {
+        if (!g_str_has_prefix(unit, "session-") || !g_str_has_suffix(unit, ".scope"))
+                return g_strdup("");
+        return g_strndup(unit + strlen("session-"), strlen(unit) - strlen("session-") - strlen(".scope"));
+}
+
+static void line_write(const Line *l, const char *unit) {
+        g_autofree char *session = session_of_unit(unit);
+
+        (void) sd_journal_send("MESSAGE_ID=" AUDIT_MESSAGE_ID, "PRIORITY=%i", LOG_NOTICE,
+                "MESSAGE=%s '%s' by uid %u (%s): %s%s%s", l->method, l->object, l->uid, l->user, l->answer,
+                *l->error ? ", " : "", l->error, "MCP_METHOD=%s", l->method, "MCP_OBJECT=%s", l->object,
+                "MCP_ACTION=%s", l->actions, "MCP_ANSWER=%s", l->answer, "MCP_ERROR=%s", l->error, "MCP_CALLER_UID=%u",
+                l->uid, "MCP_CALLER_USER=%s", l->user, "MCP_CALLER_PID=%u", l->pid, "MCP_CALLER_BUS_NAME=%s",
+                l->bus_name, "MCP_CALLER_UNIT=%s", unit, "MCP_CALLER_SESSION=%s", session, NULL);
+}
+
+static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *path = NULL;
+        char *unit = NULL;
+
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "o", &path) >= 0)
+                (void) sd_bus_path_decode(path, UNIT_PREFIX, &unit);
+        line_write(userdata, unit ?: "");
+        free(unit);
+        return 0;
+}
 
 /* What the call was about, in words. */
 static char *describe_object(const Call *c) {
@@ -18,16 +69,34 @@ static char *describe_object(const Call *c) {
         return g_strescape(object, NULL);
 }
 
-void audit_log(const Call *c, const char *answer, const char *error) {
-        g_autofree char *object = describe_object(c), *user = bus_user_name(c->uid);
-        g_autoptr(GString) actions = g_string_new(NULL);
+static char *list_actions(const Call *c) {
+        GString *actions = g_string_new(NULL);
 
         for (size_t i = 0; i < c->n_actions; i++)
                 g_string_append_printf(actions, "%s" ACTION_PREFIX "%s", i ? " " : "", c->actions[i]);
-        (void) sd_journal_send("MESSAGE_ID=" AUDIT_MESSAGE_ID, "PRIORITY=%i", LOG_NOTICE,
-                "MESSAGE=%s.%s '%s' by uid %u (%s): %s%s%s", c->row->interface, c->row->member, object, c->uid, user,
-                answer, error ? ", " : "", error ?: "", "MCP_METHOD=%s.%s", c->row->interface, c->row->member,
-                "MCP_OBJECT=%s", object, "MCP_ACTION=%s", actions->str, "MCP_ANSWER=%s", answer, "MCP_ERROR=%s",
-                error ?: "", "MCP_CALLER_UID=%u", c->uid, "MCP_CALLER_USER=%s", user, "MCP_CALLER_PID=%u", c->pid,
-                "MCP_CALLER_BUS_NAME=%s", sd_bus_message_get_sender(c->message), NULL);
+        return g_string_free(actions, FALSE);
+}
+
+void audit_log(const Call *c, const char *answer, const char *error) {
+        sd_bus_slot *slot = NULL;
+        Line *l = g_new(Line, 1);
+
+        *l = (Line){.method = g_strdup_printf("%s.%s", c->row->interface, c->row->member),
+                .object = describe_object(c),
+                .actions = list_actions(c),
+                .user = user_name(c->uid),
+                .bus_name = g_strdup(sd_bus_message_get_sender(c->message)),
+                .error = g_strdup(error ?: ""),
+                .answer = answer,
+                .uid = c->uid,
+                .pid = c->pid};
+        if (sd_bus_call_method_async(c->bus->bus, &slot, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                    "org.freedesktop.systemd1.Manager", "GetUnitByPID", on_unit, l, "u", c->pid) < 0) {
+                line_write(l, "");
+                line_free(l);
+                return;
+        }
+        (void) sd_bus_slot_set_destroy_callback(slot, line_free);
+        (void) sd_bus_slot_set_floating(slot, 1);
+        sd_bus_slot_unref(slot);
 }

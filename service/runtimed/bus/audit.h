@@ -6,8 +6,8 @@
 /*
  * One line in the journal for each change that was asked for, granted or not (journalctl MESSAGE_ID=AUDIT_MESSAGE_ID).
  * Fields: MCP_METHOD, MCP_OBJECT, MCP_ACTION (polkit's, space-separated), MCP_ANSWER (granted, refused, failed),
- * MCP_ERROR, MCP_CALLER_UID, MCP_CALLER_USER, MCP_CALLER_PID, MCP_CALLER_BUS_NAME. Control characters are escaped;
- * commands, environments and credentials never get here.
+ * MCP_ERROR, MCP_CALLER_UID, MCP_CALLER_USER, MCP_CALLER_PID, MCP_CALLER_BUS_NAME, MCP_CALLER_UNIT, MCP_CALLER_SESSION.
+ * Control characters are escaped; commands, environments and credentials never get here.
  */
 #define AUDIT_MESSAGE_ID "6d1f3bb5a2c94b6a9a58cf0b7f0d4e21"
 

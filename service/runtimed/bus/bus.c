@@ -3,7 +3,6 @@
 #include "bus/bus.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +47,6 @@ char *bus_job_subject(const Job *job) {
                 return result;
         }
         return job->image_id ? g_strconcat(IMAGE_PREFIX "/", job->image_id, NULL) : g_strdup("/");
-}
-
-char *bus_user_name(uint32_t uid) {
-        struct passwd pw, *found = NULL;
-        char buf[4096];
-
-        return getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found ? g_strdup(found->pw_name) : g_strdup("");
 }
 
 /* ---- Lookups ---- */

@@ -41,9 +41,6 @@ extern const Observer bus_observer;
 /* Registers all objects; before the name is requested. */
 int bus_export(Bus *b);
 
-/* Name of a user, "" where it has none; the caller frees (g_free()). */
-char *bus_user_name(uint32_t uid);
-
 /* Paths; the caller frees (free()). */
 char *bus_vm_path(const char *name);
 char *bus_job_path(const Job *job);

@@ -142,11 +142,13 @@ static int plan_row(Call *c, sd_bus_error *error) {
         uint32_t owner;
         int r;
 
+        c->owner = c->uid;
         if (c->row->rule == AUTH_OPEN)
                 return 0;
         r = subject_owner(c, &owner, error);
         if (r < 0)
                 return r;
+        c->owner = owner;
         if (owner == c->uid) {
                 if (c->row->own)
                         call_add_action(c, c->row->own);
@@ -251,7 +253,7 @@ static void call_ask(Call *c) {
         }
         {
                 g_autofree char *action = g_strconcat(ACTION_PREFIX, c->actions[c->asked], NULL);
-                g_autofree char *owner = g_strdup_printf("%u", c->uid);
+                g_autofree char *owner = g_strdup_printf("%u", c->owner);
                 const char *details[] = {"verb", sd_bus_message_get_member(c->message), "vm", c->vm_name ?: "", "owner",
                         owner, "image", c->detail_image ?: "", "path", c->detail_path ?: "", NULL};
 

@@ -24,6 +24,7 @@ struct Call {
         sd_bus_message *message;
         const AuthRow *row;
         uint32_t uid, pid; /* of the caller; pid for the audit line only */
+        uint32_t owner;    /* of the subject; the caller where there is none yet */
         enum { SUBJECT_NONE, SUBJECT_VM, SUBJECT_JOB, SUBJECT_IMAGE } subject;
         char *vm_name, *vm_uuid; /* SUBJECT_VM; uuid "" for a broken record */
         uint32_t generation;

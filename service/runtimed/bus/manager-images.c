@@ -102,6 +102,9 @@ static bool path_is_plain(const char *path) {
 
         if (path[0] != '/' || strlen(path) >= PATH_MAX)
                 return false;
+        for (const char *p = path; *p; p++) /* polkit's question shows it */
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        return false;
         parts = g_strsplit(path, "/", 0);
         for (char **p = parts; *p; p++)
                 if (strcmp(*p, "..") == 0)
@@ -143,7 +146,8 @@ int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *e
                 g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
 
                 return bus_error_named(error, "InvalidSpec",
-                        "path: expected an absolute path without '..' below one of: %s (VolumeRoots= in runtime.conf)",
+                        "path: expected an absolute path without '..' and control characters, below one of: %s "
+                        "(VolumeRoots= in runtime.conf)",
                         roots);
         }
         q = g_new(ImageRequest, 1);

@@ -71,7 +71,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
 
 static int create_from_request(Call *c, VM **ret, sd_bus_error *error) {
         SpecRequest *q = c->request;
-        g_autofree char *owner = bus_user_name(c->uid);
+        g_autofree char *owner = user_name(c->uid);
         g_autoptr(Problem) problem = NULL;
 
         if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, ret, &problem) < 0)

@@ -3,6 +3,7 @@
 #include "core/runtime.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,13 @@ uint32_t runtime_count_running(Runtime *rt) {
         return n;
 }
 
+char *user_name(uint32_t uid) {
+        struct passwd pw, *found = NULL;
+        char buf[4096];
+
+        return getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found ? g_strdup(found->pw_name) : g_strdup("");
+}
+
 /* ---- Loading ---- */
 
 static VM *load_broken(Runtime *rt, const char *name, const char *why) {
@@ -160,12 +168,22 @@ static void review_active(VM *vm) {
                 vm->awaited = true;
 }
 
+/* A uid that has another name now may be another person's. */
+static void review_owner(VM *vm) {
+        g_autofree char *now = user_name(vm->record->owner);
+
+        if (*vm->record->owner_name && strcmp(vm->record->owner_name, now) != 0)
+                log_warning("%s: it was created by user '%s', and uid %u is '%s' now; see who owns it", vm->name,
+                        vm->record->owner_name, vm->record->owner, now);
+}
+
 static void review(VM *vm) {
         g_autofree char *name = g_strdup(vm->name);
         Runtime *rt = vm->runtime;
 
         if (!vm->record)
                 return;
+        review_owner(vm);
         review_active(vm);
         if (runtime_find_vm(rt, name) == vm) /* an ephemeral one has gone */
                 review_host(vm);

@@ -81,6 +81,9 @@ VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid);
 Job *runtime_find_job(Runtime *rt, uint32_t id);
 uint32_t runtime_count_running(Runtime *rt);
 
+/* Name of a user, "" where it has none; the caller frees (g_free()). */
+char *user_name(uint32_t uid);
+
 /* Whether guests run under KVM: waits for the probe where it is not known. Afterwards rt->kvm and rt->kvm_text tell.
  * done NULL: only begins the probe. *ret is NULL when done was called at once. */
 void runtime_probe_kvm(Runtime *rt, WaiterDone done, void *userdata, Waiter **ret);
