@@ -126,7 +126,7 @@ static void test_progress(void **state) {
 static void test_log(void **state) {
         Bench *b = *state;
         Job *j = new_job(b, 0);
-        g_autofree char *cut = g_strconcat("", NULL), *fill = g_strnfill(JOB_LOG_TEXT_MAX - 1, 'x');
+        g_autofree char *fill = g_strnfill(JOB_LOG_TEXT_MAX - 1, 'x');
         g_autofree char *split = g_strconcat(fill, "\xc3\xa4 and more", NULL);
         JobLogLine *l;
 
