@@ -151,7 +151,8 @@ static void add_channels(GPtrArray *argv) {
         addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
         /* Queues with interrupts of their own: on a shared line a busy console makes the kernel switch the line off. */
         add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:i, s:i}", "driver", "virtio-serial-pci", "id", "serial0", "max_ports", 3, "vectors", 8));
+                json_pack("{s:s, s:s, s:i, s:i}", "driver", "virtio-serial-pci", "id", "serial0", "max_ports", 2,
+                        "vectors", 8));
         add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "virtconsole", "chardev", "console"));
         add_json(argv, "-device",
                 json_pack("{s:s, s:s, s:s}", "driver", "virtserialport", "chardev", "guest", "name", GUEST_PORT_NAME));

@@ -43,7 +43,7 @@ static void assert_argv(char **argv, const char *const *expected) {
 #define TAIL                                                                                                           \
         "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", "-chardev", "socket,id=serial,fd=4",     \
                 "-serial", "chardev:serial", "-chardev", "socket,id=console,fd=5", "-chardev", "socket,id=guest,fd=6", \
-                "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"serial0\",\"max_ports\":3,\"vectors\":8}", "-device", \
+                "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"serial0\",\"max_ports\":2,\"vectors\":8}", "-device", \
                 "{\"driver\":\"virtconsole\",\"chardev\":\"console\"}", "-device",                                     \
                 "{\"driver\":\"virtserialport\",\"chardev\":\"guest\",\"name\":\"org.mcp.guest\"}", "-device",         \
                 "{\"driver\":\"virtio-rng-pci\"}", NULL
