@@ -66,8 +66,9 @@ struct exit_verdict exit_deduce(const struct exit_facts *f) {
                 return (struct exit_verdict) {
                         f->how == 0 ? EXIT_REASON_GUEST_EXIT : EXIT_REASON_GUEST_SIGNAL, (int) f->status};
         if (f->signaled) {
+                /* A guest that went down before is not killed by what QEMU then needed. */
                 if (f->forced)
-                        return (struct exit_verdict) {EXIT_REASON_KILLED, CODE_KILLED};
+                        return deduce_orderly(f);
                 if (f->qemu_status == SIGKILL && f->oom_kill)
                         return (struct exit_verdict) {EXIT_REASON_OOM, CODE_KILLED};
                 return (struct exit_verdict) {EXIT_REASON_CRASHED, 128 + f->qemu_status};

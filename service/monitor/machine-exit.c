@@ -156,7 +156,6 @@ void machine_finish(struct machine *m) {
 }
 
 void machine_ended(struct machine *m, const siginfo_t *info) {
-        m->child = sd_event_source_disable_unref(m->child);
         /* Its last events still belong to its life. */
         qmp_drain(m->qmp);
         m->facts.signaled = info->si_code != CLD_EXITED;

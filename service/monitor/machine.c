@@ -214,9 +214,8 @@ static void on_guest_gone(void *userdata, int error) {
                         error == -EBADMSG ? "the guest sent what is no message of guest init" : strerror(-error));
 }
 
-static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata) {
+static void on_child(void *userdata, const siginfo_t *info) {
         machine_ended(userdata, info);
-        return 0;
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -260,7 +259,7 @@ static int attach(struct machine *m, struct qemu_channels *channels) {
         if (r >= 0)
                 r = q;
         if (r >= 0)
-                r = sd_event_add_child_pidfd(m->event, &m->child, m->pidfd, WEXITED, on_child, m);
+                r = child_watch_new(m->event, m->pidfd, on_child, m, &m->child);
         if (r < 0) {
                 (void) pidfd_kill(m->pidfd, SIGKILL);
                 (void) waitid(P_PIDFD, (id_t) m->pidfd, &(siginfo_t) {}, WEXITED);
@@ -332,7 +331,7 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
 struct machine *machine_free(struct machine *m) {
         if (!m)
                 return NULL;
-        sd_event_source_disable_unref(m->child);
+        child_watch_free(m->child);
         sd_event_source_disable_unref(m->ladder_timer);
         sd_event_source_disable_unref(m->farewell);
         sd_event_source_disable_unref(m->sigterm);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "monitor/child-watch.h"
 #include "monitor/console.h"
 #include "monitor/daemon-link.h"
 #include "monitor/exit-reason.h"
@@ -46,7 +47,8 @@ struct machine {
         pid_t pid;
         int pidfd;
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
-        sd_event_source *child, *ladder_timer, *farewell, *sigterm, *sigint;
+        struct child_watch *child;
+        sd_event_source *ladder_timer, *farewell, *sigterm, *sigint;
 
         enum machine_state state;
         bool was_running, ready, cpus_stopped;

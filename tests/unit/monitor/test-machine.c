@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake-daemon.h"
@@ -215,6 +217,32 @@ static void test_guest_error(void **state) {
 static void test_qemu_dies(void **state) {
         launch_ready("segv");
         expect_exit("crashed", 139, "QEMU was ended by signal 11 SEGV: qemu: bad thing");
+}
+
+/* A tracer that holds the dead QEMU for a while must not make it look alive for ever. */
+static void test_qemu_dies_traced(void **state) {
+        json_t *running;
+        pid_t pid, tracer;
+        int status;
+
+        launch("quit-only", true);
+        running = fake_daemon_expect(&t.daemon, "running");
+        pid = (pid_t) number_of(running, "pid");
+        json_decref(running);
+        fake_daemon_skip(&t.daemon, "ready");
+
+        tracer = fork();
+        if (tracer == 0) {
+                if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+                        _exit(77);
+                (void) kill(pid, SIGKILL);
+                (void) usleep(300000);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(tracer, &status, 0), tracer);
+        if (WEXITSTATUS(status) == 77)
+                skip();
+        expect_exit("crashed", 137, "QEMU was ended by signal 9 KILL");
 }
 
 static void test_qemu_fails_to_start(void **state) {
@@ -504,6 +532,7 @@ int main(void) {
                 CASE(test_panics),
                 CASE(test_guest_error),
                 CASE(test_qemu_dies),
+                CASE(test_qemu_dies_traced),
                 CASE(test_qemu_fails_to_start),
                 CASE(test_qemu_ends_before_it_ran),
                 CASE(test_qemu_ends_soon),
