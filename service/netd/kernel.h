@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "netd/names.h"
+
+/* Owns the rtnetlink socket for requests: links, addresses, forwarding entries. All return 0 or the kernel's negative
+ * errno. */
+
+struct nl_sock;
+struct nlmsghdr;
+
+struct kernel {
+        struct nl_sock *sock;
+        int error;
+        bool has_ipv6;
+};
+
+/* What we want to know of an interface. */
+struct link {
+        unsigned ifindex, master, flags;
+        uint32_t group;
+        char name[NETD_INTERFACE_SIZE];
+        char kind[NETD_INTERFACE_SIZE]; /* "bridge", "tun"; empty: hardware */
+        char alias[ALIAS_SIZE];         /* cut when longer: ours are not */
+};
+
+int kernel_open(struct kernel *k);
+void kernel_close(struct kernel *k);
+
+/* RTM_NEWLINK and RTM_DELLINK. False for other messages, those about bridge ports among them: they look alike. */
+bool link_from_message(struct nlmsghdr *header, struct link *ret);
+
+typedef void (*LinkFound)(const struct link *link, void *userdata);
+int kernel_links(struct kernel *k, LinkFound found, void *userdata);
+/* -ENODEV where there is none of that name. */
+int kernel_link(struct kernel *k, const char *name, struct link *ret);
+
+typedef void (*AddressFound)(unsigned ifindex, uint32_t address, uint8_t prefix, void *userdata);
+int kernel_addresses(struct kernel *k, AddressFound found, void *userdata);
+int kernel_address_add(struct kernel *k, unsigned ifindex, uint32_t address, uint8_t prefix);
+int kernel_address_remove(struct kernel *k, unsigned ifindex, uint32_t address, uint8_t prefix);
+
+/* A bridge with our alias and its own MAC, up. -EEXIST: there is an interface of that name. */
+int kernel_bridge_add(struct kernel *k, const char *name);
+int kernel_link_up(struct kernel *k, unsigned ifindex);
+int kernel_link_remove(struct kernel *k, unsigned ifindex);
+/* Many at once: they are moved to the interface group, which is then deleted. Nobody else may be in it. */
+int kernel_links_remove(struct kernel *k, const unsigned *ifindexes, size_t n, uint32_t group);
+
+struct attachment {
+        unsigned ifindex, bridge;
+        uint32_t group;
+        bool isolated;
+        const char *alias;
+        const uint8_t *mac; /* of the guest */
+};
+
+/* Into the bridge, isolated or not, without learning, with a static forwarding entry, up: one message to the kernel. */
+int kernel_attach(struct kernel *k, const struct attachment *a);
