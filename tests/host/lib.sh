@@ -108,17 +108,25 @@ eventually() {
     done
 }
 
-# as USER COMMAND...: as somebody without rights (the machine has alice and bob)
+# as USER PROGRAM...: as somebody without rights (the machine has alice and bob)
 as() {
     local user=$1
     shift
-    setpriv --reuid="$user" --regid="$user" --init-groups --reset-env -- "$@"
+    setpriv --reuid="$user" --regid="$user" --init-groups --reset-env -- \
+        env ${SYSTEMD_LOG_LEVEL:+SYSTEMD_LOG_LEVEL="$SYSTEMD_LOG_LEVEL"} "$@"
 }
 
 # ---- the service; everything prints JSON, for jq ------------------------------------------------
 
 service=org.mcp.Runtime1
 root=/org/mcp/Runtime1
+
+# by USER FUNCTION...: a function of this section, called by that user
+by() {
+    local caller=$1
+    shift
+    "$@"
+}
 
 # The object path of a VM, escaped as sd-bus does.
 vm_path() {
@@ -138,7 +146,8 @@ vm_path() {
 call() {
     local path=$1 interface=$2
     shift 2
-    busctl --system --json=short --timeout="${timeout:-120}" -- call "$service" "$path" "$service.$interface" "$@"
+    ${caller:+as "$caller"} busctl --system --json=short --timeout="${timeout:-120}" \
+        --allow-interactive-authorization="${interactive:-yes}" -- call "$service" "$path" "$service.$interface" "$@"
 }
 
 # mcp METHOD [SIGNATURE ARGUMENT...]: a method of the manager
@@ -156,7 +165,7 @@ vm() {
 
 # get PATH INTERFACE PROPERTY: its value alone, strings without quotes
 get() {
-    busctl --system --json=short get-property "$service" "$1" "$service.$2" "$3" | jq -r .data
+    ${caller:+as "$caller"} busctl --system --json=short get-property "$service" "$1" "$service.$2" "$3" | jq -r .data
 }
 
 # vm_get NAME PROPERTY
@@ -211,7 +220,7 @@ import() {
 
 # What busctl cannot do: mcp_fd import REFERENCE FILE|-, mcp_fd log [OPTION...] VM
 mcp_fd() {
-    /usr/libexec/mcp-runtime/mcp-fd "$@"
+    ${caller:+as "$caller"} /usr/libexec/mcp-runtime/mcp-fd "$@"
 }
 
 # Everything of root's is removed in the end, so that each test begins with an empty service.

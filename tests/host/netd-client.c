@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* netd-client [SOCKET]: plays the daemon, and the guests behind its TAPs. Reads commands from standard input and answers
- * each with one line: "ok ...", or the error's name and text. Used by netd.test. */
+/* netd-client [SOCKET]: plays the daemon, and the guests behind its TAPs. Reads commands from standard input and
+ * answers each with one line: "ok ...", or the error's name and text. Used by netd.test. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -40,15 +40,12 @@ _Static_assert(sizeof errors / sizeof *errors == NETD_ERRORS_END, "a name for ea
 static void note_event(const struct netd_reply *e) {
         size_t used = strlen(events);
 
-        (void) snprintf(events + used,
-                sizeof events - used,
-                " [%s %s%s%s%s%s]",
-                e->verb == NETD_EVENT_BRIDGE ? "bridge" : e->verb == NETD_EVENT_PORT_GONE ? "gone" : "guard",
-                e->interface,
-                e->verb == NETD_EVENT_BRIDGE ? e->up ? " up" : " down" : "",
-                e->verb == NETD_EVENT_PORT_GONE ? e->uuid : "",
-                *e->text ? " " : "",
-                e->text);
+        (void) snprintf(events + used, sizeof events - used, " [%s %s%s%s%s%s]",
+                e->verb == NETD_EVENT_BRIDGE      ? "bridge"
+                : e->verb == NETD_EVENT_PORT_GONE ? "gone"
+                                                  : "guard",
+                e->interface, e->verb == NETD_EVENT_BRIDGE ? e->up ? " up" : " down" : "",
+                e->verb == NETD_EVENT_PORT_GONE ? e->uuid : "", *e->text ? " " : "", e->text);
 }
 
 static struct tap *find_tap(const char *name) {
@@ -88,13 +85,8 @@ static void call(struct netd_request *request) {
         }
         if (request->verb == NETD_STATUS)
                 (void) printf("ok bridges=%u ports=%u spoofed=%lu offers=%lu crossed=%lu refused=%lu routed=%lu\n",
-                        reply.n_bridges,
-                        reply.n_ports,
-                        reply.counters.spoofed,
-                        reply.counters.offers,
-                        reply.counters.crossed,
-                        reply.counters.refused,
-                        reply.counters.routed);
+                        reply.n_bridges, reply.n_ports, reply.counters.spoofed, reply.counters.offers,
+                        reply.counters.crossed, reply.counters.refused, reply.counters.routed);
         else if (request->verb == NETD_SWEEP)
                 (void) printf("ok removed %u bridges, %u ports\n", reply.n_bridges, reply.n_ports);
         else if (*reply.interface)
@@ -298,7 +290,7 @@ static void receive_frames(char **w, size_t n) {
 
         (void) printf(t ? "ok" : "usage");
         for (size_t i = 0; t && i < t->n; i++)
-                fds[i] = (struct pollfd) {.fd = t->fds[i], .events = POLLIN};
+                fds[i] = (struct pollfd){.fd = t->fds[i], .events = POLLIN};
         while (t && poll(fds, t->n, atoi(w[2])) > 0) {
                 size_t before = n;
 

@@ -4,19 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "shared/fd.h"
 
 static int address_of(const char *path, struct sockaddr_un *ret) {
-        *ret = (struct sockaddr_un) {.sun_family = AF_UNIX};
+        *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
         if (strlen(path) >= sizeof ret->sun_path)
                 return -ENAMETOOLONG;
         strcpy(ret->sun_path, path);
