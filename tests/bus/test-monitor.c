@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Monitors that misbehave, monitors that come back to a new daemon, and those that do not. */
+#include "rig.h"
+
+#include <sys/socket.h>
+
+#include "shared/launch-wire.h"
+
+#define WEB ROOT "/vm/web"
+#define MONITOR "mcp-vm@web.service"
+#define PASST "mcp-passt@web.service"
+
+static void run_web(Rig *r) {
+        g_autoptr(sd_bus_message) reply =
+                rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
+
+        assert_good(reply);
+}
+
+/* Up to the launch message; what the monitor says is the test's. */
+static FakeHelper *launch_web(Rig *r) {
+        r->play[KIND_VM] = play_nothing;
+        run_web(r);
+        until(r, fake_heard(fake_find(r, MONITOR), "launch"));
+        return fake_find(r, MONITOR);
+}
+
+static FakeHelper *ready_web(Rig *r) {
+        run_web(r);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        rig_settle(r);
+        return fake_find(r, MONITOR);
+}
+
+static void until_state(Rig *r, const char *state) {
+        g_autofree char *text = g_strconcat("changed /vm/web State=", state, NULL);
+
+        until(r, trace_has(r, text));
+        assert_property(r, WEB, VM, "State", state);
+        rig_settle(r);
+}
+
+static void assert_startable(Rig *r) {
+        g_autoptr(sd_bus_message) reply = NULL;
+
+        r->play[KIND_VM] = play_monitor;
+        trace_clear(r);
+        reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(reply);
+        until(r, trace_has(r, "changed /vm/web Ready=true"));
+        assert_property(r, WEB, VM, "State", "running");
+}
+
+/* ---- Bad words ---- */
+
+static void test_garbage(void **state) {
+        static const char *const texts[] = {"", "not json", "{", "[]", "{}", "{\"type\":7}", "{\"type\":\"running\",\"type\":\"ready\"}", "\xff\xfe"};
+        Rig *r = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+                FakeHelper *h;
+                g_autoptr(sd_bus_message) reply = NULL;
+
+                if (i == 0) {
+                        h = launch_web(r);
+                } else {
+                        r->play[KIND_VM] = play_nothing;
+                        trace_clear(r);
+                        reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+                        assert_good(reply);
+                        until(r, fake_find(r, MONITOR)->fd >= 0 && fake_find(r, MONITOR)->launch);
+                        h = fake_find(r, MONITOR);
+                }
+                fake_running(h);
+                until(r, trace_has(r, "changed /vm/web State=running"));
+                fake_say_text(h, texts[i], strlen(texts[i]));
+                until(r, trace_has(r, "changed /vm/web State=failed"));
+                assert_property(r, WEB, VM, "ExitReason", "lost");
+                until(r, h->closed || h->fd < 0);
+                rig_settle(r);
+                assert_int_equal(unit_runs(r, MONITOR), 0); /* who talks nonsense is not left running */
+                assert_int_equal(unit_runs(r, PASST), 0);
+        }
+        assert_startable(r);
+}
+
+/* The largest packet is taken, a larger one ends the connection. */
+static void test_huge_message(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = launch_web(r);
+        g_autofree char *fill = g_strnfill(LAUNCH_MESSAGE_MAX - 100, 'x'), *more = g_strnfill(LAUNCH_MESSAGE_MAX, 'x');
+        g_autofree char *fits = g_strdup_printf("{\"type\":\"guest-error\",\"message\":\"%s\"}", fill);
+        g_autofree char *large = g_strdup_printf("{\"type\":\"guest-error\",\"message\":\"%s\"}", more);
+
+        fake_running(h);
+        fake_say_text(h, fits, strlen(fits));
+        until_state(r, "running");
+        assert_false(h->closed);
+        fake_say_text(h, large, strlen(large));
+        until_state(r, "failed");
+}
+
+/* What a guest said is shown bounded and plain. */
+static void test_guest_text(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = launch_web(r);
+        g_autofree char *fill = g_strnfill(60000, 'x'), *reason = NULL;
+        json_t *message = json_pack("{s:s, s:s+}", "type", "guest-error", "message", "\033[31mno such user\n\x01", fill);
+
+        fake_running(h);
+        fake_say(h, message);
+        fake_exited(h, "guest-exit", 1);
+        until_state(r, "failed");
+        reason = rig_get(r, WEB, VM, "StateReason");
+        assert_true(strlen(reason) < 2000);
+        for (const char *p = reason; *p; p++)
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        fail_msg("StateReason holds a control character");
+}
+
+/* Types nobody knows, words out of order, numbers out of range: ignored or bounded. */
+static void test_unknown_words(void **state) {
+        static const char *const texts[] = {
+                "{\"type\":\"hello\",\"version\":1}",
+                "{\"type\":\"launch\",\"fds\":[]}",
+                "{\"type\":\"dance\"}",
+                "{\"type\":\"reply\"}",
+                "{\"type\":\"reply\",\"id\":-1}",
+                "{\"type\":\"reply\",\"id\":99999999999999}",
+                "{\"type\":\"state\"}",
+                "{\"type\":\"state\",\"state\":\"created\"}",
+                "{\"type\":\"state\",\"state\":\"failed\"}",
+                "{\"type\":\"state\",\"state\":7}",
+                "{\"type\":\"running\",\"pid\":-1,\"started\":-1}",
+                "{\"type\":\"running\",\"pid\":\"x\"}",
+                "{\"type\":\"running\",\"pid\":99999999999}",
+                "{\"type\":\"ready\",\"ready\":false}",
+                "{\"type\":\"guest-error\"}",
+                "{\"type\":\"progress\",\"fraction\":7}",
+                "{\"type\":\"done\"}",
+                "{\"type\":\"failed\",\"error\":7}",
+        };
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+                fake_say_text(h, texts[i], strlen(texts[i]));
+                rig_settle(r);
+                if (h->closed)
+                        fail_msg("the connection ended after %s", texts[i]);
+                assert_property(r, WEB, VM, "State", "running");
+        }
+        assert_true(r->unchanged->len == 0);
+}
+
+static void test_exited_nonsense(void **state) {
+        static const char *const texts[] = {
+                "{\"type\":\"exited\"}",
+                "{\"type\":\"exited\",\"reason\":\"\",\"code\":0,\"at\":1}",
+                "{\"type\":\"exited\",\"reason\":\"flew away\",\"code\":99999999999,\"at\":-1,\"message\":7}",
+        };
+        Rig *r = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+                FakeHelper *h = i == 0 ? ready_web(r) : fake_find(r, MONITOR);
+
+                trace_clear(r);
+                fake_say_text(h, texts[i], strlen(texts[i]));
+                until_state(r, "failed");
+                assert_property(r, WEB, VM, "ExitReason", "crashed");
+                assert_startable(r);
+        }
+}
+
+static void flood(FakeHelper *h, json_t *message) {
+        if (strcmp(json_string_value(json_object_get(message, "type")), "launch") == 0)
+                fake_running(h);
+}
+
+/* A monitor that talks without an end: others are served, and what is kept of it is bounded. */
+static void test_flood(void **state) {
+        Rig *r = *state;
+        FakeHelper *h;
+        static const char word[] = "{\"type\":\"state\",\"state\":\"paused\"}", back[] = "{\"type\":\"state\",\"state\":\"running\"}";
+
+        r->play[KIND_VM] = flood;
+        run_web(r);
+        until(r, trace_has(r, "changed /vm/web State=running"));
+        h = fake_find(r, MONITOR);
+        for (unsigned i = 0; i < 20000; i++) {
+                const char *text = i % 2 ? back : word;
+
+                (void) send(h->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+        rig_assert_alive(r);
+        rig_settle(r);
+}
+
+/* ---- Connections ---- */
+
+/* QEMU has the monitor's uid: who comes second is told goodbye, and the first one stays. */
+static void test_second_connection(void **state) {
+        Rig *r = *state;
+        FakeHelper *first = ready_web(r), *second = fake_connect(r, MONITOR, NULL), *third;
+
+        until(r, second->closed);
+        assert_non_null(fake_heard(second, "goodbye"));
+        assert_null(second->launch);
+        third = fake_connect(r, MONITOR,
+                json_pack("{s:s, s:i, s:i, s:s, s:i, s:I, s:b}", "type", "hello", "version", 1, "boot", 1, "state", "exited", "pid", 1,
+                        "started", (json_int_t) 1, "ready", 1));
+        until(r, third->closed);
+        assert_false(first->closed);
+        assert_property(r, WEB, VM, "State", "running");
+}
+
+/* Even before the first one has said a word, and with what it would say. */
+static void test_strangers(void **state) {
+        static const char *const units[] = {"mcp-vm@other.service", "mcp-image@77.service", "mcp-passt@web.service", "mcp-kvm-probe@9.service"};
+        Rig *r = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(units); i++) {
+                FakeHelper *h = fake_connect(r, units[i], NULL);
+
+                until(r, h->closed);
+                assert_null(h->launch);
+        }
+        {
+                FakeHelper *user = fake_connect(r, "alice", NULL), *prefix = fake_connect(r, "mcp-vm-", NULL), *nobody = NULL;
+
+                until(r, user->closed && prefix->closed);
+                assert_int_equal(user->heard->len, 0);
+                nobody = fake_connect_silent(r, "nobody");
+                g_free(g_queue_pop_tail(&r->identities)); /* systemd knows no such dynamic user */
+                fake_say(nobody, json_pack("{s:s, s:i}", "type", "hello", "version", 1));
+                until(r, nobody->closed);
+        }
+        rig_assert_alive(r);
+}
+
+static void test_bad_hello(void **state) {
+        static const char *const texts[] = {"{\"type\":\"hello\"}", "{\"type\":\"hello\",\"version\":2}", "{\"type\":\"hello\",\"version\":\"1\"}",
+                "{\"type\":\"running\"}", "hello", "{\"type\":\"hello\",\"version\":1,\"version\":1}"};
+        Rig *r = *state;
+
+        r->start[KIND_VM] = START_SILENT;
+        run_web(r);
+        until(r, unit_runs(r, MONITOR) == 1);
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+                FakeHelper *h = fake_connect_silent(r, MONITOR);
+
+                fake_say_text(h, texts[i], strlen(texts[i]));
+                until(r, h->closed);
+                assert_null(h->launch);
+        }
+        /* The real one is still welcome. */
+        r->play[KIND_VM] = play_monitor;
+        (void) fake_connect(r, MONITOR, NULL);
+        until_state(r, "running");
+}
+
+/* Connections that say nothing are bounded in number and do not keep a helper out. */
+static void test_silent_connections(void **state) {
+        Rig *r = *state;
+
+        for (unsigned i = 0; i < 100; i++) {
+                (void) fake_connect_silent(r, "mcp-vm@mute.service");
+                if (i % 10 == 9)
+                        rig_settle(r);
+        }
+        rig_assert_alive(r);
+}
+
+/* ---- The end without words ---- */
+
+static void test_lost(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+
+        trace_clear(r);
+        fake_close(h);
+        until_state(r, "failed");
+        assert_property(r, WEB, VM, "ExitReason", "lost");
+        assert_property(r, WEB, VM, "MainPID", "0");
+        assert_int_equal(unit_runs(r, PASST), 0);
+        assert_startable(r);
+}
+
+/* The record tells what the connection could not. */
+static void test_record_tells(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+
+        trace_clear(r);
+        rig_write(r, "state/vms/web/exit", "{\"boot\":1,\"reason\":\"guest-exit\",\"code\":3,\"at\":1700000002000000}");
+        fake_close(h);
+        until_state(r, "stopped");
+        assert_property(r, WEB, VM, "ExitReason", "guest-exit");
+        assert_property(r, WEB, VM, "ExitCode", "3");
+        assert_property(r, WEB, VM, "ExitedAt", "1700000002000000");
+}
+
+static void test_record_of_another_boot(void **state) {
+        static const char *const records[] = {"{\"boot\":7,\"reason\":\"guest-exit\",\"code\":3,\"at\":1}", "{\"boot\":1,\"reason\":\"flew\",\"code\":3,\"at\":1}",
+                "{\"boot\":1", "", "[1]", "{\"boot\":1,\"reason\":7,\"code\":\"x\",\"at\":1}"};
+        Rig *r = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {
+                FakeHelper *h = i == 0 ? ready_web(r) : fake_find(r, MONITOR);
+                g_autofree char *text = g_strdup(records[i]);
+
+                trace_clear(r);
+                if (i > 0 && text[0] == '{' && text[8] == '1')
+                        text[8] = (char) ('1' + i); /* this boot's number */
+                rig_write(r, "state/vms/web/exit", text);
+                fake_close(h);
+                until_state(r, "failed");
+                assert_property(r, WEB, VM, "ExitReason", "lost");
+                assert_startable(r);
+        }
+}
+
+/* While it starts: the start's job fails with the reason. */
+static void test_lost_while_starting(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = launch_web(r);
+
+        fake_close(h);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 failed " ERROR("GuestNotResponding")));
+        until_state(r, "failed");
+        assert_startable(r);
+}
+
+/* ---- Requests ---- */
+
+static void say_busy(FakeHelper *h, json_t *message) {
+        if (json_object_get(message, "id"))
+                fake_say(h, json_pack("{s:s, s:O, s:s, s:s}", "type", "reply", "id", json_object_get(message, "id"), "error", "Busy", "message", "one at a time"));
+}
+
+static void say_unknown_error(FakeHelper *h, json_t *message) {
+        if (json_object_get(message, "id"))
+                fake_say(h, json_pack("{s:s, s:O, s:s}", "type", "reply", "id", json_object_get(message, "id"), "error", "Evil.Name\n"));
+}
+
+static void test_request_errors(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) busy = NULL, unknown = NULL;
+
+        (void) ready_web(r);
+        r->play[KIND_VM] = say_busy;
+        busy = rig_call(r, WEB, VM, "Pause", NULL);
+        assert_error(busy, ERROR("Busy"));
+        r->play[KIND_VM] = say_unknown_error;
+        unknown = rig_call(r, WEB, VM, "Pause", NULL);
+        assert_error(unknown, ERROR("GuestNotResponding"));
+}
+
+/* Requests that are never answered are bounded, and all answered at the end. */
+static void test_unanswered_requests(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+        GPtrArray *pending = g_ptr_array_new_with_free_func((GDestroyNotify) pending_free);
+        unsigned busy = 0, ended = 0;
+
+        r->play[KIND_VM] = play_nothing;
+        for (unsigned i = 0; i < 80; i++)
+                g_ptr_array_add(pending, rig_send(r, r->caller, WEB, VM, "Kill", "s", "USR1"));
+        rig_settle(r);
+        fake_close(h);
+        for (guint i = 0; i < pending->len; i++) {
+                Pending *p = pending->pdata[i];
+
+                until(r, p->reply);
+                busy += strcmp(reply_error(p->reply), ERROR("Busy")) == 0;
+                ended += strcmp(reply_error(p->reply), ERROR("VMNotRunning")) == 0;
+        }
+        assert_int_equal(busy + ended, 80);
+        assert_int_equal(ended, 64);
+        g_ptr_array_unref(pending);
+}
+
+/* ---- A new daemon ---- */
+
+static json_t *hello_again(const char *state, bool ready) {
+        return json_pack("{s:s, s:i, s:i, s:s, s:i, s:I, s:b}", "type", "hello", "version", 1, "boot", 1, "state", state, "pid", 4242,
+                "started", (json_int_t) 1700000000000000, "ready", ready);
+}
+
+static void restart(Rig *r, int sig) {
+        rig_stop_daemon(r, sig);
+        for (guint i = 0; i < r->helpers->len; i++)
+                fake_close(r->helpers->pdata[i]);
+        g_queue_clear_full(&r->identities, g_free);
+        trace_clear(r);
+        rig_start_daemon(r);
+}
+
+static void test_adoption(void **state) {
+        static const int signals[] = {SIGKILL, SIGTERM};
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) stop = NULL, twice = NULL;
+        FakeHelper *h;
+
+        (void) ready_web(r);
+        for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+                restart(r, signals[i]);
+                h = fake_connect(r, MONITOR, hello_again("running", true));
+                rig_settle(r);
+                assert_false(h->closed);
+                assert_property(r, WEB, VM, "State", "running");
+                assert_property(r, WEB, VM, "Ready", "true");
+                assert_property(r, WEB, VM, "MainPID", "4242");
+                assert_property(r, WEB, VM, "StartedAt", "1700000000000000");
+                assert_property(r, WEB, VM, "BootId", "1");
+                assert_property(r, ROOT, MANAGER, "RunningCount", "1");
+        }
+        assert_int_equal(unit_runs(r, MONITOR), 1); /* nobody touched the unit */
+        assert_int_equal(unit_runs(r, PASST), 1);
+        twice = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_error(twice, ERROR("VMRunning"));
+        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 1000000, 0);
+        assert_good(stop);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        assert_property(r, WEB, VM, "State", "stopped");
+        rig_settle(r);
+        assert_int_equal(unit_runs(r, PASST), 0);
+}
+
+static void test_adoption_states(void **state) {
+        static const struct {
+                const char *said, *state, *ready;
+        } cases[] = {{"paused", "paused", "true"}, {"stopping", "stopping", "true"}};
+        Rig *r = *state;
+
+        (void) ready_web(r);
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                restart(r, SIGKILL);
+                (void) fake_connect(r, MONITOR, hello_again(cases[i].said, true));
+                rig_settle(r);
+                assert_property(r, WEB, VM, "State", cases[i].state);
+                assert_property(r, WEB, VM, "Ready", cases[i].ready);
+        }
+}
+
+/* The guest ended while no daemon was there. */
+static void test_adoption_of_an_end(void **state) {
+        Rig *r = *state;
+        FakeHelper *h;
+        json_t *hello = hello_again("exited", true);
+
+        (void) ready_web(r);
+        (void) json_object_set_new(hello, "exit",
+                json_pack("{s:s, s:s, s:i, s:I}", "type", "exited", "reason", "guest-exit", "code", 9, "at", (json_int_t) 1700000003000000));
+        restart(r, SIGKILL);
+        h = fake_connect(r, MONITOR, hello);
+        until(r, h->closed);
+        assert_property(r, WEB, VM, "State", "stopped");
+        assert_property(r, WEB, VM, "ExitReason", "guest-exit");
+        assert_property(r, WEB, VM, "ExitCode", "9");
+        assert_startable(r);
+}
+
+/* Another boot's monitor, and a unit that began anew: goodbye, and the boot that was awaited is over. */
+static void test_adoption_of_another_boot(void **state) {
+        Rig *r = *state;
+        json_t *hello = hello_again("running", true);
+        FakeHelper *h;
+
+        (void) ready_web(r);
+        (void) json_object_set_new(hello, "boot", json_integer(7));
+        restart(r, SIGKILL);
+        h = fake_connect(r, MONITOR, hello);
+        until(r, h->closed);
+        rig_settle(r);
+        assert_property(r, WEB, VM, "State", "failed");
+        assert_property(r, WEB, VM, "ExitReason", "lost");
+        assert_startable(r);
+}
+
+/* Killed while the VM was started: the monitor comes with what it was told, or was never told anything. */
+static void test_killed_while_starting(void **state) {
+        Rig *r = *state;
+        FakeHelper *h;
+
+        (void) launch_web(r);
+        restart(r, SIGKILL);
+        h = fake_connect(r, MONITOR, hello_again("starting", false));
+        rig_settle(r);
+        assert_false(h->closed);
+        assert_property(r, WEB, VM, "State", "starting");
+        fake_running(h);
+        fake_say(h, json_pack("{s:s}", "type", "ready"));
+        until_state(r, "running");
+        assert_property(r, WEB, VM, "Ready", "true");
+}
+
+static void test_killed_while_preparing(void **state) {
+        Rig *r = *state;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run_web(r);
+        until(r, fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
+        rig_settle(r);
+        r->play[KIND_WORKER] = play_worker;
+        restart(r, SIGKILL);
+        rig_settle(r);
+        assert_property(r, WEB, VM, "MainPID", "0");
+        assert_int_equal(rig_count_temporaries(r), 0);
+        assert_startable(r);
+}
+
+/* Nothing runs after a boot of the host, whatever the records say. */
+static void test_host_reboot(void **state) {
+        Rig *r = *state;
+
+        (void) ready_web(r);
+        rig_stop_daemon(r, SIGKILL);
+        g_free(r->host_boot);
+        r->host_boot = g_strdup("5f4a4c06-0000-4000-8000-000000000002");
+        fake_close(fake_find(r, MONITOR));
+        rig_start_daemon(r);
+        assert_property(r, WEB, VM, "State", "failed");
+        assert_property(r, WEB, VM, "ExitReason", "host-reboot");
+        assert_startable(r);
+}
+
+/* The one that does not come back: lost after the grace time, its unit ended. */
+static void test_grace(void **state) {
+        Rig *r = *state;
+        uint64_t begin;
+
+        (void) ready_web(r);
+        restart(r, SIGKILL);
+        begin = rig_deadline(0);
+        assert_property(r, WEB, VM, "State", "running"); /* as far as anybody knows */
+        until(r, trace_has(r, "changed /vm/web State=failed"));
+        assert_true(rig_deadline(0) - begin > 15 * G_USEC_PER_SEC);
+        assert_property(r, WEB, VM, "ExitReason", "lost");
+        rig_settle(r);
+        assert_int_equal(unit_runs(r, MONITOR), 0);
+        assert_int_equal(unit_runs(r, PASST), 0);
+}
+
+/* Stop and Remove do not wait for the grace time: nobody is there who could be asked. */
+static void test_stop_of_an_awaited(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) stop = NULL;
+
+        (void) ready_web(r);
+        restart(r, SIGKILL);
+        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 1000000, 0);
+        assert_good(stop);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        assert_int_equal(unit_runs(r, MONITOR), 0);
+        assert_startable(r);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_garbage, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_huge_message, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_guest_text, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_unknown_words, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_exited_nonsense, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_flood, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_second_connection, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_strangers, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_bad_hello, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_silent_connections, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_lost, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_record_tells, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_record_of_another_boot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_lost_while_starting, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_request_errors, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_unanswered_requests, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_adoption, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_adoption_states, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_adoption_of_an_end, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_adoption_of_another_boot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_killed_while_starting, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_killed_while_preparing, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_host_reboot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_grace, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_stop_of_an_awaited, rig_setup, rig_teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
