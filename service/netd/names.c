@@ -30,7 +30,7 @@ bool bridge_name_is_valid(const char *name, size_t size) {
         for (size_t i = 0; i < len; i++)
                 if (!is_alnum(name[i]) && !strchr("_.-", name[i]))
                         return false;
-        return strncmp(name, TAP_PREFIX, 3) != 0 || strspn(name + 3, "0123456789") != len - 3;
+        return strncmp(name, TAP_PREFIX, 3) != 0 || len == 3 || strspn(name + 3, "0123456789") != len - 3;
 }
 
 bool uuid_is_valid(const char *uuid, size_t size) {
