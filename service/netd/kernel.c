@@ -291,8 +291,8 @@ static void put_no_ipv6(const struct kernel *k, struct batch *b, struct nl_msg *
 }
 
 int kernel_bridge_add(struct kernel *k, const char *name) {
+        struct nlattr *info, *data;
         struct batch b = {};
-        struct nlattr *info;
         struct nl_msg *m;
         uint8_t mac[6];
 
@@ -302,6 +302,10 @@ int kernel_bridge_add(struct kernel *k, const char *name) {
         put(&b, m, IFLA_ADDRESS, mac, sizeof mac);
         info = nest(&b, m, IFLA_LINKINFO);
         put_string(&b, m, IFLA_INFO_KIND, "bridge");
+        /* Nobody on it uses multicast, and the bridge's own questions about it would wake every guest. */
+        data = nest(&b, m, IFLA_INFO_DATA);
+        put_u8(&b, m, IFLA_BR_MCAST_SNOOPING, 0);
+        nest_end(m, data);
         nest_end(m, info);
 
         /* In the same message to the kernel: no bridge of ours is ever seen without its alias. */
