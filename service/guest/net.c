@@ -55,6 +55,18 @@ static int add_route(int sock, in_addr_t to, in_addr_t mask, in_addr_t gateway) 
         return ioctl(sock, SIOCADDRT, &route) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+#define DISCARD_PORT 9 /* RFC 863 */
+
+/* One datagram that nobody wants: the kernel asks for the gateway by ARP and so shows the guest's MAC to the other side. passt
+ * sends to the broadcast MAC until it has heard the guest, and Linux drops TCP that comes that way (RFC 1122, 4.2.3.10), so
+ * the first connection to a published port would hang. */
+static void be_heard(int sock, in_addr_t gateway) {
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(DISCARD_PORT), .sin_addr.s_addr = gateway};
+
+        if (sendto(sock, "", 1, MSG_DONTWAIT, (struct sockaddr *) &to, sizeof to) < 0)
+                console_say("network: the gateway: %s", strerror(errno));
+}
+
 static int set_up_eth0(int sock, const struct boot_message *message, struct failure *failure) {
         in_addr_t mask = htonl(~0U << (32 - message->prefix)), gateway = message->gateway.s_addr;
         char name[DEVICE_NAME_MAX];
@@ -79,7 +91,10 @@ static int set_up_eth0(int sock, const struct boot_message *message, struct fail
                 r = add_route(sock, gateway, INADDR_NONE, 0);
         if (r >= 0)
                 r = add_route(sock, 0, 0, gateway);
-        return r < 0 ? failure_set_errno(failure, r, "network: route to the gateway") : 0;
+        if (r < 0)
+                return failure_set_errno(failure, r, "network: route to the gateway");
+        be_heard(sock, gateway);
+        return 0;
 }
 
 int net_set_up(const struct boot_message *message, struct failure *failure) {

@@ -29,7 +29,7 @@ static void assert_before(Rig *r, const char *first, const char *second) {
 /* The whole way: reply, then signals; states in order; the job's end last. */
 static void test_run(void **state) {
         static const char *const order[] = {"reply RunVM", "added /vm/web", "VMNew web", "added /job/1", "JobNew 1 ",
-                "changed /vm/web State=preparing", "changed /vm/web State=starting", "changed /vm/web State=running",
+                "changed /vm/web State=starting", "changed /vm/web State=running",
                 "changed /vm/web Ready=true", "JobRemoved 1 " ROOT "/job/1 done "};
         Rig *r = *state;
 

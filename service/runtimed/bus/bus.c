@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owns the object tree: paths, lookups, the enumerators, and the signals that follow the core's changes. */
+/* Owns the object tree: paths, lookups, the enumerators; and turns what the core tells into signals. */
 #include "bus/bus.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "bus/gate.h"
 #include "bus/log-stream.h"
+#include "bus/signals.h"
 #include "shared/log.h"
 
 #define VM_PREFIX BUS_ROOT "/vm"
@@ -133,65 +134,27 @@ static int enumerate_images(sd_bus *bus, const char *prefix, void *userdata, cha
 
 /* ---- Signals ---- */
 
-/* What changed on one path in this turn. */
-typedef struct Changes {
-        const char *interface;
-        GPtrArray *properties; /* static strings, NULL-terminated when sent */
-} Changes;
+/* A signal of the Manager; NULL without memory. */
+static sd_bus_message *manager_signal(Bus *b, const char *member) {
+        sd_bus_message *m = NULL;
 
-static void changes_free(void *p) {
-        Changes *c = p;
-
-        g_ptr_array_unref(c->properties);
-        g_free(c);
+        (void) sd_bus_message_new_signal(b->bus, &m, BUS_ROOT, BUS_INTERFACE("Manager"), member);
+        return m;
 }
 
-static int on_flush(sd_event_source *source, void *userdata) {
-        Bus *b = userdata;
-        g_autoptr(GHashTable) changes = g_steal_pointer(&b->changes);
-        GHashTableIter iter;
-        gpointer path, value;
+static void send_named(Bus *b, const char *member, const char *name, const char *path, bool early) {
+        sd_bus_message *m = manager_signal(b, member);
 
-        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
-        (void) sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
-        g_hash_table_iter_init(&iter, changes);
-        while (g_hash_table_iter_next(&iter, &path, &value)) {
-                Changes *c = value;
-
-                g_ptr_array_add(c->properties, NULL);
-                (void) sd_bus_emit_properties_changed_strv(b->bus, path, c->interface, (char **) c->properties->pdata);
-        }
-        return 0;
-}
-
-/* Takes path. property must be static. */
-static void note_change(Bus *b, char *path, const char *interface, const char *property) {
-        Changes *c;
-
-        if (!path)
-                return;
-        c = g_hash_table_lookup(b->changes, path);
-        if (!c) {
-                c = g_new(Changes, 1);
-                *c = (Changes){interface, g_ptr_array_new()};
-                (void) g_hash_table_insert(b->changes, path, c);
-                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
-        } else
-                free(path);
-        if (!g_ptr_array_find_with_equal_func(c->properties, property, g_str_equal, NULL))
-                g_ptr_array_add(c->properties, (gpointer) property);
-}
-
-static void forget_changes(Bus *b, const char *path) {
-        (void) g_hash_table_remove(b->changes, path);
+        if (m)
+                (void) sd_bus_message_append(m, "so", name, path);
+        signals_send(b, path, m, early);
 }
 
 static void on_vm_new(VM *vm, void *userdata) {
-        Bus *b = userdata;
         char *path = bus_vm_path(vm->name);
 
-        (void) sd_bus_emit_object_added(b->bus, path);
-        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "VMNew", "so", vm->name, path);
+        signals_object_added(userdata, path);
+        send_named(userdata, "VMNew", vm->name, path, true);
         free(path);
 }
 
@@ -199,90 +162,94 @@ static void on_vm_removed(VM *vm, void *userdata) {
         Bus *b = userdata;
         char *path = bus_vm_path(vm->name);
 
-        forget_changes(b, path);
         log_streams_forget(b, vm);
-        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "VMRemoved", "so", vm->name, path);
-        (void) sd_bus_emit_object_removed(b->bus, path);
-        free(path);
         vm_waits_end(b, vm);
+        send_named(b, "VMRemoved", vm->name, path, false);
+        signals_object_removed(b, path, BUS_INTERFACE("VM"));
+        free(path);
 }
 
-static void on_vm_changed(VM *vm, const char *property, void *userdata) {
-        note_change(userdata, bus_vm_path(vm->name), BUS_INTERFACE("VM"), property);
-        if (strcmp(property, "State") == 0)
-                vm_waits_look(userdata, vm);
+static void on_vm_changing(VM *vm, const char *property, void *userdata) {
+        signals_note(userdata, bus_vm_path(vm->name), BUS_INTERFACE("VM"), vm_vtable, property, vm);
+}
+
+static void on_vm_state(VM *vm, void *userdata) {
+        vm_waits_look(userdata, vm);
 }
 
 static void on_job_new(Job *job, void *userdata) {
         Bus *b = userdata;
         char *path = bus_job_path(job);
+        sd_bus_message *m = manager_signal(b, "JobNew");
 
-        (void) sd_bus_emit_object_added(b->bus, path);
-        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobNew", "uo", job->id, path);
+        if (m)
+                (void) sd_bus_message_append(m, "uo", job->id, path);
+        signals_object_added(b, path);
+        signals_send(b, path, m, true);
         free(path);
-        note_change(b, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), "JobCount");
 }
 
-static void on_job_changed(Job *job, const char *property, void *userdata) {
-        note_change(userdata, bus_job_path(job), BUS_INTERFACE("Job"), property);
+static void on_job_changing(Job *job, const char *property, void *userdata) {
+        signals_note(userdata, bus_job_path(job), BUS_INTERFACE("Job"), job_vtable, property, job);
 }
 
 static void on_job_finished(Job *job, void *userdata) {
         Bus *b = userdata;
         char *path = bus_job_path(job);
+        sd_bus_message *m = manager_signal(b, "JobRemoved");
 
-        (void) sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_INTERFACE("Manager"), "JobRemoved", "uoss", job->id, path,
-                job_state_to_string(job->state), bus_job_error(job));
+        if (m)
+                (void) sd_bus_message_append(
+                        m, "uoss", job->id, path, job_state_to_string(job->state), bus_job_error(job));
+        signals_send(b, path, m, false);
         free(path);
-        note_change(b, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), "JobCount");
 }
 
 static void on_job_gone(Job *job, void *userdata) {
         Bus *b = userdata;
         char *path = bus_job_path(job);
 
-        forget_changes(b, path);
         (void) g_hash_table_remove(b->watchers, GUINT_TO_POINTER(job->id));
-        (void) sd_bus_emit_object_removed(b->bus, path);
+        signals_object_removed(b, path, BUS_INTERFACE("Job"));
         free(path);
 }
 
 static void on_image_new(Image *image, void *userdata) {
         char *path = bus_image_path(image);
 
-        (void) sd_bus_emit_object_added(((Bus *) userdata)->bus, path);
+        signals_object_added(userdata, path);
         free(path);
 }
 
-static void on_image_changed(Image *image, const char *property, void *userdata) {
-        note_change(userdata, bus_image_path(image), BUS_INTERFACE("Image"), property);
+static void on_image_changing(Image *image, const char *property, void *userdata) {
+        signals_note(userdata, bus_image_path(image), BUS_INTERFACE("Image"), image_vtable, property, image);
 }
 
 static void on_image_removed(Image *image, void *userdata) {
         char *path = bus_image_path(image);
 
-        forget_changes(userdata, path);
-        (void) sd_bus_emit_object_removed(((Bus *) userdata)->bus, path);
+        signals_object_removed(userdata, path, BUS_INTERFACE("Image"));
         free(path);
 }
 
-static void on_runtime_changed(const char *property, void *userdata) {
-        note_change(userdata, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), property);
+static void on_runtime_changing(const char *property, void *userdata) {
+        signals_note(userdata, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), manager_vtable, property, userdata);
 }
 
 const Observer bus_observer = {
         .vm_new = on_vm_new,
         .vm_removed = on_vm_removed,
-        .vm_changed = on_vm_changed,
+        .vm_changing = on_vm_changing,
+        .vm_state = on_vm_state,
         .job_new = on_job_new,
-        .job_changed = on_job_changed,
+        .job_changing = on_job_changing,
         .job_log = bus_job_log,
         .job_finished = on_job_finished,
         .job_gone = on_job_gone,
         .image_new = on_image_new,
-        .image_changed = on_image_changed,
+        .image_changing = on_image_changing,
         .image_removed = on_image_removed,
-        .runtime_changed = on_runtime_changed,
+        .runtime_changing = on_runtime_changing,
 };
 
 /* ---- Wiring ---- */
@@ -292,13 +259,11 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
 
         *b = (Bus){.bus = sd_bus_ref(bus), .event = sd_event_ref(event), .authority = authority};
         b->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
         b->calls = g_ptr_array_new();
         b->streams = g_ptr_array_new();
         b->waits = g_ptr_array_new();
         b->watchers = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
-        if (sd_event_add_defer(event, &b->flush, on_flush, b) < 0 ||
-                sd_event_source_set_enabled(b->flush, SD_EVENT_OFF) < 0)
+        if (signals_new(b) < 0)
                 return bus_free(b);
         return b;
 }
@@ -306,14 +271,13 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
 Bus *bus_free(Bus *b) {
         if (!b)
                 return NULL;
-        sd_event_source_disable_unref(b->flush);
         log_streams_free(b);
+        signals_free(b);
         g_ptr_array_unref(b->calls);
         g_ptr_array_unref(b->streams);
         g_ptr_array_unref(b->waits);
         g_hash_table_unref(b->watchers);
         g_hash_table_unref(b->callers);
-        g_hash_table_unref(b->changes);
         sd_bus_unref(b->bus);
         sd_event_unref(b->event);
         g_free(b);

@@ -24,7 +24,8 @@ typedef struct Bus {
         Runtime *runtime;    /* set before bus_export() */
         GHashTable *callers; /* unique name -> Caller; a unique name is never given twice (D-Bus specification 0.41,
                              "Unique names") */
-        GHashTable *changes; /* path -> Changes: properties that changed in this turn of the loop */
+        GHashTable *changes; /* path -> Changes; this and the next two are of signals.c */
+        GPtrArray *arrivals, *departures;
         sd_event_source *flush;
         GPtrArray *calls;     /* Call under way, borrowed */
         GPtrArray *streams;   /* LogStream, owned */

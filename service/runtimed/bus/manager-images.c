@@ -63,6 +63,7 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
         json_t *options;
         struct stat st;
         int fd, r;
+        Call *c;
 
         r = sd_bus_message_read(m, "sh", &reference, &fd);
         if (r < 0)
@@ -85,7 +86,9 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 image_request_free(q);
                 return -errno;
         }
-        return call_begin(call_new(userdata, m, "Manager", q, image_request_free, run_import), error);
+        c = call_new(userdata, m, "Manager", q, image_request_free, run_import);
+        c->detail_image = q->reference;
+        return call_begin(c, error);
 }
 
 static int plan_import_file(Call *c, sd_bus_error *error) {

@@ -151,7 +151,8 @@ static int run_validate(Call *c, sd_bus_error *error) {
         Problem *problem = NULL;
         int r;
 
-        if (q->spec && vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, &problem) < 0)
+        if (q->spec ? vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, &problem) < 0
+                    : vm_check_name(c->bus->runtime, q->name, &problem) < 0)
                 g_ptr_array_add(q->problems, problem);
         problem = NULL;
         if (q->spec && vm_describe(c->bus->runtime, q->name, uuid, q->spec, &argv, &problem) < 0)
@@ -235,6 +236,7 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
         g_autoptr(GPtrArray) vms = g_ptr_array_new();
         Bus *b = userdata;
+        const char *state;
         json_t *filter;
         GHashTableIter iter;
         gpointer value;
@@ -243,6 +245,11 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
         r = message_read_options(m, list_vms_options, &filter, error);
         if (r < 0)
                 return r;
+        state = json_string_value(json_object_get(filter, "State"));
+        if (state && vm_state_from_string(state) == VM_STATE_INVALID) {
+                json_decref(filter);
+                return bus_error_named(error, "InvalidSpec", "State: expected one of " VM_STATES);
+        }
         g_hash_table_iter_init(&iter, b->runtime->vms);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (filter_takes(filter, value))

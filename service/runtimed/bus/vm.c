@@ -485,8 +485,7 @@ static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (*text)
                 state = vm_state_from_string(text);
         if (state == VM_STATE_INVALID)
-                return bus_error_named(error, "InvalidSpec",
-                        "state: expected one of created preparing starting running paused stopping stopped failed");
+                return bus_error_named(error, "InvalidSpec", "state: expected one of " VM_STATES);
         if (wait_is_over(state, vm_state(vm)))
                 return sd_bus_reply_method_return(m, "s", vm_state_to_string(vm_state(vm)));
         if (b->waits->len >= WAITS_MAX)

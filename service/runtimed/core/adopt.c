@@ -12,10 +12,10 @@ static void on_running(VM *vm, json_t *message) {
         uint64_t started = (uint64_t) json_integer_value(json_object_get(message, "started"));
         json_int_t pid = json_integer_value(json_object_get(message, "pid"));
 
+        vm_changing(vm, "MainPID");
+        vm_changing(vm, "StartedAt");
         vm->main_pid = pid > 0 && pid <= INT32_MAX ? (uint32_t) pid : 0;
         vm->record->started_at = started;
-        vm_changed(vm, "MainPID");
-        vm_changed(vm, "StartedAt");
         if (vm_state(vm) == VM_STARTING) {
                 vm_set_state(vm, VM_RUNNING, "");
                 (void) vm_save(vm);
@@ -25,10 +25,8 @@ static void on_running(VM *vm, json_t *message) {
 }
 
 static void on_ready(VM *vm) {
-        if (!vm->ready) {
-                vm->ready = true;
-                vm_changed(vm, "Ready");
-        }
+        vm_changing(vm, "Ready");
+        vm->ready = true;
         if (vm->boot)
                 boot_ready(vm->boot);
 }
@@ -58,10 +56,10 @@ static void on_exited(VM *vm, json_t *message) {
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
-        if (json_is_true(json_object_get(message, "asked")) && !vm->guest_error)
+        if (json_is_true(json_object_get(message, "asked")) && !vm->failure)
                 vm->end_asked = true;
         vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")),
-                (uint64_t) json_integer_value(json_object_get(message, "at")), valid);
+                (uint64_t) json_integer_value(json_object_get(message, "at")), NULL, valid);
 }
 
 static void on_message(Helper *h, json_t *message, void *userdata) {
@@ -82,6 +80,7 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
 
                 g_free(vm->guest_error);
                 vm->guest_error = g_utf8_make_valid(bounded, -1);
+                vm->failure = "guest init could not do what it was told; the VM's log says what";
                 log_warning("%s: its guest failed", vm->name);
         } else if (strcmp(type, "exited") == 0)
                 on_exited(vm, message);
@@ -91,9 +90,9 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
         VM *vm = userdata;
 
         if (r < 0)
-                vm_ended(vm, EXIT_CRASHED, 0, now_realtime(), text);
+                vm_ended(vm, EXIT_CRASHED, 0, now_realtime(), "its unit did not start", text);
         else if (vm_state(vm) == VM_PREPARING)
-                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its unit ended before it had started");
+                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its unit ended before it had started", NULL);
         else
                 vm_ended_by_record(vm);
 }

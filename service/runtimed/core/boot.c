@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,7 +57,10 @@ static const struct {
 static void boot_free(Boot *b) {
         b->vm->boot = NULL;
         sd_event_source_disable_unref(b->timer);
-        (void) waiter_cancel(b->waiter);
+        if (b->waiter) {
+                (void) waiter_cancel(b->waiter);
+                initrd_drop_unwanted(b->runtime);
+        }
         kernel_free(b->kernel);
         (void) close_fd(b->network);
         g_free(b);
@@ -82,18 +84,21 @@ void boot_forget(Boot *b) {
 static void finish_job(VM *vm, Job *j, const Problem *problem) {
         if (!j)
                 return;
+        vm_changing(vm, "JobPath");
         vm->job = NULL;
-        vm_changed(vm, "JobPath");
         job_finish(j, problem);
 }
 
 /* A step could not be done: everything before it is undone, the VM is failed. */
 static void boot_abort(Boot *b, const Problem *problem) {
         VM *vm = b->vm;
+        g_autofree char *reason = NULL;
         Job *j = b->job;
 
         boot_cancel(b);
-        vm_set_state(vm, VM_FAILED, problem->text);
+        /* The text may tell of the spec, and is the job's owner's; the state's reason is everybody's. */
+        reason = g_strdup_printf("the start failed: %s", problem->error);
+        vm_set_state(vm, VM_FAILED, reason);
         /* A first start that fails is the caller's to see; a later one is tried again like any other. */
         if (vm->record->restart_count > 0)
                 (void) restart_consider(vm, EXIT_CRASHED, 0);
@@ -315,10 +320,7 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         Boot *b = userdata;
 
-        g_free(b->vm->guest_error);
-        b->vm->guest_error =
-                g_strdup_printf("the guest was not up after %" PRIu64 " s (BootTimeoutSec= in runtime.conf)",
-                        b->runtime->config->boot_timeout / G_USEC_PER_SEC);
+        b->vm->failure = "the guest was not up in time (BootTimeoutSec= in runtime.conf)";
         vm_end_now(b->vm);
         return 0;
 }
@@ -327,6 +329,10 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
 static int record_boot(Boot *b) {
         VMRecord *record = b->vm->record;
 
+        vm_changing(b->vm, "BootId");
+        vm_changing(b->vm, "ExitReason");
+        vm_changing(b->vm, "ExitCode");
+        vm_changing(b->vm, "Accelerator");
         record->boot_id++;
         record->exit_reason = EXIT_NONE;
         record->exit_code = 0;
@@ -335,10 +341,6 @@ static int record_boot(Boot *b) {
         g_free(record->accelerator);
         record->accelerator = g_strdup(accelerator_to_string(b->accelerator));
         vm_set_state(b->vm, VM_STARTING, "");
-        vm_changed(b->vm, "BootId");
-        vm_changed(b->vm, "ExitReason");
-        vm_changed(b->vm, "ExitCode");
-        vm_changed(b->vm, "Accelerator");
         return vm_save(b->vm);
 }
 
@@ -417,6 +419,7 @@ void boot_start(VM *vm) {
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);
+        vm->failure = NULL;
         g_clear_pointer(&vm->guest_error, g_free);
         vm_set_state(vm, VM_PREPARING, "");
         if (vm->job)

@@ -80,10 +80,9 @@ static int import_record(Import *im, Image *image, bool is_new) {
         if (is_new) {
                 (void) g_hash_table_insert(rt->images, image->id, image);
                 rt->observer->image_new(image, rt->observer_data);
-        } else
-                rt->observer->image_changed(image, "Reference", rt->observer_data);
+        }
+        rt->observer->job_changing(im->job, "Subject", rt->observer_data);
         im->job->image_id = g_strdup(image->id);
-        rt->observer->job_changed(im->job, "Subject", rt->observer_data);
         return 0;
 }
 

@@ -161,7 +161,10 @@ int image_add_reference(Image *i, const char *reference) {
 
         if (old == i || !*reference)
                 return 0;
+        if (g_hash_table_lookup(rt->images, i->id) == i)
+                rt->observer->image_changing(i, "Reference", rt->observer_data);
         if (old) {
+                rt->observer->image_changing(old, "Reference", rt->observer_data);
                 for (guint k = 0; k < old->references->len; k++)
                         if (strcmp(old->references->pdata[k], reference) == 0)
                                 g_ptr_array_remove_index(old->references, k--);
@@ -170,7 +173,6 @@ int image_add_reference(Image *i, const char *reference) {
                 json_decref(record);
                 if (r < 0)
                         return r;
-                rt->observer->image_changed(old, "Reference", rt->observer_data);
         }
         g_ptr_array_add(i->references, g_strdup(reference));
         return 0;

@@ -103,3 +103,11 @@ void initrd_ensure(Runtime *rt, const Kernel *kernel, WaiterDone done, void *use
         }
         *ret = waiter_add(b->waiters, done, userdata);
 }
+
+static gboolean is_unwanted(gpointer key, gpointer value, gpointer userdata) {
+        return ((InitrdBuild *) value)->waiters->len == 0;
+}
+
+void initrd_drop_unwanted(Runtime *rt) {
+        (void) g_hash_table_foreach_remove(rt->initrds, is_unwanted, NULL);
+}

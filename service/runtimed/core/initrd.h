@@ -11,5 +11,8 @@
  * *ret is NULL when it was called at once. */
 void initrd_ensure(Runtime *rt, const Kernel *kernel, WaiterDone done, void *userdata, Waiter **ret);
 
+/* Ends the builds that nobody waits for any more. */
+void initrd_drop_unwanted(Runtime *rt);
+
 /* Destroy function of Runtime.initrds. */
 void initrd_build_free(void *build);

@@ -16,8 +16,8 @@ static void log_line_free(void *p) {
         g_free(l);
 }
 
-static void changed(Job *j, const char *property) {
-        j->runtime->observer->job_changed(j, property, j->runtime->observer_data);
+static void changing(Job *j, const char *property) {
+        j->runtime->observer->job_changing(j, property, j->runtime->observer_data);
 }
 
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem) {
@@ -27,6 +27,7 @@ int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **
         r = quota_check_job(rt, owner, ret_problem);
         if (r < 0)
                 return r;
+        rt->observer->runtime_changing("JobCount", rt->observer_data);
         j = g_new0(Job, 1);
         *j = (Job){.runtime = rt,
                 .id = ++rt->last_job,
@@ -50,9 +51,9 @@ void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *user
 void job_set_stage(Job *j, const char *stage) {
         if (strcmp(j->stage, stage) == 0)
                 return;
+        changing(j, "Stage");
         g_free(j->stage);
         j->stage = g_strdup(stage);
-        changed(j, "Stage");
 }
 
 void job_set_progress(Job *j, double progress) {
@@ -61,11 +62,11 @@ void job_set_progress(Job *j, double progress) {
         progress = CLAMP(progress, 0.0, 1.0);
         if (progress <= j->progress)
                 return;
+        if (progress == 1.0 || t - j->progress_signalled >= JOB_PROGRESS_USEC) {
+                j->progress_signalled = t;
+                changing(j, "Progress");
+        }
         j->progress = progress;
-        if (progress < 1.0 && t - j->progress_signalled < JOB_PROGRESS_USEC)
-                return;
-        j->progress_signalled = t;
-        changed(j, "Progress");
 }
 
 void job_log(Job *j, int level, const char *text) {
@@ -97,16 +98,17 @@ void job_finish(Job *j, const Problem *problem) {
         if (job_state_is_finished(j->state))
                 return;
         j->cancel = NULL;
+        changing(j, "State");
+        changing(j, "ErrorName");
+        rt->observer->runtime_changing("JobCount", rt->observer_data);
         if (problem) {
                 j->state = strcmp(problem->error, "Canceled") == 0 ? JOB_CANCELED : JOB_FAILED;
                 j->problem = problem_new(problem->error, problem->key, "%s", problem->text);
                 job_log(j, LOG_ERR, problem->text);
-                changed(j, "ErrorName");
         } else {
                 j->state = JOB_DONE;
                 job_set_progress(j, 1.0);
         }
-        changed(j, "State");
         (void) sd_event_add_time_relative(
                 rt->event, &j->grace, CLOCK_MONOTONIC, JOB_GRACE_USEC, G_USEC_PER_SEC, on_grace, j);
         rt->observer->job_finished(j, rt->observer_data);

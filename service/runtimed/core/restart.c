@@ -25,8 +25,8 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata) {
         VM *vm = userdata;
 
         vm->restart = sd_event_source_unref(vm->restart);
+        vm_changing(vm, "RestartCount");
         vm->record->restart_count++;
-        vm_changed(vm, "RestartCount");
         start(vm);
         return 0;
 }

@@ -156,11 +156,11 @@ static void review_active(VM *vm) {
                 return;
         if (strcmp(vm->record->host_boot, rt->host_boot) != 0) {
                 vm->awaited = false;
-                vm_ended(vm, EXIT_HOST_REBOOT, 0, vm->record->started_at, "the host was restarted");
+                vm_ended(vm, EXIT_HOST_REBOOT, 0, vm->record->started_at, "the host was restarted", NULL);
                 return;
         }
         if (vm_state(vm) == VM_PREPARING) {
-                vm_ended(vm, EXIT_LOST, 0, vm->record->started_at, "the daemon ended while the VM was prepared");
+                vm_ended(vm, EXIT_LOST, 0, vm->record->started_at, "the daemon ended while the VM was prepared", NULL);
                 return;
         }
         /* The record of a boot is its monitor's last word; without it the monitor is alive, or it is lost. */
@@ -269,11 +269,11 @@ void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
 /* ---- KVM ---- */
 
 static void kvm_known(Runtime *rt, bool usable, const char *text) {
+        rt->observer->runtime_changing("Accelerators", rt->observer_data);
         rt->kvm = usable ? KVM_USABLE : KVM_UNUSABLE;
         g_free(rt->kvm_text);
         rt->kvm_text = g_strdup_printf("%s: %s", usable ? "KVM is used" : "TCG is used, KVM is not", text);
         log_info("%s", rt->kvm_text);
-        rt->observer->runtime_changed("Accelerators", rt->observer_data);
         waiters_fire(rt->kvm_waiters, NULL);
 }
 

@@ -21,20 +21,22 @@ typedef struct VM VM;
 typedef struct Job Job;
 typedef struct Image Image;
 
-/* What the bus wants to know; every member is set. property is a name of the interface. */
+/* What the bus wants to know; every member is set. property is a name of the interface, static; *_changing is called
+ * before its value changes, and may be called where it stays. */
 typedef struct Observer {
         void (*vm_new)(VM *vm, void *userdata);
         void (*vm_removed)(VM *vm, void *userdata);
-        void (*vm_changed)(VM *vm, const char *property, void *userdata);
+        void (*vm_changing)(VM *vm, const char *property, void *userdata);
+        void (*vm_state)(VM *vm, void *userdata); /* it has a new state */
         void (*job_new)(Job *job, void *userdata);
-        void (*job_changed)(Job *job, const char *property, void *userdata);
+        void (*job_changing)(Job *job, const char *property, void *userdata);
         void (*job_log)(Job *job, int level, const char *text, void *userdata);
         void (*job_finished)(Job *job, void *userdata);
         void (*job_gone)(Job *job, void *userdata);
         void (*image_new)(Image *image, void *userdata);
-        void (*image_changed)(Image *image, const char *property, void *userdata);
+        void (*image_changing)(Image *image, const char *property, void *userdata);
         void (*image_removed)(Image *image, void *userdata);
-        void (*runtime_changed)(const char *property, void *userdata);
+        void (*runtime_changing)(const char *property, void *userdata);
 } Observer;
 
 struct Runtime {

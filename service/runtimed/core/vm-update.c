@@ -6,27 +6,9 @@
 #include "core/image.h"
 #include "core/vm.h"
 
-/* Properties that carry a key's value under the key's own name. */
-static const char *const same_name[] = {
-        "Image", "Target", "Restart", "Network", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
-
-static void announce(VM *vm, const VMSpec *before, bool other_image) {
-        json_t *old = vm_spec_to_json(before), *new = vm_spec_to_json(vm->record->spec);
-
-        for (size_t i = 0; i < G_N_ELEMENTS(same_name); i++)
-                if (!json_equal(json_object_get(old, same_name[i]), json_object_get(new, same_name[i])))
-                        vm_changed(vm, same_name[i]);
-        if (strcmp(before->image, vm->record->spec->image) != 0)
-                vm_changed(vm, "Version");
-        if (strcmp(before->network, vm->record->spec->network) != 0)
-                vm_changed(vm, "MACAddress");
-        if (other_image) {
-                vm_changed(vm, "ImageDigest");
-                vm_changed(vm, "ImageHash");
-        }
-        json_decref(old);
-        json_decref(new);
-}
+/* Properties that follow from the spec. */
+static const char *const followers[] = {"Image", "ImageDigest", "ImageHash", "Version", "Target", "Restart", "Network",
+        "MACAddress", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
 
 static int check(VM *vm, Problem **ret_problem) {
         if (vm_state_is_active(vm_state(vm)))
@@ -71,6 +53,11 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
         other = vm_spec_copy(spec);
         digest = g_strconcat("sha256:", image->hex, NULL);
         hash = g_strdup(image->root_hash);
+        for (size_t i = 0; i < G_N_ELEMENTS(followers); i++)
+                vm_changing(vm, followers[i]);
+        rt->observer->image_changing(image, "UsedBy", rt->observer_data);
+        if (before)
+                rt->observer->image_changing(before, "UsedBy", rt->observer_data);
         swap_wish(vm->record, &other, &digest, &hash);
         r = vm_save(vm);
         if (r < 0) {
@@ -79,11 +66,5 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
                         ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }
         vm->generation++;
-        announce(vm, other, image != before);
-        if (image != before) {
-                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
-                if (before)
-                        rt->observer->image_changed(before, "UsedBy", rt->observer_data);
-        }
         return 0;
 }

@@ -123,9 +123,9 @@ static int vm_job(VM *vm, const char *kind, uint32_t caller, Job **ret, Problem 
         if (r < 0)
                 return r;
         j->vm = g_strdup(vm->name);
+        vm_changing(vm, "JobPath");
         vm->job = j;
         rt->observer->job_new(j, rt->observer_data);
-        vm_changed(vm, "JobPath");
         *ret = j;
         return 0;
 }
@@ -136,8 +136,8 @@ static void vm_job_finish(VM *vm, const Problem *problem) {
 
         if (!j)
                 return;
+        vm_changing(vm, "JobPath");
         vm->job = NULL;
-        vm_changed(vm, "JobPath");
         job_finish(j, problem);
 }
 
@@ -191,10 +191,8 @@ int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
                 return r;
         vm->restart_row = 0;
         vm->record->wanted = true;
-        if (vm->record->restart_count != 0) {
-                vm->record->restart_count = 0;
-                vm_changed(vm, "RestartCount");
-        }
+        vm_changing(vm, "RestartCount");
+        vm->record->restart_count = 0;
         boot_start(vm);
         return 0;
 }
@@ -303,12 +301,12 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         if (r < 0)
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
+        rt->observer->runtime_changing("VMCount", rt->observer_data);
+        if (image)
+                rt->observer->image_changing(image, "UsedBy", rt->observer_data);
         rt->observer->vm_removed(vm, rt->observer_data);
         (void) g_hash_table_steal(rt->vms, name);
         vm_free(vm);
-        rt->observer->runtime_changed("VMCount", rt->observer_data);
-        if (image)
-                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
         log_info("%s: removed", name);
         return 0;
 }
@@ -317,10 +315,10 @@ static void dispose_and_finish(VM *vm) {
         g_autoptr(Problem) problem = NULL;
         Job *j = vm->job;
 
+        vm_changing(vm, "JobPath");
         vm->job = NULL;
         vm->remove_wanted = false;
-        if (vm_dispose(vm, &problem) < 0)
-                vm_changed(vm, "JobPath");
+        (void) vm_dispose(vm, &problem);
         if (j)
                 job_finish(j, problem);
 }

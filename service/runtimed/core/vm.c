@@ -70,8 +70,8 @@ char *vm_passt_unit(const VM *vm) {
         return g_strdup_printf("mcp-passt@%s.service", vm->record->unit);
 }
 
-void vm_changed(VM *vm, const char *property) {
-        vm->runtime->observer->vm_changed(vm, property, vm->runtime->observer_data);
+void vm_changing(VM *vm, const char *property) {
+        vm->runtime->observer->vm_changing(vm, property, vm->runtime->observer_data);
 }
 
 int vm_save(VM *vm) {
@@ -89,27 +89,25 @@ void vm_set_state(VM *vm, VMState state, const char *reason) {
         VMState old = record->state;
 
         if (strcmp(record->state_reason, reason) != 0) {
+                vm_changing(vm, "StateReason");
                 g_free(record->state_reason);
                 record->state_reason = g_strdup(reason);
-                vm_changed(vm, "StateReason");
         }
         if (old == state)
                 return;
         if (!vm_state_may_follow(old, state))
                 log_error("%s: %s does not follow %s", vm->name, vm_state_to_string(state), vm_state_to_string(old));
+        vm_changing(vm, "State");
+        vm->runtime->observer->runtime_changing("RunningCount", vm->runtime->observer_data);
         record->state = state;
         log_info("%s: %s -> %s%s%s", vm->name, vm_state_to_string(old), vm_state_to_string(state), *reason ? ": " : "",
                 reason);
-        vm_changed(vm, "State");
-        if (vm_state_has_guest(old) != vm_state_has_guest(state))
-                vm->runtime->observer->runtime_changed("RunningCount", vm->runtime->observer_data);
+        vm->runtime->observer->vm_state(vm, vm->runtime->observer_data);
 }
 
 static void set_ready(VM *vm, bool ready) {
-        if (vm->ready == ready)
-                return;
+        vm_changing(vm, "Ready");
         vm->ready = ready;
-        vm_changed(vm, "Ready");
 }
 
 /* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance.
@@ -128,7 +126,7 @@ static bool reason_is_failure(ExitReason reason) {
         return reason == EXIT_CRASHED || reason == EXIT_OOM || reason == EXIT_LOST;
 }
 
-/* What happened, where nobody has said more. */
+/* What happened, for everybody: foreign words stay in the job and in the log. */
 static char *describe_end(ExitReason reason, int code) {
         switch (reason) {
         case EXIT_GUEST_EXIT:
@@ -140,39 +138,39 @@ static char *describe_end(ExitReason reason, int code) {
                 return g_strdup("the guest powered itself off");
         case EXIT_KILLED:
                 return g_strdup("the VM was ended by request");
+        case EXIT_OOM:
+                return g_strdup("memory ran out in the VM's unit");
         default:
-                return g_strdup(exit_reason_to_string(reason));
+                return g_strdup("QEMU or the guest's kernel crashed; the VM's log says more");
         }
 }
 
-void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text) {
+void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *words, const char *detail) {
         VMRecord *record = vm->record;
-        bool failed = reason_is_failure(reason) || vm->guest_error;
-        g_autofree char *described = NULL;
+        bool failed = reason_is_failure(reason) || vm->failure;
+        g_autofree char *described = vm->failure || words ? NULL : describe_end(reason, code);
 
-        if (vm->guest_error)
-                text = vm->guest_error;
-        else if (!*text)
-                text = described = describe_end(reason, code);
+        words = vm->failure ?: words ?: described;
+        detail = vm->guest_error ?: detail && *detail ? detail : words;
         vm->awaited = false;
+        vm_changing(vm, "ExitReason");
+        vm_changing(vm, "ExitCode");
+        vm_changing(vm, "ExitedAt");
+        vm_changing(vm, "MainPID");
         record->exit_reason = reason;
         record->exit_code = code;
         record->exited_at = at;
         vm->main_pid = 0;
-        vm_changed(vm, "ExitReason");
-        vm_changed(vm, "ExitCode");
-        vm_changed(vm, "ExitedAt");
-        vm_changed(vm, "MainPID");
         set_ready(vm, false);
         if (vm->boot) {
                 g_autoptr(Problem) boot_problem =
-                        problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", text);
+                        problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", detail);
 
                 boot_failed(vm->boot, boot_problem);
         }
         let_helpers_go(vm);
         requests_fail(vm->requests, "VMNotRunning", "the VM ended");
-        vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, text);
+        vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         (void) restart_consider(vm, reason, code);
         (void) vm_save(vm);
         vm_after_end(vm);
@@ -196,7 +194,7 @@ bool vm_end_is_recorded(VM *vm) {
         if (reason > EXIT_NONE) {
                 if (json_is_true(json_object_get(object, "asked")))
                         vm->end_asked = true;
-                vm_ended(vm, reason, (int) code, (uint64_t) at, message);
+                vm_ended(vm, reason, (int) code, (uint64_t) at, NULL, message);
         }
         json_decref(object);
         free(text);
@@ -205,13 +203,13 @@ bool vm_end_is_recorded(VM *vm) {
 
 void vm_ended_by_record(VM *vm) {
         if (!vm_end_is_recorded(vm))
-                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record");
+                vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record", NULL);
 }
 
 /* ---- Creation ---- */
 
-int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
-        g_autofree char *instance = NULL, *shown_image = NULL;
+int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem) {
+        g_autofree char *instance = NULL;
         VM *other;
 
         if (!vm_name_is_valid(name)) {
@@ -228,10 +226,21 @@ int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *sp
                 return problem_set(ret_problem, "VMExists", NULL,
                         "'%s' would have the same unit as VM '%s' (mcp-vm@%s); choose another name", name, other->name,
                         instance);
-        shown_image = problem_quote(spec->image);
-        if (!image_find(rt, owner, spec->image))
+        return 0;
+}
+
+int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
+        int r;
+
+        r = vm_check_name(rt, name, ret_problem);
+        if (r < 0)
+                return r;
+        if (!image_find(rt, owner, spec->image)) {
+                g_autofree char *shown = problem_quote(spec->image);
+
                 return problem_set(ret_problem, "NoSuchImage", "Image",
-                        "Image: you have no image %s; import it first, or see ListImages", shown_image);
+                        "Image: you have no image %s; import it first, or see ListImages", shown);
+        }
         return quota_check_vm(rt, owner, ret_problem);
 }
 
@@ -255,13 +264,14 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
 
 int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
         Problem **ret_problem) {
-        Image *image;
         VM *vm;
         int r;
 
         r = vm_check_new(rt, name, owner, spec, ret_problem);
         if (r < 0)
                 return r;
+        rt->observer->runtime_changing("VMCount", rt->observer_data);
+        rt->observer->image_changing(image_find(rt, owner, spec->image), "UsedBy", rt->observer_data);
         vm = vm_new(rt, name, record_new(rt, name, owner, owner_name, spec));
         r = vm_save(vm);
         if (r < 0) {
@@ -272,10 +282,6 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
         }
         log_info("%s: created for uid %u from %s", name, owner, vm->record->image_digest);
         rt->observer->vm_new(vm, rt->observer_data);
-        rt->observer->runtime_changed("VMCount", rt->observer_data);
-        image = vm_image(vm);
-        if (image)
-                rt->observer->image_changed(image, "UsedBy", rt->observer_data);
         *ret = vm;
         return 0;
 }

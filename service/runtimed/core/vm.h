@@ -29,7 +29,8 @@ struct VM {
         bool end_asked;           /* somebody asked for the end of this boot: no restart by policy */
         sd_event_source *restart; /* a restart by policy is due */
         uint32_t restart_row;     /* restarts in a row, for the delay */
-        char *guest_error;        /* what guest init could not do, in this boot */
+        const char *failure;      /* why this boot has failed, for everybody; static, NULL: it has not */
+        char *guest_error;        /* the guest's own words for it, for the owner */
         GHashTable *requests;     /* id -> Request: questions to the monitor that wait for its reply */
         uint64_t last_request;
 };
@@ -41,7 +42,8 @@ typedef void (*VMDone)(const Problem *problem, void *userdata);
 int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
         Problem **ret_problem);
 
-/* What CreateVM checks before it asks anybody: name, its unit, image. */
+/* What CreateVM checks before it asks anybody: the name and its unit; the same with image and quota. */
+int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem);
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
 
 uint32_t vm_owner(const VM *vm);
@@ -69,13 +71,15 @@ void vm_end_now(VM *vm);
 
 /* For boot.c and adoption. */
 void vm_set_state(VM *vm, VMState state, const char *reason);
-void vm_changed(VM *vm, const char *property);
+void vm_changing(VM *vm, const char *property); /* before the value changes */
 int vm_save(VM *vm);
 extern const HelperOps vm_monitor_ops;
 extern const HelperOps vm_passt_ops;
 
-/* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. */
-void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *text);
+/* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. words
+ * is ours and becomes StateReason, which is public (NULL: by reason and code); detail may be the guest's or QEMU's, and
+ * is for the owner's job (NULL: none). */
+void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *words, const char *detail);
 
 /* Whether there is an exit record of this boot; then the VM has ended as it says. */
 bool vm_end_is_recorded(VM *vm);

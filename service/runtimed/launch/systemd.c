@@ -155,7 +155,7 @@ void systemd_stop_and_forget(Systemd *s, const char *unit) {
         int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "StopUnit", on_forgotten_reply,
                 NULL, "ss", unit, "replace");
 
-        if (r < 0)
+        if (r < 0 && r != -ENOTCONN) /* without a bus the daemon ends, and its helpers see that */
                 log_warning("%s could not be stopped: %s", unit, g_strerror(-r));
 }
 

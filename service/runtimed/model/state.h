@@ -18,6 +18,9 @@ typedef enum VMState {
         VM_STATE_INVALID = -1,
 } VMState;
 
+/* For messages. */
+#define VM_STATES "created preparing starting running paused stopping stopped failed"
+
 const char *vm_state_to_string(VMState s);
 VMState vm_state_from_string(const char *s);
 

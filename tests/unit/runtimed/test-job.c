@@ -13,7 +13,7 @@ typedef struct Bench {
         GString *trace;
 } Bench;
 
-static void on_changed(Job *job, const char *property, void *userdata) {
+static void on_changing(Job *job, const char *property, void *userdata) {
         g_string_append_printf(((Bench *) userdata)->trace, "%s ", property);
 }
 
@@ -29,8 +29,14 @@ static void on_gone(Job *job, void *userdata) {
         g_string_append_printf(((Bench *) userdata)->trace, "gone ");
 }
 
-static const Observer observer = {
-        .job_changed = on_changed, .job_log = on_log, .job_finished = on_finished, .job_gone = on_gone};
+static void on_runtime_changing(const char *property, void *userdata) {
+}
+
+static const Observer observer = {.job_changing = on_changing,
+        .job_log = on_log,
+        .job_finished = on_finished,
+        .job_gone = on_gone,
+        .runtime_changing = on_runtime_changing};
 
 static int setup(void **state) {
         Bench *b = g_new0(Bench, 1);
@@ -165,9 +171,9 @@ static void test_done(void **state) {
         job_finish(j, NULL);
         assert_int_equal(j->state, JOB_DONE);
         assert_null(j->problem);
-        assert_string_equal(b->trace->str, "Progress State finished:done waiter:done ");
+        assert_string_equal(b->trace->str, "State ErrorName Progress finished:done waiter:done ");
         job_finish(j, NULL);
-        assert_string_equal(b->trace->str, "Progress State finished:done waiter:done ");
+        assert_string_equal(b->trace->str, "State ErrorName Progress finished:done waiter:done ");
 }
 
 static void test_failed(void **state) {
@@ -181,7 +187,7 @@ static void test_failed(void **state) {
         assert_int_equal(j->state, JOB_FAILED);
         assert_string_equal(j->problem->error, "NoSpace");
         assert_string_equal(j->problem->text, "the disk is full");
-        assert_string_equal(b->trace->str, "log ErrorName State finished:failed waiter:NoSpace ");
+        assert_string_equal(b->trace->str, "State ErrorName log finished:failed waiter:NoSpace ");
         assert_string_equal(((JobLogLine *) g_queue_peek_tail(&j->log))->text, "the disk is full");
 }
 

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the signals of a turn: what is said, in which order, and that nothing is said which is not so. */
+#include "bus/signals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A property and its value, as text, before the turn. */
+typedef struct Note {
+        const char *property;
+        char *before;
+} Note;
+
+typedef struct Changes {
+        const char *interface;
+        const sd_bus_vtable *vtable;
+        void *subject;
+        GArray *notes; /* Note */
+} Changes;
+
+/* One signal: an object that came or went (message NULL), or a message. */
+typedef struct Entry {
+        char *path;
+        const char *removed_interface; /* of an object that went */
+        sd_bus_message *message;
+} Entry;
+
+static void note_clear(void *p) {
+        free(((Note *) p)->before);
+}
+
+static void changes_free(void *p) {
+        Changes *c = p;
+
+        g_array_unref(c->notes);
+        g_free(c);
+}
+
+static void entry_free(void *p) {
+        Entry *e = p;
+
+        g_free(e->path);
+        sd_bus_message_unref(e->message);
+        g_free(e);
+}
+
+static const sd_bus_vtable *find_property(const sd_bus_vtable *vtable, const char *property) {
+        for (const sd_bus_vtable *v = vtable; v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY && strcmp(v->x.property.member, property) == 0)
+                        return v;
+        return NULL;
+}
+
+/* The value as sd-bus would send it, in text; NULL where it cannot be had. The caller frees (free()). */
+static char *value_text(Bus *b, const char *path, const Changes *c, const char *property) {
+        const sd_bus_vtable *v = find_property(c->vtable, property);
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        char *text = NULL;
+        size_t len;
+        FILE *f;
+
+        if (!v || sd_bus_message_new_signal(b->bus, &m, path, c->interface, "Value") < 0 ||
+                v->x.property.get(b->bus, path, c->interface, property, m, c->subject, &error) < 0 ||
+                sd_bus_message_seal(m, 1, 0) < 0)
+                return NULL;
+        f = open_memstream(&text, &len);
+        if (!f)
+                return NULL;
+        (void) sd_bus_message_dump(m, f, 0);
+        (void) fclose(f);
+        return text;
+}
+
+void signals_note(
+        Bus *b, char *path, const char *interface, const sd_bus_vtable *vtable, const char *property, void *subject) {
+        gpointer known;
+        Changes *c;
+        Note note;
+
+        if (!path)
+                return;
+        if (g_hash_table_lookup_extended(b->changes, path, &known, (gpointer *) &c)) {
+                free(path);
+                path = known;
+        } else {
+                c = g_new(Changes, 1);
+                *c = (Changes){interface, vtable, subject, g_array_new(FALSE, FALSE, sizeof(Note))};
+                g_array_set_clear_func(c->notes, note_clear);
+                (void) g_hash_table_insert(b->changes, path, c);
+                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+        }
+        for (guint i = 0; i < c->notes->len; i++)
+                if (strcmp(g_array_index(c->notes, Note, i).property, property) == 0)
+                        return;
+        note = (Note){property, value_text(b, path, c, property)};
+        g_array_append_val(c->notes, note);
+}
+
+static void add_entry(Bus *b, GPtrArray *list, const char *path, const char *removed_interface, sd_bus_message *m) {
+        Entry *e = g_new(Entry, 1);
+
+        *e = (Entry){g_strdup(path), removed_interface, m};
+        g_ptr_array_add(list, e);
+        (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+}
+
+void signals_object_added(Bus *b, const char *path) {
+        add_entry(b, b->arrivals, path, NULL, NULL);
+}
+
+void signals_send(Bus *b, const char *path, sd_bus_message *m, bool early) {
+        if (m)
+                add_entry(b, early ? b->arrivals : b->departures, path, NULL, m);
+}
+
+/* Whether the object came in this turn; then nobody has heard of it, and nobody will. */
+static bool forget_arrival(Bus *b, const char *path) {
+        bool found = false;
+
+        for (guint i = b->arrivals->len; i > 0; i--) {
+                Entry *e = b->arrivals->pdata[i - 1];
+
+                if (strcmp(e->path, path) != 0)
+                        continue;
+                found = found || !e->message;
+                g_ptr_array_remove_index(b->arrivals, i - 1);
+        }
+        for (guint i = b->departures->len; found && i > 0; i--)
+                if (strcmp(((Entry *) b->departures->pdata[i - 1])->path, path) == 0)
+                        g_ptr_array_remove_index(b->departures, i - 1);
+        return found;
+}
+
+void signals_object_removed(Bus *b, const char *path, const char *interface) {
+        (void) g_hash_table_remove(b->changes, path);
+        if (!forget_arrival(b, path))
+                add_entry(b, b->departures, path, interface, NULL);
+}
+
+static void emit_changes(Bus *b, const char *path, const Changes *c) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+        for (guint i = 0; i < c->notes->len; i++) {
+                const Note *n = &g_array_index(c->notes, Note, i);
+                char *now = value_text(b, path, c, n->property);
+
+                if (g_strcmp0(n->before, now) != 0)
+                        g_ptr_array_add(names, (gpointer) n->property);
+                free(now);
+        }
+        if (names->len == 0)
+                return;
+        g_ptr_array_add(names, NULL);
+        (void) sd_bus_emit_properties_changed_strv(b->bus, path, c->interface, (char **) names->pdata);
+}
+
+static void emit_entries(Bus *b, GPtrArray *list) {
+        for (guint i = 0; i < list->len; i++) {
+                Entry *e = list->pdata[i];
+
+                if (e->message)
+                        (void) sd_bus_send(b->bus, e->message, NULL);
+                else if (e->removed_interface) {
+                        /* The object is gone, so its interfaces are named: ours, and those that sd-bus adds to each
+                         * object. */
+                        const char *interfaces[] = {"org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable",
+                                "org.freedesktop.DBus.Properties", e->removed_interface, NULL};
+
+                        (void) sd_bus_emit_interfaces_removed_strv(b->bus, e->path, (char **) interfaces);
+                } else
+                        (void) sd_bus_emit_object_added(b->bus, e->path);
+        }
+}
+
+static int on_flush(sd_event_source *source, void *userdata) {
+        Bus *b = userdata;
+        g_autoptr(GHashTable) changes = b->changes;
+        g_autoptr(GPtrArray) arrivals = b->arrivals, departures = b->departures;
+        GHashTableIter iter;
+        gpointer path, value;
+
+        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
+        b->arrivals = g_ptr_array_new_with_free_func(entry_free);
+        b->departures = g_ptr_array_new_with_free_func(entry_free);
+        (void) sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
+
+        emit_entries(b, arrivals);
+        for (guint i = 0; i < arrivals->len; i++) /* they came with their values */
+                (void) g_hash_table_remove(changes, ((Entry *) arrivals->pdata[i])->path);
+        g_hash_table_iter_init(&iter, changes);
+        while (g_hash_table_iter_next(&iter, &path, &value))
+                emit_changes(b, path, value);
+        emit_entries(b, departures);
+        return 0;
+}
+
+int signals_new(Bus *b) {
+        int r;
+
+        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
+        b->arrivals = g_ptr_array_new_with_free_func(entry_free);
+        b->departures = g_ptr_array_new_with_free_func(entry_free);
+        r = sd_event_add_defer(b->event, &b->flush, on_flush, b);
+        return r < 0 ? r : sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
+}
+
+void signals_free(Bus *b) {
+        b->flush = sd_event_source_disable_unref(b->flush);
+        g_hash_table_unref(b->changes);
+        g_ptr_array_unref(b->arrivals);
+        g_ptr_array_unref(b->departures);
+}
