@@ -1,28 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owns the connection to polkit's authority and the questions under way. */
+/* Owns the questions to polkit under way. The call is made by GDBus, with the reply's type:
+ * polkit_authority_check_authorization() reads the reply without looking at its type (polkit 122, polkitauthority.c)
+ * and does not survive one that is malformed. */
 #include "authz/authority.h"
+
+#include <gio/gio.h>
 
 /* The library's own header says its interface may change; it has not since 0.92 (2009). */
 #define POLKIT_I_KNOW_API_IS_SUBJECT_TO_CHANGE 1
 #include <polkit/polkit.h>
 
+#define POLKIT_NAME "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
+
 struct Authority {
         GCancellable *cancel;
-        PolkitAuthority *polkit;
+        GDBusConnection *bus;
         bool connecting;
-        GPtrArray *waiting; /* AuthorityQuestion, borrowed: asked before polkit's authority was there */
+        GPtrArray *waiting; /* AuthorityQuestion: asked before the connection was there */
+        guint64 last_id;
 };
 
 struct AuthorityQuestion {
         Authority *authority;
         GCancellable *cancel;
         guint timer;
+        char *id; /* polkit's name for the question, to cancel it by */
         char *sender, *action;
-        PolkitDetails *details;
-        bool interactive;
+        GVariant *details;
+        bool interactive, sent;
         AuthorityDone done; /* NULL once canceled */
         void *userdata;
-        int references; /* the caller's handle until the answer, and polkit's pending call */
+        int references; /* the caller's handle until the answer, and the pending call */
 };
 
 static void question_unref(AuthorityQuestion *q) {
@@ -31,7 +41,8 @@ static void question_unref(AuthorityQuestion *q) {
         if (q->timer)
                 (void) g_source_remove(q->timer);
         g_object_unref(q->cancel);
-        g_clear_object(&q->details);
+        g_variant_unref(q->details);
+        g_free(q->id);
         g_free(q->sender);
         g_free(q->action);
         g_free(q);
@@ -50,47 +61,56 @@ static void question_answer(AuthorityQuestion *q, AuthorityAnswer answer, const 
 static void on_checked(GObject *object, GAsyncResult *result, gpointer userdata) {
         AuthorityQuestion *q = userdata;
         g_autoptr(GError) error = NULL;
-        g_autoptr(PolkitAuthorizationResult) answer = NULL;
+        g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(object), result, &error);
+        gboolean authorized = FALSE, challenge = FALSE;
 
-        answer = polkit_authority_check_authorization_finish(POLKIT_AUTHORITY(object), result, &error);
-        if (!answer)
+        if (reply)
+                g_variant_get(reply, "((bb@a{ss}))", &authorized, &challenge, NULL);
+        if (!reply)
                 question_answer(q, AUTHORITY_REFUSED, error ? error->message : "polkit gave no answer");
-        else if (polkit_authorization_result_get_is_authorized(answer))
+        else if (authorized)
                 question_answer(q, AUTHORITY_GRANTED, "");
-        else if (polkit_authorization_result_get_is_challenge(answer) && !q->interactive)
+        else if (challenge && !q->interactive)
                 question_answer(q, AUTHORITY_CHALLENGE, "polkit would ask a person; allow interactive authorization");
         else
                 question_answer(q, AUTHORITY_REFUSED, "polkit refused it");
         question_unref(q);
 }
 
+/* CheckAuthorization of polkit's D-Bus interface (polkit 122, org.freedesktop.PolicyKit1.Authority.xml). */
 static void question_send(AuthorityQuestion *q) {
-        g_autoptr(PolkitSubject) subject = polkit_system_bus_name_new(q->sender);
+        GVariantBuilder subject;
+        guint32 flags = q->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
+                                       : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE;
 
+        g_variant_builder_init(&subject, G_VARIANT_TYPE("a{sv}"));
+        g_variant_builder_add(&subject, "{sv}", "name", g_variant_new_string(q->sender));
         q->references++;
-        polkit_authority_check_authorization(q->authority->polkit, subject, q->action, q->details,
-                q->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
-                               : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
-                q->cancel, on_checked, q);
+        q->sent = true;
+        g_dbus_connection_call(q->authority->bus, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization",
+                g_variant_new("((sa{sv})s@a{ss}us)", "system-bus-name", &subject, q->action, q->details, flags, q->id),
+                G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, q->cancel, on_checked, q);
 }
 
-static void on_authority(GObject *object, GAsyncResult *result, gpointer userdata) {
+static void on_connected(GObject *object, GAsyncResult *result, gpointer userdata) {
         g_autoptr(GError) error = NULL;
-        PolkitAuthority *polkit = polkit_authority_get_finish(result, &error);
+        GDBusConnection *bus = g_bus_get_finish(result, &error);
         g_autoptr(GPtrArray) waiting = NULL;
         Authority *a;
 
-        if (!polkit && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        if (!bus && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
                 return;
         a = userdata;
         a->connecting = false;
-        a->polkit = polkit;
+        a->bus = bus;
+        if (bus)
+                g_dbus_connection_set_exit_on_close(bus, FALSE);
         waiting = g_steal_pointer(&a->waiting);
         a->waiting = g_ptr_array_new();
         for (guint i = 0; i < waiting->len; i++) {
                 AuthorityQuestion *q = waiting->pdata[i];
 
-                if (q->done && polkit)
+                if (q->done && bus)
                         question_send(q);
                 else
                         question_answer(q, AUTHORITY_REFUSED, error ? error->message : "polkit is not there");
@@ -98,22 +118,32 @@ static void on_authority(GObject *object, GAsyncResult *result, gpointer userdat
         }
 }
 
+/* polkit closes the dialogue; nobody waits for its answer. */
+static void question_withdraw(AuthorityQuestion *q) {
+        if (q->sent && q->authority->bus)
+                g_dbus_connection_call(q->authority->bus, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                        "CancelCheckAuthorization", g_variant_new("(s)", q->id), NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                        -1, NULL, NULL, NULL);
+        g_cancellable_cancel(q->cancel);
+}
+
 static gboolean on_timeout(gpointer userdata) {
         AuthorityQuestion *q = userdata;
 
         q->timer = 0;
-        g_cancellable_cancel(q->cancel);
+        question_withdraw(q);
         question_answer(q, AUTHORITY_REFUSED, "polkit did not answer in time");
         return G_SOURCE_REMOVE;
 }
 
-static PolkitDetails *make_details(const char *const *pairs) {
-        PolkitDetails *details = polkit_details_new();
+static GVariant *make_details(const char *const *pairs) {
+        GVariantBuilder details;
 
+        g_variant_builder_init(&details, G_VARIANT_TYPE("a{ss}"));
         for (; pairs && pairs[0]; pairs += 2)
                 if (pairs[1])
-                        polkit_details_insert(details, pairs[0], pairs[1]);
-        return details;
+                        g_variant_builder_add(&details, "{ss}", pairs[0], pairs[1]);
+        return g_variant_ref_sink(g_variant_builder_end(&details));
 }
 
 AuthorityQuestion *authority_check(Authority *a, const char *sender, const char *action, const char *const *details,
@@ -122,6 +152,7 @@ AuthorityQuestion *authority_check(Authority *a, const char *sender, const char 
 
         *q = (AuthorityQuestion){.authority = a,
                 .cancel = g_cancellable_new(),
+                .id = g_strdup_printf("mcp-%" G_GUINT64_FORMAT, ++a->last_id),
                 .sender = g_strdup(sender),
                 .action = g_strdup(action),
                 .details = make_details(details),
@@ -132,7 +163,7 @@ AuthorityQuestion *authority_check(Authority *a, const char *sender, const char 
         q->timer = g_timeout_add(
                 (guint) ((interactive ? AUTHORITY_INTERACTIVE_USEC : AUTHORITY_USEC) / 1000), on_timeout, q);
 
-        if (a->polkit) {
+        if (a->bus) {
                 question_send(q);
                 return q;
         }
@@ -140,7 +171,7 @@ AuthorityQuestion *authority_check(Authority *a, const char *sender, const char 
         g_ptr_array_add(a->waiting, q);
         if (!a->connecting) {
                 a->connecting = true;
-                polkit_authority_get_async(a->cancel, on_authority, a);
+                g_bus_get(G_BUS_TYPE_SYSTEM, a->cancel, on_connected, a);
         }
         return q;
 }
@@ -149,7 +180,7 @@ void authority_question_cancel(AuthorityQuestion *q) {
         if (!q)
                 return;
         q->done = NULL;
-        g_cancellable_cancel(q->cancel);
+        question_withdraw(q);
         question_unref(q);
 }
 
@@ -167,7 +198,7 @@ Authority *authority_free(Authority *a) {
         g_cancellable_cancel(a->cancel);
         g_object_unref(a->cancel);
         g_ptr_array_unref(a->waiting);
-        g_clear_object(&a->polkit);
+        g_clear_object(&a->bus);
         g_free(a);
         return NULL;
 }

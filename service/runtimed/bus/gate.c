@@ -40,6 +40,8 @@ static Call *call_free(Call *c) {
         g_free(c->vm_name);
         g_free(c->vm_uuid);
         g_free(c->image_id);
+        g_free(c->detail_path);
+        g_free(c->detail_image);
         g_free(c);
         return NULL;
 }
@@ -73,6 +75,7 @@ void call_set_job(Call *c, const Job *job) {
 void call_set_image(Call *c, const Image *image) {
         c->subject = SUBJECT_IMAGE;
         c->image_id = g_strdup(image->id);
+        c->detail_image = g_strdup(image_reference(image));
 }
 
 void call_add_action(Call *c, const char *action) {

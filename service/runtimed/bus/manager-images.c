@@ -87,7 +87,7 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return -errno;
         }
         c = call_new(userdata, m, "Manager", q, image_request_free, run_import);
-        c->detail_image = q->reference;
+        c->detail_image = g_strdup(q->reference);
         return call_begin(c, error);
 }
 
@@ -95,8 +95,8 @@ static int plan_import_file(Call *c, sd_bus_error *error) {
         ImageRequest *q = c->request;
 
         call_add_action(c, "use-host-path");
-        c->detail_path = q->path;
-        c->detail_image = q->reference;
+        c->detail_path = g_strdup(q->path);
+        c->detail_image = g_strdup(q->reference);
         return 0;
 }
 

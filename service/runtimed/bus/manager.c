@@ -65,7 +65,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
         c->vm_name = g_strdup(q->name);
-        c->detail_image = q->spec->image;
+        c->detail_image = g_strdup(q->spec->image);
         return 0;
 }
 

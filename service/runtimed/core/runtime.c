@@ -49,9 +49,9 @@ Runtime *runtime_free(Runtime *rt) {
         if (!rt)
                 return NULL;
         sd_event_source_disable_unref(rt->grace);
-        g_hash_table_unref(rt->initrds);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
+        g_hash_table_unref(rt->initrds);
         g_hash_table_unref(rt->instances);
         g_hash_table_unref(rt->images);
         g_hash_table_unref(rt->jobs);
