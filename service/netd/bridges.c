@@ -173,6 +173,8 @@ int bridge_up(struct networks *n, const struct netd_bridge *request, struct netd
 
         /* The rules first: there is no moment in which the bridge is open. */
         r = guard_bridge(&n->guard, b);
+        if (r < 0 && guard_prepare(&n->guard, &n->net) >= 0)
+                r = guard_bridge(&n->guard, b);
         if (r < 0) {
                 (void) refuse(reply, NETD_GUARD, "%s: no rules: %s", b->name, n->guard.error);
                 *b = before;
@@ -248,11 +250,32 @@ static void bridge_gone(struct networks *n, struct bridge *b) {
                 restore(n, b);
 }
 
+/* Who holds a TAP's descriptor may change its MAC, and the bridge would send it what is for that MAC: another VM's. */
+static bool port_is_forged(const struct port *p, const struct link *link) {
+        uint8_t mac[6];
+
+        tap_mac(mac, p->mac);
+        return p->identified && link->master != 0 && memcmp(mac, link->mac, sizeof mac) != 0;
+}
+
+static void remove_forged(struct networks *n, struct port *p) {
+        const struct bridge *b = net_bridge(&n->net, p->bridge);
+
+        log_error("%s: VM %s has changed the MAC of its TAP; it is cut off", p->name, p->uuid);
+        (void) kernel_link_remove(&n->kernel, p->ifindex);
+        p->ifindex = 0; /* networks_settle() does the rest */
+        if (b)
+                (void) ports_attach(n, b); /* whose forwarding entry it may have taken */
+}
+
 void networks_link(struct networks *n, const struct link *link) {
-        bool up = (link->flags & IFF_UP) != 0;
+        struct port *p = net_port_by_index(&n->net, link->ifindex);
         struct bridge *b = net_bridge(&n->net, link->name);
+        bool up = (link->flags & IFF_UP) != 0;
         bool came;
 
+        if (p && port_is_forged(p, link))
+                remove_forged(n, p);
         if (!b || strcmp(link->kind, "bridge") != 0 || (b->managed && !link_is_ours(link)))
                 return;
         came = b->ifindex != link->ifindex && b->wanted && !b->managed;

@@ -34,6 +34,9 @@ int check_bridge_name(const struct netd_bridge *b, struct netd_reply *reply) {
 static int check_allowed(const struct config *c, const struct netd_bridge *b, struct netd_reply *reply) {
         if (patterns_match(b->managed ? &c->managed : &c->allowed, b->name))
                 return NETD_OK;
+        if (c->broken)
+                return refuse(
+                        reply, NETD_NOT_ALLOWED, "%s: netd.conf has a mistake, see the journal of mcp-netd", b->name);
         return refuse(reply, NETD_NOT_ALLOWED,
                 b->managed ? "%s: netd.conf does not let us make that bridge (ManagedBridges=)"
                            : "%s: netd.conf does not let us join that bridge (AllowBridges=)",

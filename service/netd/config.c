@@ -126,14 +126,14 @@ static int is_drop_in(const struct dirent *entry) {
         return entry->d_name[0] != '.' && dot && strcmp(dot, ".conf") == 0;
 }
 
-int config_load(struct config *c, const char *path) {
+void config_load(struct config *c, const char *path) {
         char directory[PATH_MAX - NAME_MAX - 1], file[PATH_MAX];
         struct dirent **entries;
         int n, r;
 
         r = load_file(c, path);
         if (snprintf(directory, sizeof directory, "%s.d", path) >= (int) sizeof directory)
-                return -ENAMETOOLONG;
+                r = -ENAMETOOLONG;
         n = scandir(directory, &entries, is_drop_in, alphasort);
         for (int i = 0; i < n; i++) {
                 (void) snprintf(file, sizeof file, "%s/%s", directory, entries[i]->d_name);
@@ -143,7 +143,8 @@ int config_load(struct config *c, const char *path) {
         }
         if (n >= 0)
                 free(entries);
-        return r;
+        if (r < 0)
+                *c = (struct config){.broken = true};
 }
 
 bool patterns_match(const struct patterns *p, const char *name) {

@@ -17,6 +17,7 @@ struct patterns {
 
 struct config {
         struct patterns managed, allowed;
+        bool broken; /* a file has a mistake: then nothing is allowed */
 };
 
 /* ManagedBridges=mcp-br*, AllowBridges= */
@@ -26,7 +27,8 @@ void config_defaults(struct config *c);
  * then *c is as before. */
 int config_parse(struct config *c, const char *text, char *ret_error, size_t size);
 
-/* Reads PATH and PATH.d/ (files that end in .conf) in the order of their names, if they exist. Logs what is wrong. */
-int config_load(struct config *c, const char *path);
+/* Reads PATH and PATH.d/ (files that end in .conf) in the order of their names, if they exist. Logs what is wrong, and
+ * then allows nothing: netd goes on with what is up, and refuses what is new. */
+void config_load(struct config *c, const char *path);
 
 bool patterns_match(const struct patterns *p, const char *name);

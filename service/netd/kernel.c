@@ -98,6 +98,8 @@ bool link_from_message(struct nlmsghdr *header, struct link *ret) {
                 .flags = link->ifi_flags,
                 .group = a[IFLA_GROUP] ? nla_get_u32(a[IFLA_GROUP]) : 0,
         };
+        if (a[IFLA_ADDRESS] && nla_len(a[IFLA_ADDRESS]) == sizeof ret->mac)
+                memcpy(ret->mac, nla_data(a[IFLA_ADDRESS]), sizeof ret->mac);
         copy_attribute(ret->name, sizeof ret->name, a[IFLA_IFNAME]);
         copy_attribute(ret->kind, sizeof ret->kind, info[IFLA_INFO_KIND]);
         copy_attribute(ret->alias, sizeof ret->alias, a[IFLA_IFALIAS]);
@@ -363,8 +365,11 @@ int kernel_attach(struct kernel *k, const struct attachment *a) {
         struct batch b = {};
         struct nlattr *info;
         struct nl_msg *m;
+        uint8_t mac[6];
 
+        tap_mac(mac, a->mac);
         m = batch_add_link(&b, RTM_NEWLINK, 0, (struct ifinfomsg){.ifi_index = (int) a->ifindex});
+        put(&b, m, IFLA_ADDRESS, mac, sizeof mac);
         put_u32(&b, m, IFLA_GROUP, a->group);
         put_string(&b, m, IFLA_IFALIAS, a->alias);
         put_no_ipv6(k, &b, m);

@@ -23,6 +23,7 @@ struct kernel {
 struct link {
         unsigned ifindex, master, flags;
         uint32_t group;
+        uint8_t mac[6]; /* zero where it has none */
         char name[NETD_INTERFACE_SIZE];
         char kind[NETD_INTERFACE_SIZE]; /* "bridge", "tun"; empty: hardware */
         char alias[ALIAS_SIZE];         /* cut when longer: ours are not */

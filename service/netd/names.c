@@ -97,6 +97,11 @@ bool mac_parse(const char *text, uint8_t ret[static 6]) {
         return true;
 }
 
+void tap_mac(uint8_t ret[static 6], const uint8_t guest[static 6]) {
+        memcpy(ret, guest, 6);
+        ret[0] = guest[0] == 0xfe ? 0xf6 : 0xfe;
+}
+
 /* 02: locally administered; then "mc" and three bytes of FNV-1a of the name. */
 void bridge_mac(uint8_t ret[static 6], const char *bridge) {
         uint32_t hash = 2166136261U;

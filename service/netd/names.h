@@ -41,6 +41,8 @@ const char *tap_alias_uuid(const char *alias);
 bool mac_is_valid(const uint8_t mac[static 6]);
 void mac_format(char ret[static MAC_TEXT_SIZE], const uint8_t mac[static 6]);
 bool mac_parse(const char *text, uint8_t ret[static 6]);
+/* The TAP's own, on the host's side: told by the guest's, and never the same. */
+void tap_mac(uint8_t ret[static 6], const uint8_t guest[static 6]);
 /* The bridge's own: always the same for a name, so that guests find the gateway again when the bridge was made anew. */
 void bridge_mac(uint8_t ret[static 6], const char *bridge);
 

@@ -75,10 +75,10 @@ int networks_start(struct networks *n) {
         }
         if (guard_identities(&n->guard, take_identity, n) < 0 && n->net.n_ports > 0)
                 log_warning("%zu TAPs of ours have no rules: they are cut off until the daemon comes", n->net.n_ports);
-        r = guard_prepare(&n->guard, &n->net);
-        if (r < 0)
-                log_error("cannot make our nftables tables: %s", r == -ENOMEM ? strerror(ENOMEM) : n->guard.error);
-        return r;
+        /* Without them nothing is handed out, and each refusal says why. */
+        if (guard_prepare(&n->guard, &n->net) < 0)
+                log_error("cannot make our nftables tables: %s", n->guard.error);
+        return 0;
 }
 
 void networks_stop(struct networks *n) {

@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -337,6 +340,21 @@ static void send_garbage(char **w, size_t n) {
         (void) printf("%s %s\n", errors[reply.error], r == -ECONNRESET ? "closed" : "open");
 }
 
+/* forge TAP MAC, persist TAP: what the holder of a TAP's descriptor may do to it without any right */
+static void change_tap(char **w, size_t n) {
+        struct tap *t = n > 1 ? find_tap(w[1]) : NULL;
+        struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+        int r = -1;
+
+        errno = EINVAL;
+        if (t && n > 2) {
+                set_mac((uint8_t *) request.ifr_hwaddr.sa_data, w[2]);
+                r = ioctl(t->fds[0], SIOCSIFHWADDR, &request);
+        } else if (t)
+                r = ioctl(t->fds[0], TUNSETPERSIST, 1);
+        (void) printf(r < 0 ? "failed %s\n" : "ok\n", strerror(errno));
+}
+
 static void wait_events(int milliseconds) {
         struct netd_reply event;
         int fds[NETD_QUEUES_MAX];
@@ -376,6 +394,8 @@ static void command(char **w, size_t n) {
                 send_garbage(w, n);
         else if (strcmp(w[0], "events") == 0)
                 wait_events(n > 1 ? atoi(w[1]) : 200);
+        else if (strcmp(w[0], "forge") == 0 || strcmp(w[0], "persist") == 0)
+                change_tap(w, n);
         else if (strcmp(w[0], "frames") == 0)
                 receive_frames(w, n);
         else if (strcmp(w[0], "close") == 0 && n > 1 && find_tap(w[1])) {

@@ -86,6 +86,8 @@ static void test_bridge_names(void **state) {
         assert_bridge(n, NETD_OK, "", strcpy(b.name, "host0"); b.managed = b.n_services = 0);
         assert_bridge(n, NETD_INVALID, "managed, isolated", b.managed = 2);
         assert_bridge(n, NETD_INVALID, "managed, isolated", b.isolated = 255);
+        n->config = (struct config){.broken = true};
+        assert_bridge(n, NETD_NOT_ALLOWED, "mistake", );
 }
 
 static void test_subnets(void **state) {

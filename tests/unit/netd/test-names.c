@@ -103,6 +103,14 @@ static void test_macs(void **state) {
         assert_true(mac_parse("ff:ff:ff:ff:ff:ff", mac));
         assert_false(mac_is_valid(mac));
 
+        assert_true(mac_parse("52:54:00:00:00:01", mac));
+        tap_mac(other, mac);
+        assert_memory_equal(other, ((uint8_t[]){0xfe, 0x54, 0, 0, 0, 1}), 6);
+        mac[0] = 0xfe;
+        tap_mac(other, mac);
+        assert_memory_not_equal(other, mac, 6);
+        assert_true(mac_is_valid(other));
+
         bridge_mac(mac, "mcp-br0");
         bridge_mac(other, "mcp-br0");
         assert_memory_equal(mac, other, 6);
