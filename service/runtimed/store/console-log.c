@@ -120,7 +120,7 @@ static uint64_t end_seq(ConsoleLog *l) {
 }
 
 void console_log_seek(ConsoleLog *l, LogKey key, uint64_t value) {
-        unsigned segment;
+        unsigned segment = LOG_SEGMENTS;
         uint64_t first = 0;
 
         l->segment = LOG_SEGMENTS;
