@@ -94,7 +94,7 @@ static int guard_and_attach(struct networks *n, const struct port *p, struct net
         r = port_attach(n, p);
         if (r == -EXFULL)
                 return refuse(reply, NETD_LIMIT, "%s takes no more ports", p->bridge);
-        if (r == -ENODEV)
+        if (r == -ENODEV || r == -EINVAL) /* the latter is the kernel's word for a master that has just gone */
                 return refuse(reply, NETD_NOT_FOUND, "%s is not there at the moment", p->bridge);
         if (r < 0)
                 return refuse(reply, NETD_KERNEL, "%s into %s: %s", p->name, p->bridge, strerror(-r));

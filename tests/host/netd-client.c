@@ -41,14 +41,22 @@ static const char *const errors[] = {"ok", "Invalid", "NotAllowed", "Foreign", "
 _Static_assert(sizeof errors / sizeof *errors == NETD_ERRORS_END, "a name for each");
 
 static void note_event(const struct netd_reply *e) {
+        const char *kind = e->verb == NETD_EVENT_BRIDGE ? "bridge" : e->verb == NETD_EVENT_PORT_GONE ? "gone" : "guard";
+        const char *const words[] = {kind, e->interface, e->uuid,
+                e->verb != NETD_EVENT_BRIDGE ? ""
+                : e->up                      ? "up"
+                                             : "down",
+                e->text};
         size_t used = strlen(events);
 
-        (void) snprintf(events + used, sizeof events - used, " [%s %s%s%s%s%s]",
-                e->verb == NETD_EVENT_BRIDGE      ? "bridge"
-                : e->verb == NETD_EVENT_PORT_GONE ? "gone"
-                                                  : "guard",
-                e->interface, e->verb == NETD_EVENT_BRIDGE ? e->up ? " up" : " down" : "",
-                e->verb == NETD_EVENT_PORT_GONE ? e->uuid : "", *e->text ? " " : "", e->text);
+        (void) snprintf(events + used, sizeof events - used, " [");
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+                used = strlen(events);
+                if (*words[i])
+                        (void) snprintf(events + used, sizeof events - used, "%s%s", i > 0 ? " " : "", words[i]);
+        }
+        used = strlen(events);
+        (void) snprintf(events + used, sizeof events - used, "]");
 }
 
 static struct tap *find_tap(const char *name) {
