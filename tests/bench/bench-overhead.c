@@ -123,18 +123,22 @@ static uint64_t wait_exec(int watch) {
         return at;
 }
 
-/* StartedAt is when QEMU answered on QMP; microseconds of the real time clock. */
-static uint64_t started_at(sd_bus *bus) {
-        uint64_t deadline = now_monotonic() + PATIENCE_MSEC * 1000ULL, t = 0;
+/* When QEMU has answered on QMP and its CPUs run; to a millisecond. */
+static uint64_t wait_running(sd_bus *bus) {
+        uint64_t deadline = now_monotonic() + PATIENCE_MSEC * 1000ULL;
 
         while (now_monotonic() < deadline) {
                 _cleanup_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+                char *state = NULL;
+                bool running;
 
-                if (sd_bus_get_property_trivial(bus, NAME, VM_PATH, NAME ".VM", "StartedAt", &error, 't', &t) < 0)
-                        die("StartedAt: %s", error.message);
-                if (t > 0)
-                        return t;
-                (void) usleep(2000);
+                if (sd_bus_get_property_string(bus, NAME, VM_PATH, NAME ".VM", "State", &error, &state) < 0)
+                        die("State: %s", error.message);
+                running = strcmp(state, "running") == 0;
+                free(state);
+                if (running)
+                        return now_monotonic();
+                (void) usleep(1000);
         }
         die("QEMU never answered");
 }
@@ -145,23 +149,20 @@ typedef struct Start {
 
 static void time_start(sd_bus *bus, int watch, const char *network, Start *s) {
         _cleanup_message_ sd_bus_message *m = new_call(bus, ROOT, MANAGER, "RunVM"), *reply = NULL;
-        uint64_t begin, begin_real;
+        uint64_t begin;
 
         if (sd_bus_message_append(m, "sa{sv}", VM_NAME, 4, "Image", "s", IMAGE, "Network", "s", network, "Accelerator", "s", "tcg",
                     "Command", "as", 2, "sleep", "1000") < 0)
                 die("no memory");
         drain(watch);
         begin = now_monotonic();
-        begin_real = now_realtime();
         reply = finish_call(bus, m, false);
-        if (s)
+        if (s) {
                 series_add(&s->reply, now_monotonic() - begin);
-        if (s)
                 series_add(&s->exec, wait_exec(watch) - begin);
-        if (s)
-                series_add(&s->running, started_at(bus) - begin_real);
-        else
-                (void) started_at(bus);
+                series_add(&s->running, wait_running(bus) - begin);
+        } else
+                (void) wait_running(bus);
         remove_vm(bus);
 }
 
