@@ -31,7 +31,8 @@ enum netd_verb {
         NETD_BRIDGE_DOWN, /* bridge.name; removed if managed. Unknown: done. With ports: NETD_BUSY */
         NETD_PORT_ADD,    /* port: a guarded TAP; answers interface and port.queues descriptors */
         NETD_PORT_KEEP,   /* port as once added (queues are ignored): names a living TAP, and puts right what is not */
-        NETD_PORT_REMOVE, /* port.uuid. Unknown: done */
+        NETD_PORT_REMOVE, /* port.uuid. Unknown: done. To be said after every VM: whoever held the TAP may have made it
+                             persist */
         NETD_SWEEP,       /* nothing; removes bridges and ports of ours that were not named since HELLO */
         NETD_STATUS,      /* nothing; answers counts and counters */
         NETD_VERBS_END,
