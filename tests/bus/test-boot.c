@@ -386,7 +386,7 @@ static void end_initrd(Rig *r, bool connected) {
 static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         static const char *const units[KIND_MAX] = {
                 [KIND_VM] = MONITOR, [KIND_WORKER] = "mcp-image@1.service", [KIND_PASST] = PASST};
-        g_autoptr(sd_bus_message) cancel = NULL, twice = NULL, end = NULL;
+        g_autoptr(sd_bus_message) cancel = NULL, twice = NULL;
         g_autoptr(Pending) wait = NULL;
 
         r->play[kind] = play_nothing;
@@ -494,11 +494,11 @@ static void test_import_twice(void **state) {
 
         for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
                 g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", names[i], path, 0);
-                g_autoptr(sd_bus_message) end = NULL, found = NULL;
+                g_autoptr(sd_bus_message) result = NULL, found = NULL;
 
                 assert_good(reply);
-                end = wait_job(r, i + 1);
-                assert_result(end, "done", "");
+                result = wait_job(r, i + 1);
+                assert_result(result, "done", "");
                 found = rig_call(r, ROOT, MANAGER, "GetImage", "s", names[i]);
                 assert_good(found);
         }

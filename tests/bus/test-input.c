@@ -22,7 +22,7 @@ static void assert_vm_count(Rig *r, const char *count) {
 /* ---- Names ---- */
 
 static void test_names(void **state) {
-        static const char *const names[] = {"", ".", "..", "-web", ".web", "Web", "web/1", "../web", "web 1", "web\n", "w\xc3\xa4" "b", "web@1",
+        static const char *const names[] = {"", ".", "..", "-web", ".web", "Web", "web/1", "../web", "web 1", "web\n", "w\303\244b", "web@1",
                 "a123456789012345678901234567890123456789012345678901234567890123", "\033[31m"};
         static const char *const methods[] = {"CreateVM", "RunVM"};
         Rig *r = *state;

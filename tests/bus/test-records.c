@@ -172,9 +172,10 @@ static void test_broken_images(void **state) {
 /* The image is gone, the VM is not: it can be seen, not started, and removed. */
 static void test_image_gone(void **state) {
         Rig *r = *state;
-        g_autofree char *record = good_record(r), *json = g_strdup_printf("state/images/%u/" HEX ".json", r->uid), *path = rig_path(r, json);
+        g_autofree char *json = g_strdup_printf("state/images/%u/" HEX ".json", r->uid), *path = rig_path(r, json);
         g_autoptr(sd_bus_message) start = NULL, removed = NULL;
 
+        g_free(good_record(r));
         rig_stop_daemon(r, SIGTERM);
         assert_int_equal(unlink(path), 0);
         rig_start_daemon(r);
@@ -196,8 +197,8 @@ static void test_all_properties_again(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) before = NULL, after = NULL;
         g_autoptr(GString) one = g_string_new(NULL), two = g_string_new(NULL);
-        g_autofree char *record = good_record(r);
 
+        g_free(good_record(r));
         before = rig_call(r, WEB, "org.freedesktop.DBus.Properties", "GetAll", "s", VM);
         append_value(one, before);
         rig_stop_daemon(r, SIGKILL);
