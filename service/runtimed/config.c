@@ -7,9 +7,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "model/network-spec.h"
+
 #define GROUP "Runtime"
 
-enum kind { PATH, PATHS, NETWORK, U32, U64, SECONDS };
+enum kind { PATH, PATHS, WORD, NETWORK, U32, U64, SECONDS };
 
 static const struct setting {
         const char *key;
@@ -26,6 +28,9 @@ static const struct setting {
         {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
         {"VolumeRoots", PATHS, offsetof(Config, volume_roots), 0, 0, "/srv"},
         {"DefaultNetwork", NETWORK, offsetof(Config, default_network), 0, 0, NETWORK_USER},
+        {"DefaultBridge", WORD, offsetof(Config, bridge), 0, 0, "mcp-br0"},
+        {"DefaultSubnet", WORD, offsetof(Config, subnet), 0, 0, "10.99.0.0/24"},
+        {"DefaultGateway", WORD, offsetof(Config, gateway), 0, 0, "10.99.0.1"},
         {"MemoryMiB", U32, offsetof(Config, memory_mib), SPEC_MEMORY_MIN, UINT32_MAX, "256"},
         {"VCPUs", U32, offsetof(Config, vcpus), 1, 255, "1"},
         {"BootTimeoutSec", SECONDS, offsetof(Config, boot_timeout), 1, 86400, "300"},
@@ -66,8 +71,10 @@ static int store_setting(Config *c, const struct setting *s, const char *text) {
         case PATH:
                 return g_path_is_absolute(text) ? store_string(text, place) : -EINVAL;
         case NETWORK:
-                if (strcmp(text, NETWORK_USER) != 0 && strcmp(text, NETWORK_NONE) != 0)
+                if (network_is_bridge(text) && !network_name_is_valid(text))
                         return -EINVAL;
+                /* fall through */
+        case WORD:
                 return store_string(text, place);
         case PATHS:
                 list = g_strsplit(text, ":", 0);
@@ -164,6 +171,9 @@ void config_free(Config *c) {
         g_free(c->guest_init);
         g_strfreev(c->volume_roots);
         g_free(c->default_network);
+        g_free(c->bridge);
+        g_free(c->subnet);
+        g_free(c->gateway);
         g_free(c);
 }
 

@@ -15,6 +15,7 @@ typedef struct Config {
         char *guest_init;
         char **volume_roots;
         char *default_network;
+        char *bridge, *subnet, *gateway; /* of the network that is always there; bridge "": there is none */
         uint32_t memory_mib, vcpus;
         uint64_t stop_timeout, boot_timeout; /* usec */
         uint64_t image_bytes_max, image_entries_max;

@@ -31,6 +31,7 @@
 #define VM NAME ".VM"
 #define JOB NAME ".Job"
 #define IMAGE NAME ".Image"
+#define NETWORK "org.mcp.Runtime1.Network"
 #define ERROR(name) NAME ".Error." name
 
 /* Of the image that is in the store from the beginning. */

@@ -144,7 +144,7 @@ static void test_specs(void **state) {
         assert_spec(r, bad, "Ports", "ab", 1, 1);
         assert_spec(r, bad, "Environment", "as", 1, "no equals sign");
         assert_spec(r, bad, "Environment", "a{sv}", 0);
-        assert_spec(r, bad, "Network", "s", "moon");
+        assert_spec(r, bad, "Network", "s", "Moon");
         assert_spec(r, bad, "Accelerator", "s", "warp");
         assert_spec(r, bad, "Architecture", "s", "z80");
         assert_spec(r, bad, "Ephemeral", "s", "yes");
@@ -329,7 +329,7 @@ static void test_signatures(void **state) {
 }
 
 static void test_not_there(void **state) {
-        static const char *const paths[] = {WEB, ROOT "/vm", ROOT "/vm/_", ROOT "/job/1", ROOT "/job/0", ROOT "/job/4294967297", ROOT "/job/x", ROOT "/image/0/" HEX, ROOT "/image", "/", "/x"};
+        static const char *const paths[] = {WEB, ROOT "/vm", ROOT "/vm/_", ROOT "/job/1", ROOT "/job/0", ROOT "/job/4294967297", ROOT "/job/x", ROOT "/image/4294967294/" HEX, ROOT "/image", "/", "/x"};
         Rig *r = *state;
 
         for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {

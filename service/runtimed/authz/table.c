@@ -10,6 +10,10 @@ static const AuthRow rows[] = {
         {"Manager", "GetVM", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListVMs", AUTH_OPEN, NULL, NULL},
         {"Manager", "ValidateVM", AUTH_OPEN, NULL, NULL},
+        {"Manager", "CreateNetwork", AUTH_ASK, "manage-networks", NULL},
+        {"Manager", "GetNetwork", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ListNetworks", AUTH_OPEN, NULL, NULL},
+        {"Network", "Remove", AUTH_ASK, "manage-networks", NULL},
         {"Manager", "ImportImage", AUTH_ASK, "import-image", NULL},
         {"Manager", "ImportImageFile", AUTH_ASK, "import-image", NULL}, /* and use-host-path */
         {"Manager", "ImageExists", AUTH_OPEN, NULL, NULL},
@@ -51,6 +55,10 @@ const AuthRow *auth_row_find(const char *interface, const char *member) {
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]) {
         size_t n = 0;
 
+        if (network_is_bridge(spec->network)) {
+                ret[n++] = "attach-bridge";
+                return n;
+        }
         for (size_t i = 0; i < spec->n_ports; i++)
                 if (port_forward_is_privileged(&spec->ports[i])) {
                         ret[n++] = "publish-port";

@@ -60,11 +60,12 @@ static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 /* What the call was about, in words. */
 static char *describe_object(const Call *c) {
         g_autofree char *job = c->subject == SUBJECT_JOB ? g_strdup_printf("job %u", c->job) : NULL;
-        const char *object = c->vm_name        ? c->vm_name
-                             : job             ? job
-                             : c->image_id     ? c->image_id
-                             : c->detail_image ? c->detail_image
-                                               : "";
+        const char *object = c->vm_name          ? c->vm_name
+                             : job               ? job
+                             : c->image_id       ? c->image_id
+                             : c->detail_image   ? c->detail_image
+                             : c->detail_network ? c->detail_network
+                                                 : "";
 
         return g_strescape(object, NULL);
 }

@@ -10,11 +10,13 @@
 #include "bus/gate.h"
 #include "bus/log-stream.h"
 #include "bus/signals.h"
+#include "core/network.h"
 #include "shared/log.h"
 
 #define VM_PREFIX BUS_ROOT "/vm"
 #define JOB_PREFIX BUS_ROOT "/job"
 #define IMAGE_PREFIX BUS_ROOT "/image"
+#define NETWORK_PREFIX BUS_ROOT "/network"
 
 /* ---- Paths ---- */
 
@@ -22,6 +24,13 @@ char *bus_vm_path(const char *name) {
         char *path = NULL;
 
         (void) sd_bus_path_encode(VM_PREFIX, name, &path);
+        return path;
+}
+
+char *bus_network_path(const char *name) {
+        char *path = NULL;
+
+        (void) sd_bus_path_encode(NETWORK_PREFIX, name, &path);
         return path;
 }
 
@@ -88,6 +97,20 @@ static int find_image(
         return *ret != NULL;
 }
 
+static int find_network(
+        sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Bus *b = userdata;
+        char *name = NULL;
+        int r;
+
+        r = sd_bus_path_decode(path, NETWORK_PREFIX, &name);
+        if (r <= 0)
+                return r;
+        *ret = network_find(b->runtime, name);
+        free(name);
+        return *ret != NULL;
+}
+
 /* ---- Enumerators ---- */
 
 static int enumerate(GHashTable *table, char *(*path_of)(const void *), char ***ret) {
@@ -130,6 +153,14 @@ static int enumerate_jobs(sd_bus *bus, const char *prefix, void *userdata, char 
 
 static int enumerate_images(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         return enumerate(((Bus *) userdata)->runtime->images, image_path_of, ret);
+}
+
+static char *network_path_of(const void *network) {
+        return bus_network_path(((const Network *) network)->name);
+}
+
+static int enumerate_networks(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        return enumerate(((Bus *) userdata)->runtime->networks, network_path_of, ret);
 }
 
 /* ---- Signals ---- */
@@ -232,6 +263,25 @@ static void on_image_removed(Image *image, void *userdata) {
         free(path);
 }
 
+static void on_network_new(Network *network, void *userdata) {
+        char *path = bus_network_path(network->name);
+
+        signals_object_added(userdata, path);
+        free(path);
+}
+
+static void on_network_changing(Network *network, const char *property, void *userdata) {
+        signals_note(
+                userdata, bus_network_path(network->name), BUS_INTERFACE("Network"), network_vtable, property, network);
+}
+
+static void on_network_removed(Network *network, void *userdata) {
+        char *path = bus_network_path(network->name);
+
+        signals_object_removed(userdata, path, BUS_INTERFACE("Network"));
+        free(path);
+}
+
 static void on_runtime_changing(const char *property, void *userdata) {
         signals_note(userdata, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), manager_vtable, property, userdata);
 }
@@ -249,6 +299,9 @@ const Observer bus_observer = {
         .image_new = on_image_new,
         .image_changing = on_image_changing,
         .image_removed = on_image_removed,
+        .network_new = on_network_new,
+        .network_changing = on_network_changing,
+        .network_removed = on_network_removed,
         .runtime_changing = on_runtime_changing,
 };
 
@@ -294,6 +347,7 @@ int bus_export(Bus *b) {
                 {VM_PREFIX, BUS_INTERFACE("VM"), vm_vtable, find_vm, enumerate_vms},
                 {JOB_PREFIX, BUS_INTERFACE("Job"), job_vtable, find_job, enumerate_jobs},
                 {IMAGE_PREFIX, BUS_INTERFACE("Image"), image_vtable, find_image, enumerate_images},
+                {NETWORK_PREFIX, BUS_INTERFACE("Network"), network_vtable, find_network, enumerate_networks},
         };
         int r;
 

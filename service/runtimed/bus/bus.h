@@ -46,6 +46,7 @@ int bus_export(Bus *b);
 char *bus_vm_path(const char *name);
 char *bus_job_path(const Job *job);
 char *bus_image_path(const Image *image);
+char *bus_network_path(const char *name);
 
 /* "/" where there is none; the caller frees (g_free()). */
 char *bus_job_subject(const Job *job);
@@ -73,4 +74,4 @@ static inline Bus *bus_of(Runtime *rt) {
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* The vtables of each file. */
-extern const sd_bus_vtable manager_vtable[], vm_vtable[], job_vtable[], image_vtable[];
+extern const sd_bus_vtable manager_vtable[], vm_vtable[], job_vtable[], image_vtable[], network_vtable[];

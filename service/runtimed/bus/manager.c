@@ -66,6 +66,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
                 call_add_action(c, extra[i]);
         c->vm_name = g_strdup(q->name);
         c->detail_image = g_strdup(q->spec->image);
+        c->detail_network = g_strdup(q->spec->network);
         return 0;
 }
 
@@ -264,7 +265,7 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
                 char *path = bus_vm_path(vm->name);
 
                 r = sd_bus_message_append(reply, "(sssso)", vm->name, vm->record ? vm->record->spec->image : "",
-                        vm_state_to_string(vm_state(vm)), "", path);
+                        vm_state_to_string(vm_state(vm)), vm->record ? vm->record->address : "", path);
                 free(path);
         }
         if (r >= 0)
@@ -372,6 +373,12 @@ const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListImages", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssto)", images),
                 manager_list_images, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CreateNetwork", SD_BUS_ARGS("s", name, "a{sv}", spec), SD_BUS_RESULT("o", network),
+                manager_create_network, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetNetwork", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", network), manager_get_network,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListNetworks", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssbo)", networks),
+                manager_list_networks, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(usso)", jobs),
                 method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VMNew", SD_BUS_ARGS("s", name, "o", vm), 0),

@@ -35,10 +35,6 @@ static const char *get_state(const VM *vm) {
         return vm_state_to_string(vm_state(vm));
 }
 
-static const char *get_none(const VM *vm) {
-        return "";
-}
-
 static uint64_t get_owner(const VM *vm) {
         return vm_owner(vm);
 }
@@ -57,6 +53,7 @@ RECORD_STRING(get_image_digest, r->image_digest, "")
 RECORD_STRING(get_image_hash, r->image_hash, "")
 RECORD_STRING(get_target, r->spec->target, "")
 RECORD_STRING(get_exit_reason, exit_reason_to_string(r->exit_reason), "")
+RECORD_STRING(get_address, r->address, "")
 RECORD_STRING(get_restart, r->spec->restart, "")
 RECORD_STRING(get_network, r->spec->network, "")
 RECORD_STRING(get_architecture, r->spec->architecture, "")
@@ -91,8 +88,7 @@ static const struct {
         {"Restart", 's', get_restart, NULL},
         {"RestartCount", 'u', NULL, get_restart_count},
         {"Network", 's', get_network, NULL},
-        {"Address", 's', get_none, NULL},  /* user networking has no address that the host could use */
-        {"Endpoint", 's', get_none, NULL}, /* likewise */
+        {"Address", 's', get_address, NULL}, /* "" with user networking: the host could not use it */
         {"MemoryMiB", 'u', NULL, get_memory},
         {"VCPUs", 'u', NULL, get_vcpus},
         {"Architecture", 's', get_architecture, NULL},
@@ -122,7 +118,13 @@ static int append_ports(sd_bus_message *reply, const VM *vm) {
 
         for (size_t i = 0; vm->record && i < vm->record->spec->n_ports && r >= 0; i++) {
                 const PortForward *p = &vm->record->spec->ports[i];
+                bool bare = network_is_bridge(vm->record->spec->network);
 
+                if (bare) {
+                        r = sd_bus_message_append(
+                                reply, "(ssqq)", port_protocol_to_string(p->protocol), "", (uint16_t) 0, p->guest);
+                        continue;
+                }
                 r = sd_bus_message_append(
                         reply, "(ssqq)", port_protocol_to_string(p->protocol), p->address, p->host, p->guest);
         }
@@ -147,6 +149,19 @@ static int append_string(sd_bus_message *reply, char *taken) {
 
         g_free(taken);
         return r;
+}
+
+static char *mac_of(const VMRecord *r) {
+        if (strcmp(r->spec->network, NETWORK_NONE) == 0)
+                return NULL;
+        return *r->mac ? g_strdup(r->mac) : mac_from_name(r->name);
+}
+
+/* Where the host reaches the first port of a VM on a bridge. */
+static char *endpoint_of(const VMRecord *r) {
+        if (!*r->address || r->spec->n_ports == 0)
+                return NULL;
+        return g_strdup_printf("%s:%u", r->address, r->spec->ports[0].guest);
 }
 
 static int append_job(sd_bus_message *reply, const VM *vm) {
@@ -178,8 +193,9 @@ int vm_get_property(sd_bus *bus, const char *path, const char *interface, const 
         if (strcmp(property, "Version") == 0)
                 return append_string(reply, record ? image_reference_tag(record->spec->image) : NULL);
         if (strcmp(property, "MACAddress") == 0)
-                return append_string(reply,
-                        record && strcmp(record->spec->network, NETWORK_NONE) != 0 ? mac_from_name(vm->name) : NULL);
+                return append_string(reply, record ? mac_of(record) : NULL);
+        if (strcmp(property, "Endpoint") == 0)
+                return append_string(reply, record ? endpoint_of(record) : NULL);
         if (strcmp(property, "Unit") == 0)
                 return append_string(reply, record ? vm_unit(vm) : NULL);
         return -ENOENT;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/image.h"
+#include "core/network.h"
 #include "model/boot-message.h"
 #include "shared/fd.h"
 #include "shared/log-line.h"
@@ -20,9 +21,15 @@ static json_t *json_strv(char **strv) {
         return array;
 }
 
+uint16_t boot_queues(const VMSpec *spec) {
+        return (uint16_t) MIN(spec->vcpus, NIC_QUEUES_MAX);
+}
+
 void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
         QEMUPlan *plan, char **mac) {
-        *mac = mac_from_name(name);
+        VM *vm = runtime_find_vm_by_uuid(rt, uuid);
+
+        *mac = vm && *vm->record->mac ? g_strdup(vm->record->mac) : mac_from_name(name);
         *plan = (QEMUPlan){.binary = rt->config->qemu,
                 .name = name,
                 .uuid = uuid,
@@ -31,6 +38,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .memory_mib = spec->memory_mib,
                 .vcpus = spec->vcpus,
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
+                .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};
 }
 
@@ -103,6 +111,7 @@ static char **host_resolvers(void) {
 int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         const VMSpec *spec = vm->record->spec;
         g_autoptr(GByteArray) message = NULL;
+        g_autofree char *address = NULL, *gateway = NULL;
         g_auto(GStrv) resolvers = NULL;
         BootNetwork network = {};
         Image *image = vm_image(vm);
@@ -117,6 +126,10 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
                 network = (BootNetwork){.address = USER_NET_ADDRESS "/" G_STRINGIFY(USER_NET_PREFIX),
                         .gateway = USER_NET_GATEWAY,
                         .dns = resolvers ?: spec->dns};
+                if (network_is_bridge(spec->network) && network_guest_addresses(vm, &address, &gateway)) {
+                        network.address = address;
+                        network.gateway = gateway;
+                }
         }
         r = boot_message_build(spec, vm->name, image->config, &network, &message, ret_problem);
         if (r < 0)

@@ -14,6 +14,9 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 /* ToolMissing where the spec needs a program of the host that is not there. */
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem);
 
+/* Queues of a VM's NIC on a bridge: one a CPU. */
+uint16_t boot_queues(const VMSpec *spec);
+
 /* Launch messages, without their descriptors; new references. */
 json_t *boot_launch_message(VM *vm, char **argv);
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec);

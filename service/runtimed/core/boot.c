@@ -12,6 +12,7 @@
 #include "core/boot-plan.h"
 #include "core/image.h"
 #include "core/initrd.h"
+#include "core/network.h"
 #include "core/restart.h"
 #include "qemu/argv.h"
 #include "shared/fd.h"
@@ -34,8 +35,10 @@ struct Boot {
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
         Accelerator accelerator;
-        int network;            /* QEMU's side of the socket pair */
-        sd_event_source *timer; /* the guest must be up by then */
+        int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
+        size_t n_network;
+        NetworkAttachment *attachment; /* asked of netd, not answered yet */
+        sd_event_source *timer;        /* the guest must be up by then */
 };
 
 static void undo_monitor(Boot *b);
@@ -62,7 +65,9 @@ static void boot_free(Boot *b) {
                 initrd_drop_unwanted(b->runtime);
         }
         kernel_free(b->kernel);
-        (void) close_fd(b->network);
+        (void) network_attach_cancel(b->attachment);
+        for (size_t i = 0; i < b->n_network; i++)
+                (void) close_fd(b->network[i]);
         g_free(b);
 }
 
@@ -238,6 +243,24 @@ static void on_passt_end(Helper *h, int r, const char *text, void *userdata) {
 
 const HelperOps vm_passt_ops = {.message = on_passt_message, .end = on_passt_end};
 
+static void undo_attach(Boot *b) {
+        network_detach(b->vm);
+}
+
+static void on_attached(int *fds, size_t n_fds, const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+
+        b->attachment = NULL;
+        if (problem) {
+                boot_abort(b, problem);
+                return;
+        }
+        b->n_network = MIN(n_fds, G_N_ELEMENTS(b->network));
+        for (size_t i = 0; i < b->n_network; i++)
+                b->network[i] = take_fd(&fds[i]);
+        boot_next(b);
+}
+
 static void step_network(Boot *b) {
         static const char *const names[] = {"socket"};
         const VMSpec *spec = b->vm->record->spec;
@@ -249,11 +272,17 @@ static void step_network(Boot *b) {
                 boot_next(b);
                 return;
         }
+        if (network_is_bridge(spec->network)) {
+                push_undo(b, undo_attach);
+                b->attachment = network_attach(b->vm, boot_queues(spec), on_attached, b);
+                return;
+        }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
                 boot_abort_errno(b, -errno, "the network's socket pair");
                 return;
         }
-        b->network = pair[1];
+        b->network[0] = pair[1];
+        b->n_network = 1;
         unit = vm_passt_unit(b->vm);
         message = boot_passt_message(b->runtime, spec);
         push_undo(b, undo_network);
@@ -303,7 +332,10 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         fds[n++] = image ? store_image_open(store, image->owner, image->hex) : -ENOENT;
                         break;
                 default:
-                        fds[n++] = take_fd(&b->network);
+                        for (size_t i = 0; i < b->n_network; i++) {
+                                names[n] = "qemu";
+                                fds[n++] = take_fd(&b->network[i]);
+                        }
                         break;
                 }
         }
@@ -415,7 +447,7 @@ void boot_ready(Boot *b) {
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .network = -1};
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);

@@ -10,6 +10,7 @@
 #include "core/image.h"
 #include "core/initrd.h"
 #include "core/job.h"
+#include "core/network.h"
 #include "core/restart.h"
 #include "core/vm.h"
 #include "model/name.h"
@@ -40,6 +41,8 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->images = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) image_free);
         rt->jobs = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) job_free);
         rt->initrds = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, initrd_build_free);
+        rt->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) network_free);
+        rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
         *ret = rt;
         return 0;
@@ -51,6 +54,8 @@ Runtime *runtime_free(Runtime *rt) {
         sd_event_source_disable_unref(rt->grace);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
+        g_hash_table_unref(rt->networks);
+        (void) netd_free(rt->netd);
         g_hash_table_unref(rt->initrds);
         g_hash_table_unref(rt->instances);
         g_hash_table_unref(rt->images);
@@ -220,6 +225,7 @@ void runtime_load(Runtime *rt) {
                 g_ptr_array_add(vms, vm);
                 rt->observer->vm_new(vm, rt->observer_data);
         }
+        networks_load(rt);
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "core/waiter.h"
 #include "launch/helper.h"
+#include "launch/netd.h"
 #include "launch/systemd.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@ typedef struct Runtime Runtime;
 typedef struct VM VM;
 typedef struct Job Job;
 typedef struct Image Image;
+typedef struct Network Network;
 
 /* What the bus wants to know; every member is set. property is a name of the interface, static; *_changing is called
  * before its value changes, and may be called where it stays. */
@@ -36,6 +38,9 @@ typedef struct Observer {
         void (*image_new)(Image *image, void *userdata);
         void (*image_changing)(Image *image, const char *property, void *userdata);
         void (*image_removed)(Image *image, void *userdata);
+        void (*network_new)(Network *network, void *userdata);
+        void (*network_changing)(Network *network, const char *property, void *userdata);
+        void (*network_removed)(Network *network, void *userdata);
         void (*runtime_changing)(const char *property, void *userdata);
 } Observer;
 
@@ -46,6 +51,7 @@ struct Runtime {
         Store *store;
         Systemd *systemd;
         Launch *launch;
+        Netd *netd;
         const Observer *observer;
         void *observer_data;
         char *host_boot; /* the kernel's boot_id */
@@ -54,6 +60,7 @@ struct Runtime {
         GHashTable *instances; /* unit instance -> VM, borrowed */
         GHashTable *images;    /* "UID/HEX" -> Image, owned */
         GHashTable *jobs;      /* id -> Job, owned */
+        GHashTable *networks;  /* name -> Network, owned */
         GHashTable *initrds;   /* cache key -> InitrdBuild under way, see core/initrd.h */
         uint32_t last_job;
         uint32_t last_work;

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "core/image.h"
+#include "core/network.h"
 #include "core/vm.h"
 
 /* Properties that follow from the spec. */
 static const char *const followers[] = {"Image", "ImageDigest", "ImageHash", "Version", "Target", "Restart", "Network",
-        "MACAddress", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
+        "Address", "Endpoint", "MACAddress", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
 
 static int check(VM *vm, Problem **ret_problem) {
         if (vm_state_is_active(vm_state(vm)))
@@ -32,10 +33,37 @@ static void swap_wish(VMRecord *r, VMSpec **spec, char **digest, char **hash) {
         *hash = old_hash;
 }
 
+/* Whether the lease no longer is what the spec wants. */
+static bool needs_lease(const VMRecord *r, const VMSpec *before) {
+        if (strcmp(r->spec->network, before->network) != 0)
+                return true;
+        return *r->spec->address && strcmp(r->spec->address, r->address) != 0;
+}
+
+/* Takes the lease of the new wish; *ret_old is the one before, which is still taken, or NULL. The caller's. */
+static int change_lease(VM *vm, const VMSpec *before, char **ret_old, Problem **ret_problem) {
+        VMRecord *record = vm->record;
+        char *old;
+        int r;
+
+        if (!needs_lease(record, before))
+                return 0;
+        old = g_steal_pointer(&record->address);
+        record->address = g_strdup("");
+        r = network_lease(vm->runtime, record, ret_problem);
+        if (r < 0) {
+                g_free(record->address);
+                record->address = old;
+                return r;
+        }
+        *ret_old = old;
+        return 0;
+}
+
 int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
         Runtime *rt = vm->runtime;
         Image *before = vm_image(vm), *image = before;
-        g_autofree char *digest = NULL, *hash = NULL;
+        g_autofree char *digest = NULL, *hash = NULL, *old_address = NULL;
         g_autoptr(VMSpec) other = NULL;
         int r;
 
@@ -59,12 +87,24 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
         if (before)
                 rt->observer->image_changing(before, "UsedBy", rt->observer_data);
         swap_wish(vm->record, &other, &digest, &hash);
+        r = change_lease(vm, other, &old_address, ret_problem);
+        if (r < 0) {
+                swap_wish(vm->record, &other, &digest, &hash);
+                return r;
+        }
         r = vm_save(vm);
         if (r < 0) {
+                if (old_address) {
+                        network_release(rt, vm->record);
+                        g_free(vm->record->address);
+                        vm->record->address = g_steal_pointer(&old_address);
+                }
                 swap_wish(vm->record, &other, &digest, &hash);
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }
+        if (old_address)
+                network_give_back(rt, other->network, old_address);
         vm->generation++;
         return 0;
 }

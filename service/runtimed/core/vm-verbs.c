@@ -5,6 +5,7 @@
 
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/network.h"
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
@@ -301,6 +302,8 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         if (r < 0)
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
+        if (vm->record)
+                network_release(rt, vm->record);
         rt->observer->runtime_changing("VMCount", rt->observer_data);
         if (image)
                 rt->observer->image_changing(image, "UsedBy", rt->observer_data);

@@ -8,6 +8,7 @@
 
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/network.h"
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
@@ -114,6 +115,8 @@ static void set_ready(VM *vm, bool ready) {
  */
 static void let_helpers_go(VM *vm) {
         vm->monitor = helper_free(vm->monitor);
+        if (network_is_bridge(vm->record->spec->network))
+                network_detach(vm);
         if (strcmp(vm->record->spec->network, NETWORK_USER) == 0) {
                 g_autofree char *unit = vm_passt_unit(vm);
 
@@ -241,6 +244,9 @@ int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *sp
                 return problem_set(ret_problem, "NoSuchImage", "Image",
                         "Image: you have no image %s; import it first, or see ListImages", shown);
         }
+        if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
+                return problem_set(ret_problem, "NoSuchNetwork", "Network",
+                        "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
         return quota_check_vm(rt, owner, ret_problem);
 }
 
@@ -259,22 +265,32 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->accelerator = g_strdup("");
         r->host_boot = g_strdup("");
         r->unit = vm_unit_instance(name);
+        r->address = g_strdup("");
+        r->mac = g_strdup("");
         return r;
 }
 
 int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
         Problem **ret_problem) {
+        VMRecord *record;
         VM *vm;
         int r;
 
         r = vm_check_new(rt, name, owner, spec, ret_problem);
         if (r < 0)
                 return r;
+        record = record_new(rt, name, owner, owner_name, spec);
+        r = network_lease(rt, record, ret_problem);
+        if (r < 0) {
+                vm_record_free(record);
+                return r;
+        }
         rt->observer->runtime_changing("VMCount", rt->observer_data);
         rt->observer->image_changing(image_find(rt, owner, spec->image), "UsedBy", rt->observer_data);
-        vm = vm_new(rt, name, record_new(rt, name, owner, owner_name, spec));
+        vm = vm_new(rt, name, record);
         r = vm_save(vm);
         if (r < 0) {
+                network_release(rt, record);
                 (void) store_vm_remove(rt->store, name);
                 (void) g_hash_table_remove(rt->vms, name);
                 return problem_set(

@@ -249,12 +249,8 @@ static const char *first_of(const char *a, const char *b) {
         return a[0] != '\0' ? a : b;
 }
 
-int boot_message_build(const VMSpec *spec,
-        const char *vm_name,
-        const ImageConfig *image,
-        const BootNetwork *network,
-        GByteArray **ret,
-        Problem **ret_problem) {
+int boot_message_build(const VMSpec *spec, const char *vm_name, const ImageConfig *image, const BootNetwork *network,
+        GByteArray **ret, Problem **ret_problem) {
         g_autoptr(GByteArray) b = g_byte_array_new();
         g_autoptr(GPtrArray) argv = command_line(spec, image);
         g_autofree char *name = hostname_from_name(vm_name);

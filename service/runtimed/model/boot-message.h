@@ -11,7 +11,8 @@ typedef struct ImageConfig {
         char *user, *workdir, *stop_signal;
 } ImageConfig;
 
-/* From the "config" object of a worker's answer or of an image record; missing members are empty, wrong types -EINVAL. */
+/* From the "config" object of a worker's answer or of an image record; missing members are empty, wrong types -EINVAL.
+ */
 int image_config_parse(json_t *object, ImageConfig **ret);
 json_t *image_config_to_json(const ImageConfig *c);
 void image_config_free(ImageConfig *c);
@@ -23,8 +24,9 @@ typedef struct BootNetwork {
         char **dns; /* NULL-terminated, may be NULL */
 } BootNetwork;
 
-/* The boot message. Command given: Entrypoint + Command, else Entrypoint + Cmd; environment: the image's, then the spec's
- * over it by key; -EINVAL with InvalidSpec when there is no program at all or it is larger than GUEST_BOOT_MAX. */
+/* The boot message. Command given: Entrypoint + Command, else Entrypoint + Cmd; environment: the image's, then the
+ * spec's over it by key; -EINVAL with InvalidSpec when there is no program at all or it is larger than GUEST_BOOT_MAX.
+ */
 int boot_message_build(const VMSpec *spec, const char *vm_name, const ImageConfig *image, const BootNetwork *network,
         GByteArray **ret, Problem **ret_problem);
 

@@ -12,9 +12,9 @@
 bool vm_name_is_valid(const char *name);
 #define VM_NAME_ACCEPTED "a lower-case letter or digit, then up to 62 of [a-z0-9._-]"
 
-/* The instance of the VM's units: the name itself where it fits [a-z0-9][a-z0-9_-]{0,23}, else its first 15 characters with
- * dots as '-', '-' and 8 hex digits of SHA-256(name): a systemd user name "mcp-vm-INSTANCE" ends at 31 characters and
- * takes no dot. Two names may meet in one instance; who creates VMs refuses the second. Caller frees (g_free). */
+/* The instance of the VM's units: the name itself where it fits [a-z0-9][a-z0-9_-]{0,23}, else its first 15 characters
+ * with dots as '-', '-' and 8 hex digits of SHA-256(name): a systemd user name "mcp-vm-INSTANCE" ends at 31 characters
+ * and takes no dot. Two names may meet in one instance; who creates VMs refuses the second. Caller frees (g_free). */
 char *vm_unit_instance(const char *name);
 
 /* [registry/]path[:tag][@sha256:hex], as OCI distribution-spec 1.1 and docker references have it, at most 512 bytes. */

@@ -86,6 +86,7 @@ int port_forward_parse(const char *text, PortForward *ret) {
         if (take_protocol(p, &f.protocol) < 0 || take_address(&p, f.address) < 0)
                 return -EINVAL;
 
+        f.bare = p == buffer && !strchr(p, ':');
         colon = strchr(p, ':');
         if (colon)
                 *colon = '\0';
@@ -93,6 +94,10 @@ int port_forward_parse(const char *text, PortForward *ret) {
                 return -EINVAL;
         *ret = f;
         return 0;
+}
+
+char *port_bare_to_string(const PortForward *p) {
+        return g_strdup_printf("%u/%s", p->guest, port_protocol_to_string(p->protocol));
 }
 
 char *port_forward_to_string(const PortForward *p) {

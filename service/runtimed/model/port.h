@@ -17,13 +17,18 @@ typedef struct PortForward {
         char address[46]; /* canonical text of inet_ntop(), INET6_ADDRSTRLEN */
         uint16_t host;    /* 1..65535 */
         uint16_t guest;   /* 1..65535 */
+        bool bare;        /* the guest's port alone was given: all that a port on a bridge has */
 } PortForward;
 
 const char *port_protocol_to_string(PortProtocol p);
 
 /* 0, or -EINVAL (the caller says "Ports: 'TEXT': PORT_ACCEPTED"). */
 int port_forward_parse(const char *text, PortForward *ret);
-#define PORT_ACCEPTED "expected [address:][host:]guest[/tcp|/udp] with numbers from 1 to 65535, an IPv6 address in brackets"
+#define PORT_ACCEPTED                                                                                                  \
+        "expected [address:][host:]guest[/tcp|/udp] with numbers from 1 to 65535, an IPv6 address in brackets"
+
+/* "80/tcp", of a port on a bridge. Caller frees (g_free). */
+char *port_bare_to_string(const PortForward *p);
 
 /* Canonical text, "127.0.0.1:8080:80/tcp". Caller frees (g_free). */
 char *port_forward_to_string(const PortForward *p);

@@ -56,6 +56,10 @@ json_t *vm_record_to_json(const VMRecord *r) {
         set_string(o, "boot_accelerator", r->accelerator);
         set_string(o, "host_boot", r->host_boot);
         set_string(o, "unit", r->unit);
+        if (r->address && *r->address)
+                set_string(o, "ip", r->address);
+        if (r->mac && *r->mac)
+                set_string(o, "mac", r->mac);
         return o;
 }
 
@@ -131,6 +135,7 @@ static int read_identity(const Reader *r, VMRecord *record) {
 
         if (read_string(r, "name", &record->name) < 0 || read_string(r, "uuid", &record->uuid) < 0 ||
                 read_string(r, "owner_name", &record->owner_name) < 0 || read_string(r, "unit", &record->unit) < 0 ||
+                read_string(r, "ip", &record->address) < 0 || read_string(r, "mac", &record->mac) < 0 ||
                 read_integer(r, "owner", 0, UINT32_MAX - 1, &owner) < 0)
                 return -EINVAL;
         record->owner = (uint32_t) owner;
@@ -284,5 +289,7 @@ void vm_record_free(VMRecord *r) {
         g_free(r->accelerator);
         g_free(r->host_boot);
         g_free(r->unit);
+        g_free(r->address);
+        g_free(r->mac);
         g_free(r);
 }

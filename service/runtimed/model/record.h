@@ -4,10 +4,10 @@
 #include "model/spec.h"
 
 /*
- * The record of a VM on disk, one JSON file: the field names of the system this service replaces (name image user restart
- * ports volumes cmd memory_mb vcpus image_hash ip started) plus "version": 1 and ours. Times are RFC 3339 UTC with
- * microseconds in the file, microseconds since the epoch here. What is in the file is what must survive a daemon's death:
- * the wish (spec), the identity, and how the last boot went; never a pid.
+ * The record of a VM on disk, one JSON file: the field names of the system this service replaces (name image user
+ * restart ports volumes cmd memory_mb vcpus image_hash ip started) plus "version": 1 and ours. Times are RFC 3339 UTC
+ * with microseconds in the file, microseconds since the epoch here. What is in the file is what must survive a daemon's
+ * death: the wish (spec), the identity, and how the last boot went; never a pid.
  */
 
 #define RECORD_VERSION 1
@@ -29,16 +29,18 @@ typedef struct VMRecord {
         uint32_t boot_id;
         uint32_t restart_count; /* since the last start by request */
         bool wanted;            /* started, and not stopped, by request */
-        char *accelerator;    /* of the last boot: "kvm", "tcg" or "" */
-        char *host_boot;      /* /proc/sys/kernel/random/boot_id at the last start, "" */
-        char *unit;           /* instance */
+        char *accelerator;      /* of the last boot: "kvm", "tcg" or "" */
+        char *host_boot;        /* /proc/sys/kernel/random/boot_id at the last start, "" */
+        char *unit;             /* instance */
+        char *address, *mac;    /* lease on its network, "" without one */
 } VMRecord;
 
 /* New reference; always a whole record. */
 json_t *vm_record_to_json(const VMRecord *r);
 
-/* 0, or a negative errno with a problem whose text names the field. limits as for vm_spec_parse(); a record beyond today's
- * limits is still a record, so only the form is checked against them. Unknown fields are kept nowhere and no error. */
+/* 0, or a negative errno with a problem whose text names the field. limits as for vm_spec_parse(); a record beyond
+ * today's limits is still a record, so only the form is checked against them. Unknown fields are kept nowhere and no
+ * error. */
 int vm_record_parse(const char *text, size_t len, const SpecLimits *limits, VMRecord **ret, Problem **ret_problem);
 
 void vm_record_free(VMRecord *r);

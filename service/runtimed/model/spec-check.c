@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/name.h"
+#include "model/network-spec.h"
 #include "model/restart.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -163,9 +164,24 @@ void spec_check_vcpus(const VMSpec *spec, const SpecCheck *check) {
                 spec_problem(check, "%u is not between %u and %u", spec->vcpus, VCPUS_MIN, max);
 }
 
+bool network_is_bridge(const char *network) {
+        return !g_str_equal(network, NETWORK_USER) && !g_str_equal(network, NETWORK_NONE);
+}
+
 void spec_check_network(const VMSpec *spec, const SpecCheck *check) {
-        if (!g_str_equal(spec->network, NETWORK_USER) && !g_str_equal(spec->network, NETWORK_NONE))
-                problem_value(check, spec->network, "'" NETWORK_USER "' or '" NETWORK_NONE "'");
+        if (network_is_bridge(spec->network) && !network_name_is_valid(spec->network))
+                problem_value(check, spec->network, "'" NETWORK_USER "', '" NETWORK_NONE "' or the name of a network");
+}
+
+void spec_check_address(const VMSpec *spec, const SpecCheck *check) {
+        uint32_t address;
+
+        if (!*spec->address)
+                return;
+        if (!network_is_bridge(spec->network))
+                spec_problem(check, "can be wished only on a network, not with Network '%s'", spec->network);
+        else if (ipv4_parse(spec->address, &address) < 0)
+                problem_value(check, spec->address, "an IPv4 address");
 }
 
 static bool is_address(const char *s) {
@@ -194,7 +210,22 @@ static const PortForward *find_conflict(const VMSpec *spec, size_t i) {
         return NULL;
 }
 
+/* On a bridge a VM has its own address, so there is no host's port to take. */
+static void check_bare_ports(const VMSpec *spec, const SpecCheck *check) {
+        for (size_t i = 0; i < spec->n_ports; i++)
+                if (!spec->ports[i].bare) {
+                        g_autofree char *text = port_forward_to_string(&spec->ports[i]);
+
+                        spec_problem(check, "'%s': on network '%s' only the guest's port is given, as in '%u/%s'", text,
+                                spec->network, spec->ports[i].guest, port_protocol_to_string(spec->ports[i].protocol));
+                }
+}
+
 void spec_check_ports(const VMSpec *spec, const SpecCheck *check) {
+        if (network_is_bridge(spec->network)) {
+                check_bare_ports(spec, check);
+                return;
+        }
         if (spec->n_ports > 0 && g_str_equal(spec->network, NETWORK_NONE))
                 spec_problem(
                         check, "cannot be published with Network '" NETWORK_NONE "', only with '" NETWORK_USER "'");

@@ -25,6 +25,7 @@ void spec_check_working_directory(const VMSpec *spec, const SpecCheck *check);
 void spec_check_memory(const VMSpec *spec, const SpecCheck *check);
 void spec_check_vcpus(const VMSpec *spec, const SpecCheck *check);
 void spec_check_network(const VMSpec *spec, const SpecCheck *check);
+void spec_check_address(const VMSpec *spec, const SpecCheck *check);
 void spec_check_dns(const VMSpec *spec, const SpecCheck *check);
 void spec_check_ports(const VMSpec *spec, const SpecCheck *check);
 void spec_check_kernel(const VMSpec *spec, const SpecCheck *check);

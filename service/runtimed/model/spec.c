@@ -212,7 +212,8 @@ static json_t *ports_print(const void *field) {
         json_t *a = json_array();
 
         for (size_t i = 0; i < spec->n_ports; i++) {
-                g_autofree char *text = port_forward_to_string(&spec->ports[i]);
+                g_autofree char *text = network_is_bridge(spec->network) ? port_bare_to_string(&spec->ports[i])
+                                                                         : port_forward_to_string(&spec->ports[i]);
 
                 json_array_append_new(a, json_string(text));
         }
@@ -242,6 +243,7 @@ static const SpecKey keys[] = {
         {"MemoryMiB", "u", "memory_mb", FIELD(u32, memory_mib, spec_check_memory)},
         {"VCPUs", "u", "vcpus", FIELD(u32, vcpus, spec_check_vcpus)},
         {"Network", "s", "network", FIELD(string, network, spec_check_network)},
+        {"Address", "s", "address", FIELD(string, address, spec_check_address)},
         {"DNS", "as", "dns", FIELD(strings, dns, spec_check_dns)},
         {"Ports", "as", "ports", FIELD(ports, ports, spec_check_ports)},
         {"Kernel", "s", "kernel", FIELD(string, kernel, spec_check_kernel)},
@@ -283,6 +285,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->memory_mib = limits->memory_mib_default;
         s->vcpus = limits->vcpus_default;
         s->network = g_strdup(limits->default_network ? limits->default_network : NETWORK_USER);
+        s->address = g_strdup("");
         s->dns = g_new0(char *, 1);
         s->kernel = g_strdup("");
         s->restart = g_strdup("no");

@@ -31,14 +31,15 @@ typedef struct VMSpec {
         char *working_directory;
         uint32_t memory_mib;
         uint32_t vcpus;
-        char *network; /* NETWORK_USER, NETWORK_NONE */
+        char *network; /* NETWORK_USER, NETWORK_NONE, or the name of a network */
+        char *address; /* "" any; IPv4 wished on a network */
         char **dns;    /* addresses; empty: the host's */
         PortForward *ports;
         size_t n_ports;
         char *kernel;       /* "" the newest suitable of the host; else a version as in /lib/modules */
         char *architecture; /* "x86_64" */
         Accelerator accelerator;
-        char *restart; /* model/restart.h */
+        char *restart;         /* model/restart.h */
         uint64_t stop_timeout; /* usec */
         GHashTable *labels;    /* char* -> char* */
         bool ephemeral;        /* removed when it stops */
@@ -54,7 +55,7 @@ typedef struct SpecLimits {
         bool form_only;           /* a record's: what this host can give is not looked at */
 } SpecLimits;
 
-#define SPEC_MEMORY_MIN 64U          /* MiB; below a Linux guest does not boot */
+#define SPEC_MEMORY_MIN 64U /* MiB; below a Linux guest does not boot */
 #define SPEC_STOP_TIMEOUT_MAX (3600ULL * 1000000ULL)
 #define SPEC_STRINGS_MAX 1024U       /* elements of Command, Environment */
 #define SPEC_STRING_BYTES_MAX 32768U /* of one element */
@@ -62,13 +63,16 @@ typedef struct SpecLimits {
 #define SPEC_PORTS_MAX 64U
 #define SPEC_DNS_MAX 4U
 #define SPEC_LABELS_MAX 64U
-#define SPEC_LABEL_BYTES_MAX 4096U   /* of all of them together, keys and values */
-#define SPEC_PROBLEMS_MAX 64U        /* found in one spec; what comes after is not told */
+#define SPEC_LABEL_BYTES_MAX 4096U /* of all of them together, keys and values */
+#define SPEC_PROBLEMS_MAX 64U      /* found in one spec; what comes after is not told */
+
+/* Neither user networking nor none: a bridge. */
+bool network_is_bridge(const char *network);
 
 typedef struct SpecKey {
-        const char *name;      /* on the bus: "MemoryMiB" */
-        const char *signature; /* "u" */
-        const char *record;    /* in the record: "memory_mb" */
+        const char *name;              /* on the bus: "MemoryMiB" */
+        const char *signature;         /* "u" */
+        const char *record;            /* in the record: "memory_mb" */
         const struct SpecField *field; /* how it is kept and checked, the model's own */
 } SpecKey;
 
@@ -76,9 +80,9 @@ typedef struct SpecKey {
 const SpecKey *spec_keys(void);
 const SpecKey *spec_key_find(const char *name);
 
-/* Parses and checks everything at once. problems (GPtrArray of Problem, with free function) takes every problem found, in the
- * order of the keys; unknown keys are problems too, by name, with the nearest known key where one is near. Returns 0 and
- * *ret, or -EINVAL when there is any problem. */
+/* Parses and checks everything at once. problems (GPtrArray of Problem, with free function) takes every problem found,
+ * in the order of the keys; unknown keys are problems too, by name, with the nearest known key where one is near.
+ * Returns 0 and *ret, or -EINVAL when there is any problem. */
 int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret);
 
 /* The whole spec keyed by bus names, defaults filled in; new reference. Round trip with vm_spec_parse(). */

@@ -27,8 +27,8 @@ VMState vm_state_from_string(const char *s);
 /* The table of legal moves; a move to the same state is none. */
 bool vm_state_may_follow(VMState from, VMState to);
 
-bool vm_state_is_active(VMState s);   /* preparing .. stopping: holds resources */
-bool vm_state_has_guest(VMState s);   /* running, paused: QEMU answers */
+bool vm_state_is_active(VMState s);    /* preparing .. stopping: holds resources */
+bool vm_state_has_guest(VMState s);    /* running, paused: QEMU answers */
 bool vm_state_is_startable(VMState s); /* created, stopped, failed */
 
 typedef enum ExitReason {

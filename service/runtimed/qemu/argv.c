@@ -128,18 +128,42 @@ static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan) {
                         "root"));
 }
 
-static void add_network(GPtrArray *argv, const QEMUPlan *plan) {
-        if (!plan->network)
-                return;
+/* "7:8:9", the descriptors of a TAP's queues. */
+static char *queue_fds(const QEMUPlan *plan) {
+        GString *s = g_string_new(NULL);
 
+        for (int i = 0; i < plan->queues; i++)
+                g_string_append_printf(s, "%s%d", i > 0 ? ":" : "", qemu_slot_fd(plan, QEMU_SLOT_NET) + i);
+        return g_string_free(s, FALSE);
+}
+
+static json_t *stream_netdev(const QEMUPlan *plan) {
         g_autofree char *fd = g_strdup_printf("%d", qemu_slot_fd(plan, QEMU_SLOT_NET));
 
-        add_json(argv, "-netdev",
-                json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", "net0", "server", false, "addr",
-                        "type", "fd", "str", fd));
-        add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", "nic0", "netdev", "net0",
-                        "mac", plan->mac, "romfile", ""));
+        return json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", "net0", "server", false, "addr",
+                "type", "fd", "str", fd);
+}
+
+static json_t *tap_netdev(const QEMUPlan *plan) {
+        g_autofree char *fds = queue_fds(plan);
+
+        return json_pack("{s:s, s:s, s:s}", "type", "tap", "id", "net0", plan->queues > 1 ? "fds" : "fd", fds);
+}
+
+static void add_network(GPtrArray *argv, const QEMUPlan *plan) {
+        json_t *nic;
+
+        if (!plan->network)
+                return;
+        add_json(argv, "-netdev", plan->queues > 0 ? tap_netdev(plan) : stream_netdev(plan));
+        nic = json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", "nic0", "netdev", "net0", "mac",
+                plan->mac, "romfile", "");
+        if (plan->queues > 1) {
+                /* A vector for each direction of each queue, one for the configuration, one for control. */
+                (void) json_object_set_new(nic, "mq", json_true());
+                (void) json_object_set_new(nic, "vectors", json_integer(2 * plan->queues + 2));
+        }
+        add_json(argv, "-device", nic);
 }
 
 static void add_channels(GPtrArray *argv) {

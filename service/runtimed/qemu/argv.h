@@ -13,6 +13,8 @@
  * of shared/launch-wire.h: 3..6 the monitor's channels, then those handed through in the order of the QEMUSlot below.
  */
 
+#define NIC_QUEUES_MAX 8U
+
 typedef struct QEMUPlan {
         const char *binary; /* absolute path of qemu-system-* */
         const char *name;   /* VM's name, for -name */
@@ -20,7 +22,8 @@ typedef struct QEMUPlan {
         const char *architecture; /* "x86_64" */
         Accelerator accelerator;  /* KVM or TCG, resolved */
         uint32_t memory_mib, vcpus;
-        bool network;    /* a stream netdev on a handed-through socket */
+        bool network;    /* it has a NIC */
+        uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
         const char *mac; /* "52:54:00:.." when network */
 } QEMUPlan;
 
@@ -30,7 +33,7 @@ typedef enum QEMUSlot {
         QEMU_SLOT_INITRD, /* likewise */
         QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot */
         QEMU_SLOT_ROOT,   /* SquashFS, by -add-fd, read-only */
-        QEMU_SLOT_NET,    /* stream socket to passt; only with network */
+        QEMU_SLOT_NET,    /* only with network: a stream socket, or the first of the TAP's queues; the others follow */
         QEMU_SLOT_MAX,
 } QEMUSlot;
 

@@ -20,7 +20,7 @@
 #define META "meta.json"
 
 struct Store {
-        int vms, images, cache;
+        int vms, images, cache, networks;
 };
 
 static int open_dir(int dir, const char *name) {
@@ -93,8 +93,9 @@ int store_open(const char *path, Store **ret) {
         s->vms = open_dir(root, "vms");
         s->images = open_dir(root, "images");
         s->cache = open_dir(root, "cache");
-        if (s->vms < 0 || s->images < 0 || s->cache < 0) {
-                int r = MIN(s->vms, MIN(s->images, s->cache));
+        s->networks = open_dir(root, "networks");
+        if (s->vms < 0 || s->images < 0 || s->cache < 0 || s->networks < 0) {
+                int r = MIN(MIN(s->vms, s->networks), MIN(s->images, s->cache));
 
                 (void) store_free(s);
                 return r;
@@ -102,6 +103,7 @@ int store_open(const char *path, Store **ret) {
         for_each_entry(s->vms, clean_subdirectory, NULL);
         for_each_entry(s->images, clean_subdirectory, NULL);
         for_each_entry(s->cache, clean_entry, NULL);
+        for_each_entry(s->networks, clean_entry, NULL);
         *ret = s;
         return 0;
 }
@@ -112,6 +114,7 @@ Store *store_free(Store *s) {
         (void) close_fd(s->vms);
         (void) close_fd(s->images);
         (void) close_fd(s->cache);
+        (void) close_fd(s->networks);
         g_free(s);
         return NULL;
 }
@@ -298,6 +301,46 @@ int store_image_remove(Store *s, uint32_t owner, const char *hex) {
         (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
         (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */
         return 0;
+}
+
+/* ---- Networks ---- */
+
+struct network_walk {
+        StoreNetworkFound each;
+        void *userdata;
+};
+
+static void walk_network(int dir, const char *name, void *userdata) {
+        struct network_walk *w = userdata;
+        g_autofree char *stem = NULL;
+        char *text = NULL;
+        size_t len;
+
+        if (is_temporary(name) || !g_str_has_suffix(name, ".json") || load_text(dir, name, &text, &len) < 0)
+                return;
+        stem = g_strndup(name, strlen(name) - strlen(".json"));
+        w->each(stem, text, len, w->userdata);
+        free(text);
+}
+
+void store_networks_load(Store *s, StoreNetworkFound each, void *userdata) {
+        struct network_walk walk = {each, userdata};
+
+        for_each_entry(s->networks, walk_network, &walk);
+}
+
+int store_network_save(Store *s, const char *name, json_t *record) {
+        g_autofree char *file = g_strdup_printf("%s.json", name);
+
+        return save_json(s->networks, file, record);
+}
+
+int store_network_remove(Store *s, const char *name) {
+        g_autofree char *file = g_strdup_printf("%s.json", name);
+
+        if (unlinkat(s->networks, file, 0) < 0 && errno != ENOENT)
+                return -errno;
+        return fsync(s->networks) < 0 ? -errno : 0;
 }
 
 /* ---- Files for workers ---- */

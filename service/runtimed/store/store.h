@@ -9,7 +9,7 @@
  * The state directory (default /var/lib/mcp-runtime), which belongs to the daemon alone:
  *   vms/NAME/meta.json        the VM's record        vms/NAME/exit    the monitor's last exit record
  *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest
- *   cache/initrd-KEY          base initrd of a kernel
+ *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
  */
 typedef struct Store Store;
@@ -39,6 +39,12 @@ void store_images_load(Store *s, StoreImageFound each, void *userdata);
 int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record);
 int store_image_open(Store *s, uint32_t owner, const char *hex);
 int store_image_remove(Store *s, uint32_t owner, const char *hex);
+
+/* Network records; text is borrowed. */
+typedef void (*StoreNetworkFound)(const char *name, const char *text, size_t len, void *userdata);
+void store_networks_load(Store *s, StoreNetworkFound each, void *userdata);
+int store_network_save(Store *s, const char *name, json_t *record);
+int store_network_remove(Store *s, const char *name);
 
 /* A new empty file for a worker to write, O_RDWR; *ret_name is its temporary name, the caller's. */
 int store_image_create(Store *s, uint32_t owner, char **ret_name);

@@ -35,6 +35,7 @@ static void test_good(void **state) {
 
                 assert_string_equal(text, cases[i].canonical);
                 assert_int_equal(port_forward_parse(text, &again), 0);
+                again.bare = p.bare; /* the canonical text has it all */
                 assert_memory_equal(&p, &again, sizeof p);
         }
 }
@@ -108,6 +109,20 @@ static bool conflict(const char *a, const char *b) {
         return port_forward_conflicts(&pa, &pb);
 }
 
+static void test_bare(void **state) {
+        static const struct {
+                const char *text;
+                bool bare;
+        } cases[] = {{"80", true}, {"53/udp", true}, {"80:80", false}, {"127.0.0.1:80:80", false}, {"[::1]:80", false}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                PortForward p;
+
+                assert_int_equal(port_forward_parse(cases[i].text, &p), 0);
+                assert_int_equal(p.bare, cases[i].bare);
+        }
+}
+
 static void test_conflicts(void **state) {
         assert_true(conflict("80", "80"));
         assert_true(conflict("80", "80:81"));
@@ -152,6 +167,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good),
                 cmocka_unit_test(test_bad),
+                cmocka_unit_test(test_bare),
                 cmocka_unit_test(test_conflicts),
                 cmocka_unit_test(test_privileged),
         };

@@ -116,7 +116,7 @@ static void test_round_trip(void **state) {
         static const char expected[] =
                 "{\"Image\":\"web\",\"Target\":\"linux\",\"Command\":[\"serve\",\"--x\",\"\"],"
                 "\"Environment\":[\"A=1\",\"B=two\\nlines\",\"_c=\"],\"User\":\"www:33\",\"Hostname\":\"web.example\","
-                "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\","
+                "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\",\"Address\":\"\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
                 "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Accelerator\":\"tcg\","
                 "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true}";
@@ -290,8 +290,15 @@ static void test_numbers(void **state) {
 
 static void test_words(void **state) {
         assert_good("'Network': 'none', 'Accelerator': 'kvm'");
-        assert_problem("'Network': 'br0'", "Network", "Network: 'br0' is not 'user' or 'none'");
-        assert_problem("'Network': ''", "Network", "Network: '' is not 'user' or 'none'");
+        assert_good("'Network': 'br0'");
+        assert_good("'Network': 'lab', 'Address': '10.99.0.7', 'Ports': ['80', '53/udp']");
+        assert_problem("'Network': ''", "Network", "Network: '' is not 'user', 'none' or the name of a network");
+        assert_problem("'Network': 'Br0'", "Network", "Network: 'Br0' is not 'user', 'none' or the name of a network");
+        assert_problem("'Address': '10.99.0.7'", "Address",
+                "Address: can be wished only on a network, not with Network 'user'");
+        assert_problem("'Network': 'lab', 'Address': '10.99.0'", "Address", "Address: '10.99.0' is not an IPv4 address");
+        assert_problem("'Network': 'lab', 'Ports': ['8080:80']", "Ports",
+                "Ports: '127.0.0.1:8080:80/tcp': on network 'lab' only the guest's port is given, as in '80/tcp'");
         assert_problem("'Accelerator': 'hvf'", "Accelerator", "Accelerator: 'hvf' is not one of 'auto', 'kvm', 'tcg'");
         assert_problem(
                 "'Target': 'nanos'", "Target", "Target: 'nanos' is not 'linux', the only target of this version");

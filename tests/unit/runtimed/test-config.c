@@ -163,7 +163,7 @@ static void test_refused(void **state) {
                 {"QEMU=qemu-system-x86_64", "QEMU"},
                 {"VolumeRoots=/srv:relative", "VolumeRoots"},
                 {"VolumeRoots=/srv:", "VolumeRoots"},
-                {"DefaultNetwork=moon", "DefaultNetwork"},
+                {"DefaultNetwork=Moon", "DefaultNetwork"},
                 {"DefaultNetwork=", "DefaultNetwork"},
         };
 

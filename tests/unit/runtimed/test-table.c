@@ -8,7 +8,8 @@
 static const struct {
         const char *interface;
         const sd_bus_vtable *vtable;
-} kinds[] = {{"Manager", manager_vtable}, {"VM", vm_vtable}, {"Job", job_vtable}, {"Image", image_vtable}};
+} kinds[] = {{"Manager", manager_vtable}, {"VM", vm_vtable}, {"Job", job_vtable}, {"Image", image_vtable},
+        {"Network", network_vtable}};
 
 static bool vtable_has(const char *interface, const char *member) {
         for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
@@ -204,7 +205,7 @@ static void require_action(GHashTable *actions, GHashTable *used, const char *na
 }
 
 static void test_actions(void **state) {
-        static const char *const beside[] = {"use-host-path", "publish-port"}; /* added to a row's own by a request */
+        static const char *const beside[] = {"use-host-path", "publish-port", "attach-bridge"}; /* added to a row's own by a request */
         static const GMarkupParser parser = {.start_element = on_action_element, .text = on_action_text};
         g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_autoptr(GHashTable) used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -232,7 +233,8 @@ static void test_actions(void **state) {
 
 static void test_spec_actions(void **state) {
         PortForward ports[2] = {};
-        VMSpec spec = {.ports = ports};
+        char user[] = NETWORK_USER, lab[] = "lab";
+        VMSpec spec = {.ports = ports, .network = user};
         const char *actions[AUTH_EXTRA_MAX];
 
         assert_int_equal(auth_spec_actions(&spec, actions), 0);
@@ -248,6 +250,9 @@ static void test_spec_actions(void **state) {
         assert_int_equal(port_forward_parse("0.0.0.0:8080:80", &ports[0]), 0); /* for the whole network */
         spec.n_ports = 1;
         assert_int_equal(auth_spec_actions(&spec, actions), 1);
+        spec.network = lab; /* its ports take none of the host's */
+        assert_int_equal(auth_spec_actions(&spec, actions), 1);
+        assert_string_equal(actions[0], "attach-bridge");
 }
 
 int main(void) {
