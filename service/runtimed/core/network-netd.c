@@ -10,7 +10,8 @@
 #include "shared/log.h"
 
 bool network_is_living(const VM *vm) {
-        return vm->record && vm_state_is_active(vm_state(vm)) && network_is_bridge(vm->record->spec->network);
+        return vm->record && vm_state_is_active(vm_state(vm)) && vm_state(vm) != VM_PREPARING &&
+               network_is_bridge(vm->record->spec->network);
 }
 
 /* netd's words for the caller. */
