@@ -61,20 +61,13 @@ static int run_cancel(Call *c, sd_bus_error *error) {
         r = call_job(c, &job, error);
         if (r < 0)
                 return r;
-        r = sd_bus_reply_method_return(c->message, NULL);
-        if (job_state_is_finished(job->state) || !job->cancel)
-                return r;
-        (void) job_cancel(job, &problem);
-        return r;
+        if (job_cancel(job, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return sd_bus_reply_method_return(c->message, NULL);
 }
 
 static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Job *job = userdata;
-
-        if (job_state_is_finished(job->state) || !job->cancel)
-                return bus_error_named(error, "NotSupported", "job %u (%s, %s) can not be canceled any more", job->id,
-                        job->kind, job_state_to_string(job->state));
-        return begin(m, job, run_cancel, error);
+        return begin(m, userdata, run_cancel, error);
 }
 
 /* ---- Wait ---- */
