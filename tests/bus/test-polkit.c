@@ -4,6 +4,7 @@
 #include "rig.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define WEB ROOT "/vm/web"
@@ -205,6 +206,26 @@ static void test_hang(void **state) {
         until(r, stuck->reply);
         assert_good(stuck->reply);
         assert_property(r, ROOT, MANAGER, "VMCount", "2");
+}
+
+/* The limit in time is half a minute: only in the long run. */
+static void test_hang_limit(void **state) {
+        Rig *r = *state;
+        g_autoptr(Pending) p = NULL;
+        uint64_t deadline = rig_deadline(60 * G_USEC_PER_SEC);
+        const char *soak = getenv("MCP_SOAK");
+
+        if (!soak || !*soak)
+                skip();
+        r->answer = POLKIT_HANG;
+        p = send_create(r, r->caller, "web");
+        while (!p->reply && rig_turn(r, deadline))
+                ;
+        assert_non_null(p->reply);
+        assert_error(p->reply, ACCESS_DENIED);
+        assert_true(fake_polkit_last(r)->canceled);
+        r->answer = POLKIT_YES;
+        create(r, "web");
 }
 
 /* The same name, asked for twice at once: the second to be granted is told that it exists. */
@@ -422,6 +443,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_crash, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_never_there, rig_setup_without_daemon, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_hang, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_hang_limit, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_twice_at_once, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_quota, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_leaver_cancels, rig_setup, rig_teardown),
