@@ -25,9 +25,10 @@ in_guest() {
     curl -sfm 30 --data-binary "$2" "http://$1/cgi-bin/sh"
 }
 
-# from_guest ADDRESS[:PORT] IP PORT: what HTTP gives the guest there; nothing where it does not get through
+# from_guest ADDRESS[:PORT] IP PORT: what HTTP gives the guest there; nothing where it does not get through. The request's end is
+# held back: half a connection is not what is tried here.
 from_guest() {
-    in_guest "$1" "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 3 $2 $3 2>/dev/null | tail -n 1" | tr -d '\r'
+    in_guest "$1" "{ printf 'GET / HTTP/1.0\r\n\r\n'; sleep 2; } | nc -w 3 $2 $3 2>/dev/null | tail -n 1" | tr -d '\r'
 }
 
 # serve DIRECTORY ADDRESS PORT [COMMAND...]: a page on the host, `DIRECTORY is read`; with the command
