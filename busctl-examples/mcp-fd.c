@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mcp-fd: the calls of org.mcp.Runtime1 that carry a descriptor, which busctl(1) cannot make: an import from any file
- * or pipe, and a VM's log as a stream. */
+ * or pipe, a VM's log as a stream, and its console. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "shared/fd.h"
@@ -24,6 +26,7 @@
 static const char usage[] =
         "usage: mcp-fd import REFERENCE FILE    an OCI or docker archive, or one ELF program; - is standard input\n"
         "       mcp-fd log [OPTION...] VM       the VM's console log on standard output\n"
+        "       mcp-fd console VM               see and use the VM's console; Ctrl-] leaves it\n"
         "\n"
         "  -f, --follow       go on with new lines until this boot of the VM ends\n"
         "  -n, --tail N       only the last N lines\n"
@@ -265,6 +268,78 @@ static int show_log(sd_bus *bus, const char *name, const struct log_options *opt
         return r < 0 ? say(&error, r) : copy_to_stdout(fd); /* the descriptor is the message's */
 }
 
+/* ---- console --------------------------------------------------------------------------------------------------- */
+
+#define ESCAPE 0x1d /* Ctrl-], as telnet(1) and virsh(1) have it */
+
+/* The terminal passes every key on; what the guest prints gets its carriage returns here, since the guest adds none. */
+static bool make_raw(struct termios *ret_before) {
+        struct termios raw;
+
+        if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, ret_before) < 0)
+                return false;
+        raw = *ret_before;
+        cfmakeraw(&raw);
+        raw.c_oflag |= OPOST | ONLCR;
+        return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+/* Until the console ends, or Ctrl-] is typed. The end of a piped input leaves the output running. */
+static int use_console(int fd) {
+        struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+        char buf[4096];
+
+        for (;;) {
+                ssize_t n;
+                char *escape;
+
+                if (poll(polls, 2, -1) < 0 && errno != EINTR)
+                        return -errno;
+                if (polls[0].revents) {
+                        n = read(fd, buf, sizeof buf);
+                        if (n <= 0 || write_all(STDOUT_FILENO, buf, (size_t) n) < 0)
+                                return 0;
+                }
+                if (!polls[1].revents)
+                        continue;
+                n = read(STDIN_FILENO, buf, sizeof buf);
+                if (n <= 0) {
+                        polls[1].fd = -1;
+                        continue;
+                }
+                escape = isatty(STDIN_FILENO) ? memchr(buf, ESCAPE, (size_t) n) : NULL;
+                if (write_all(fd, buf, escape ? (size_t) (escape - buf) : (size_t) n) < 0 || escape)
+                        return 0;
+        }
+}
+
+static int open_console(sd_bus *bus, const char *name) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *call = NULL, *reply = NULL;
+        struct termios before;
+        const char *path;
+        bool raw;
+        int fd, r = get_vm(bus, name, &error, &found, &path);
+
+        if (r >= 0)
+                r = new_call(bus, path, SERVICE ".VM", "OpenConsole", &call);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "a{sv}", 0);
+        if (r >= 0)
+                r = sd_bus_call(bus, call, FOREVER, &error, &reply);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "h", &fd);
+        if (r < 0)
+                return say(&error, r);
+        raw = make_raw(&before);
+        if (raw)
+                (void) fputs("mcp-fd: connected; Ctrl-] leaves\n", stderr);
+        r = use_console(fd);
+        if (raw)
+                (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+        return r < 0 ? say(NULL, r) : EXIT_SUCCESS;
+}
+
 /* ---- the command line ------------------------------------------------------------------------------------------ */
 
 static bool parse_log(int argc, char *argv[], struct log_options *options) {
@@ -295,6 +370,7 @@ static bool parse_log(int argc, char *argv[], struct log_options *options) {
 int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         struct log_options options = {0};
+        bool console = argc == 3 && strcmp(argv[1], "console") == 0;
         bool import = argc == 4 && strcmp(argv[1], "import") == 0, log = argc > 1 && strcmp(argv[1], "log") == 0;
         int r;
 
@@ -302,7 +378,7 @@ int main(int argc, char *argv[]) {
                 return fputs(usage, stdout) < 0;
         if (log)
                 log = parse_log(argc - 1, argv + 1, &options);
-        if (!import && !log) {
+        if (!import && !log && !console) {
                 (void) fputs(usage, stderr);
                 return 2;
         }
@@ -311,5 +387,7 @@ int main(int argc, char *argv[]) {
                 (void) fprintf(stderr, "mcp-fd: no system bus: %s\n", strerror(-r));
                 return EXIT_FAILURE;
         }
+        if (console)
+                return open_console(bus, argv[2]);
         return import ? import_image(bus, argv[2], argv[3]) : show_log(bus, argv[1 + optind], &options);
 }

@@ -42,6 +42,7 @@ struct console {
         sd_event_source *timer;
         struct stream streams[STREAMS];
         struct last_line qemu, guest, panic;
+        struct viewers *viewers; /* of the program's stream */
         uint64_t now;
         char buffer[READ_SIZE];
 };
@@ -79,6 +80,8 @@ static ssize_t pump(struct stream *s) {
 
         if (n > 0) {
                 console->now = now_realtime();
+                if (s == &console->streams[PROGRAM])
+                        viewers_show(console->viewers, console->buffer, (size_t) n);
                 lines_feed(&s->lines, console->buffer, (size_t) n, take_line, console);
         }
         return n;
@@ -118,7 +121,9 @@ int console_new(sd_event *event, struct seglog *log, struct console **ret) {
                 console->streams[i].fd = -1;
                 console->streams[i].lines.stream = names[i];
         }
-        r = sd_event_add_time(event, &console->timer, CLOCK_MONOTONIC, 0, 10000, on_timer, console);
+        r = viewers_new(event, &console->viewers);
+        if (r >= 0)
+                r = sd_event_add_time(event, &console->timer, CLOCK_MONOTONIC, 0, 10000, on_timer, console);
         if (r >= 0)
                 r = sd_event_source_set_enabled(console->timer, SD_EVENT_OFF);
         if (r < 0) {
@@ -137,6 +142,7 @@ struct console *console_free(struct console *console) {
                 (void) close_fd(console->streams[i].fd);
         }
         sd_event_source_disable_unref(console->timer);
+        (void) viewers_free(console->viewers);
         seglog_free(console->log);
         sd_event_unref(console->event);
         free(console);
@@ -157,7 +163,11 @@ int console_attach(struct console *console, struct qemu_channels *channels) {
                 if (q < 0 && r == 0)
                         r = q;
         }
-        return r;
+        return r < 0 ? r : viewers_set_guest(console->viewers, console->streams[PROGRAM].fd);
+}
+
+int console_view(struct console *console, int fd, bool write) {
+        return viewers_add(console->viewers, fd, write);
 }
 
 void console_say(struct console *console, const char *format, ...) {

@@ -6,6 +6,7 @@
 
 #include "monitor/qemu.h"
 #include "monitor/seglog.h"
+#include "monitor/viewers.h"
 
 /* Pumps the guest's two consoles and QEMU's own output into the log, with the monitor's words between them. */
 struct console;
@@ -20,6 +21,9 @@ struct console *console_free(struct console *console);
 
 /* Begins to read; serial, console and output of channels are taken, also on failure. */
 int console_attach(struct console *console, struct qemu_channels *channels);
+
+/* Lets somebody look at the program's console, and type: see viewers_add(). */
+int console_view(struct console *console, int fd, bool write);
 
 /* A line of the monitor's own. */
 __attribute__((format(printf, 2, 3))) void console_say(struct console *console, const char *format, ...);

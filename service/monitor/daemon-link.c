@@ -96,12 +96,11 @@ static bool receive(struct daemon_link *link) {
                 lose(link);
                 return false;
         }
-        /* No message after the launch brings descriptors. */
-        while (n_fds > 0)
-                (void) close_fd(fds[--n_fds]);
         link->heard = true;
         link->backoff = DAEMON_LINK_RETRY_MIN_USEC;
-        r = link->ops->message(link->userdata, message);
+        r = link->ops->message(link->userdata, message, fds, n_fds);
+        while (n_fds > 0)
+                (void) close_fd(fds[--n_fds]);
         json_decref(message);
         if (r < 0)
                 lose(link);

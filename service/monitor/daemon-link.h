@@ -15,7 +15,8 @@ struct daemon_link_ops {
         /* What to say first on a new connection; NULL ends it. */
         json_t *(*hello)(void *userdata);
         /* A negative result ends the connection. */
-        int (*message)(void *userdata, const json_t *message);
+        /* fds are closed afterwards where the callee has not set them to -1. */
+        int (*message)(void *userdata, const json_t *message, int *fds, size_t n_fds);
         /* The connection ended, the next is being tried. */
         void (*closed)(void *userdata);
 };

@@ -7,6 +7,7 @@
 
 #include "monitor/machine.h"
 #include "monitor/signal-names.h"
+#include "shared/fd.h"
 #include "shared/wire.h"
 
 static void reply_ok(struct machine *m, json_int_t id) {
@@ -151,6 +152,24 @@ static void do_kill(struct machine *m, json_int_t id, const json_t *message) {
                 signal_guest(m, id, number);
 }
 
+static void do_console(struct machine *m, json_int_t id, const json_t *message) {
+        int r;
+
+        if (!m->command_fd) {
+                reply_error(m, id, "InvalidSpec", "a console comes with one descriptor");
+                return;
+        }
+        r = console_view(m->console, take_fd(m->command_fd), json_is_true(json_object_get(message, "write")));
+        if (r == -EBUSY)
+                reply_error(m, id, "Busy", "somebody else writes to the console; open it with write=false, or wait");
+        else if (r == -EMFILE)
+                reply_error(m, id, "Busy", "%u viewers have the console open, which is the limit", VIEWERS_MAX);
+        else if (r < 0)
+                reply_error(m, id, "NotSupported", "the console could not be opened: %s", strerror(-r));
+        else
+                reply_ok(m, id);
+}
+
 static const struct {
         const char *type;
         void (*run)(struct machine *m, json_int_t id, const json_t *message);
@@ -160,9 +179,10 @@ static const struct {
         {"pause", do_pause},
         {"resume", do_resume},
         {"reset", do_reset},
+        {"console", do_console},
 };
 
-int machine_handle(struct machine *m, const json_t *message) {
+int machine_handle(struct machine *m, const json_t *message, int *fds, size_t n_fds) {
         const json_t *id = json_object_get(message, "id");
 
         if (strcmp(wire_type(message), "goodbye") == 0) {
@@ -177,8 +197,11 @@ int machine_handle(struct machine *m, const json_t *message) {
                         return -EBADMSG;
                 if (m->state == MACHINE_EXITED)
                         reply_error(m, json_integer_value(id), "VMNotRunning", "the VM has ended");
-                else
+                else {
+                        m->command_fd = n_fds == 1 ? &fds[0] : NULL;
                         table[i].run(m, json_integer_value(id), message);
+                        m->command_fd = NULL;
+                }
                 return 0;
         }
         return 0;

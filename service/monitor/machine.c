@@ -232,8 +232,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
         return 0;
 }
 
-static int on_message(void *userdata, const json_t *message) {
-        return machine_handle(userdata, message);
+static int on_message(void *userdata, const json_t *message, int *fds, size_t n_fds) {
+        return machine_handle(userdata, message, fds, n_fds);
 }
 
 static json_t *on_hello(void *userdata) {

@@ -37,6 +37,7 @@ struct machine_request {
 };
 
 struct machine {
+        int *command_fd; /* of the message at work, where it brings one */
         sd_event *event;
         struct launch *launch;
         struct daemon_link *link;
@@ -76,7 +77,7 @@ struct machine *machine_free(struct machine *machine);
 
 /* For the parts of the machine: */
 void machine_set_state(struct machine *machine, enum machine_state state);
-int machine_handle(struct machine *machine, const json_t *message);
+int machine_handle(struct machine *machine, const json_t *message, int *fds, size_t n_fds);
 void machine_stop(struct machine *machine, uint64_t timeout);
 void machine_stop_guest_arrived(struct machine *machine);
 int machine_stop_init(struct machine *machine);

@@ -23,6 +23,8 @@
 
 enum stage { STAGE_DESCRIPTORS, STAGE_EXEC };
 
+#define CHANNEL_BUFFER (4 * 1024 * 1024)
+
 static const char *const stage_table[] = {
         [STAGE_DESCRIPTORS] = "cannot arrange its descriptors",
         [STAGE_EXEC] = "cannot execute it",
@@ -63,6 +65,8 @@ static int spawn_open(struct spawn *s) {
                 s->theirs[i] = pair[1];
                 if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
                         return -errno;
+                /* QEMU's virtconsole drops what its socket does not take at once; the kernel cuts this to its own limit. */
+                (void) setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &(int) {CHANNEL_BUFFER}, sizeof(int));
         }
         if (pipe2(s->output, O_CLOEXEC) < 0 || pipe2(s->report, O_CLOEXEC) < 0)
                 return -errno;

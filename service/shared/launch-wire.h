@@ -32,6 +32,7 @@
  *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
  *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
  *   {"type":"pause"|"resume"|"reset","id":N}
+ *   {"type":"console","id":N,"write":BOOL}    with one descriptor, a stream socket: the raw bytes of the program's console
  * monitor -> daemon:
  *   {"type":"reply","id":N,"error":NAME?,"message":TEXT?}     NAME an error of the interface without its prefix
  *   {"type":"running","pid":PID,"started":T}                  QEMU answered on QMP and the CPUs run

@@ -28,6 +28,7 @@ static const AuthRow rows[] = {
         {"VM", "Reset", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Remove", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Update", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "OpenConsole", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "GetSpec", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "DescribeCommand", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "ReadLog", AUTH_OWNER, NULL, "manage-vms"},

@@ -4,16 +4,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "bus/gate.h"
 #include "bus/log-stream.h"
 #include "bus/message.h"
 #include "bus/properties.h"
+#include "bus/vm-wait.h"
 #include "shared/fd.h"
 #include "store/console-log.h"
 
 typedef struct VMRequest {
-        uint64_t number; /* timeout, cursor */
+        uint64_t number; /* timeout, cursor, whether to write */
         uint32_t lines;
         char *text; /* signal, state */
         LogStreamOptions log;
@@ -211,6 +213,70 @@ static int run_reset(Call *c, sd_bus_error *error) {
 
 static int method_reset(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return begin(m, userdata, NULL, run_reset, error);
+}
+
+/* ---- OpenConsole ---- */
+
+/* The caller's end waits for the monitor to take the other. */
+typedef struct ConsoleAnswer {
+        sd_bus_message *message;
+        int fd;
+} ConsoleAnswer;
+
+static void on_console_done(const Problem *problem, void *userdata) {
+        ConsoleAnswer *a = userdata;
+
+        if (problem) {
+                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+                (void) bus_error_problem(&error, problem);
+                (void) sd_bus_reply_method_error(a->message, &error);
+        } else
+                (void) sd_bus_reply_method_return(a->message, "h", a->fd);
+        sd_bus_message_unref(a->message);
+        (void) close_fd(a->fd);
+        g_free(a);
+}
+
+static int run_open_console(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        _cleanup_close_ int theirs = -1;
+        VMRequest *q = c->request;
+        ConsoleAnswer *a;
+        int pair[2], r;
+        VM *vm;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        theirs = pair[1];
+        a = g_new(ConsoleAnswer, 1);
+        *a = (ConsoleAnswer){sd_bus_message_ref(c->message), pair[0]};
+        if (vm_open_console(vm, theirs, q->number != 0, on_console_done, a, &problem) < 0) {
+                sd_bus_message_unref(a->message);
+                (void) close_fd(a->fd);
+                g_free(a);
+                return bus_error_problem(error, problem);
+        }
+        return 0;
+}
+
+static const OptionKey open_console_options[] = {{"write", "b"}, {}};
+
+static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        json_t *options;
+        VMRequest *q;
+        int r;
+
+        r = message_read_options(m, open_console_options, &options, error);
+        if (r < 0)
+                return r;
+        q = g_new0(VMRequest, 1);
+        q->number = !json_is_false(json_object_get(options, "write"));
+        json_decref(options);
+        return begin(m, userdata, q, run_open_console, error);
 }
 
 /* ---- Update ---- */
@@ -418,92 +484,6 @@ static int method_open_log(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return begin(m, userdata, q, run_open_log, error);
 }
 
-/* ---- Wait ---- */
-
-typedef struct VMWait {
-        sd_bus_message *message;
-        sd_bus_track *track;
-        Bus *bus;
-        char *vm;
-        VMState state;
-} VMWait;
-
-static void wait_free(VMWait *w) {
-        (void) g_ptr_array_remove_fast(w->bus->waits, w);
-        sd_bus_track_unref(w->track);
-        sd_bus_message_unref(w->message);
-        g_free(w->vm);
-        g_free(w);
-}
-
-/* Reached, or out of reach: a VM that came to rest goes nowhere by itself. */
-static bool wait_is_over(VMState wanted, VMState now) {
-        return wanted == now || now == VM_STOPPED || now == VM_FAILED;
-}
-
-void vm_waits_look(Bus *b, VM *vm) {
-        for (guint i = b->waits->len; i > 0; i--) {
-                VMWait *w = b->waits->pdata[i - 1];
-
-                if (strcmp(w->vm, vm->name) == 0 && wait_is_over(w->state, vm_state(vm))) {
-                        (void) sd_bus_reply_method_return(w->message, "s", vm_state_to_string(vm_state(vm)));
-                        wait_free(w);
-                }
-        }
-}
-
-void vm_waits_end(Bus *b, VM *vm) {
-        for (guint i = b->waits->len; i > 0; i--) {
-                VMWait *w = b->waits->pdata[i - 1];
-
-                if (strcmp(w->vm, vm->name) == 0) {
-                        (void) sd_bus_reply_method_errorf(
-                                w->message, ERROR_PREFIX "NoSuchVM", "VM '%s' was removed", vm->name);
-                        wait_free(w);
-                }
-        }
-}
-
-static int on_waiter_gone(sd_bus_track *track, void *userdata) {
-        wait_free(userdata);
-        return 0;
-}
-
-#define WAITS_MAX 1024U
-
-static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        VM *vm = userdata;
-        Bus *b = bus_of(vm->runtime);
-        VMState state = VM_STOPPED;
-        const char *text;
-        VMWait *w;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &text);
-        if (r < 0)
-                return r;
-        if (*text)
-                state = vm_state_from_string(text);
-        if (state == VM_STATE_INVALID)
-                return bus_error_named(error, "InvalidSpec", "state: expected one of " VM_STATES);
-        if (wait_is_over(state, vm_state(vm)))
-                return sd_bus_reply_method_return(m, "s", vm_state_to_string(vm_state(vm)));
-        if (b->waits->len >= WAITS_MAX)
-                return bus_error_named(error, "QuotaExceeded", "%u calls of Wait are pending, the limit is %u",
-                        b->waits->len, WAITS_MAX);
-        w = g_new0(VMWait, 1);
-        *w = (VMWait){.message = sd_bus_message_ref(m), .bus = b, .vm = g_strdup(vm->name), .state = state};
-        g_ptr_array_add(b->waits, w);
-        r = sd_bus_track_new(b->bus, &w->track, on_waiter_gone, w);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(w->track, m);
-        if (r < 0) {
-                wait_free(w);
-                return r;
-        }
-        return 1;
-}
-
 const sd_bus_vtable vm_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", id, "o", job), method_start,
@@ -525,10 +505,12 @@ const sd_bus_vtable vm_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines),
                 SD_BUS_RESULT("a(tus)", log, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", console),
+                method_open_console, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
-                "Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
+                "Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), vm_method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
         VM_PROPERTIES,
         SD_BUS_VTABLE_END,
 };

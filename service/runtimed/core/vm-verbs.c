@@ -74,7 +74,8 @@ void requests_fail(GHashTable *requests, const char *error, const char *text) {
 
 #define REQUESTS_MAX 64U
 
-static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
+/* fd -1: none. */
+static int send_request_fd(VM *vm, json_t *message, int fd, VMDone done, void *userdata) {
         uint64_t id = ++vm->last_request;
         Request *request;
         int r;
@@ -84,13 +85,17 @@ static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
                 return -EBUSY;
         }
         (void) json_object_set_new(message, "id", json_integer((json_int_t) id));
-        r = helper_send(vm->monitor, message);
+        r = fd < 0 ? helper_send(vm->monitor, message) : helper_send_fd(vm->monitor, message, fd);
         if (r < 0)
                 return r;
         request = g_new(Request, 1);
         *request = (Request){done, userdata};
         (void) g_hash_table_insert(vm->requests, request_key(id), request);
         return 0;
+}
+
+static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
+        return send_request_fd(vm, message, -1, done, userdata);
 }
 
 static int fail_state(VM *vm, const char *verb, Problem **ret_problem) {
@@ -107,6 +112,20 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
                 return fail_state(vm, type, ret_problem);
         message = json_pack("{s:s, s:s*}", "type", type, "signal", signal);
         r = send_request(vm, message, done, userdata);
+        if (r < 0)
+                return problem_set(
+                        ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
+        return 0;
+}
+
+int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem) {
+        int r;
+
+        if (!vm_state_has_guest(vm_state(vm)) || !vm->monitor || !helper_is_connected(vm->monitor))
+                return fail_state(vm, "OpenConsole", ret_problem);
+        r = send_request_fd(vm,
+                json_pack("{s:s, s:[s], s:b}", "type", "console", "fds", "console", "write", (int) write), fd, done,
+                userdata);
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));

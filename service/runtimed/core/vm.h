@@ -66,6 +66,9 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
  * NoSuchImage. */
 int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem);
 
+/* Lets a stream socket (borrowed) carry the console's raw bytes; one writes, several read. done as in vm_request(). */
+int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem);
+
 /* Ends QEMU without asking anybody; the end is told as any other. */
 void vm_end_now(VM *vm);
 

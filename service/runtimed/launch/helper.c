@@ -232,6 +232,13 @@ int helper_send(Helper *h, json_t *message) {
         return wire_send_new(h->fd, message);
 }
 
+int helper_send_fd(Helper *h, json_t *message, int fd) {
+        int r = h->fd < 0 ? -ENOTCONN : wire_send(h->fd, message, &fd, 1);
+
+        json_decref(message);
+        return r;
+}
+
 static void on_stopped(int r, const char *text, void *userdata) {
         Helper *h = userdata;
         SystemdDone done = h->stopped;

@@ -50,6 +50,9 @@ bool helper_is_connected(const Helper *h);
 /* Sends; takes the reference. -ENOTCONN before the connection, -EAGAIN when the helper does not read. */
 int helper_send(Helper *h, json_t *message);
 
+/* The same with one descriptor, borrowed. */
+int helper_send_fd(Helper *h, json_t *message, int fd);
+
 /* Stops the unit; done once it is inactive (or systemd refused). The end is still said when the connection ends. */
 int helper_stop(Helper *h, SystemdDone done, void *userdata);
 
