@@ -11,6 +11,7 @@
 
 /* All that a line says, apart from the call, which is over by then. */
 typedef struct Line {
+        Bus *bus;
         char *method, *object, *actions, *user, *bus_name, *error;
         const char *answer;
         uint32_t uid, pid;
@@ -46,12 +47,21 @@ static void line_write(const Line *l, const char *unit) {
                 l->bus_name, "MCP_CALLER_UNIT=%s", unit, "MCP_CALLER_SESSION=%s", session, NULL);
 }
 
+/* A connection stays in its unit, nearly always: it is asked for once. */
+static void remember_unit(const Line *l, const char *unit) {
+        Caller *caller = g_hash_table_lookup(l->bus->callers, l->bus_name);
+
+        if (caller && !caller->unit)
+                caller->unit = g_strdup(unit);
+}
+
 static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *path = NULL;
         char *unit = NULL;
 
         if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "o", &path) >= 0)
                 (void) sd_bus_path_decode(path, UNIT_PREFIX, &unit);
+        remember_unit(userdata, unit ?: "");
         line_write(userdata, unit ?: "");
         free(unit);
         return 0;
@@ -79,10 +89,12 @@ static char *list_actions(const Call *c) {
 }
 
 void audit_log(const Call *c, const char *answer, const char *error) {
+        const Caller *caller = g_hash_table_lookup(c->bus->callers, sd_bus_message_get_sender(c->message));
         sd_bus_slot *slot = NULL;
         Line *l = g_new(Line, 1);
 
-        *l = (Line){.method = g_strdup_printf("%s.%s", c->row->interface, c->row->member),
+        *l = (Line){.bus = c->bus,
+                .method = g_strdup_printf("%s.%s", c->row->interface, c->row->member),
                 .object = describe_object(c),
                 .actions = list_actions(c),
                 .user = user_name(c->uid),
@@ -91,6 +103,11 @@ void audit_log(const Call *c, const char *answer, const char *error) {
                 .answer = answer,
                 .uid = c->uid,
                 .pid = c->pid};
+        if (caller && caller->unit) {
+                line_write(l, caller->unit);
+                line_free(l);
+                return;
+        }
         if (sd_bus_call_method_async(c->bus->bus, &slot, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                     "org.freedesktop.systemd1.Manager", "GetUnitByPID", on_unit, l, "u", c->pid) < 0) {
                 line_write(l, "");

@@ -307,11 +307,16 @@ const Observer bus_observer = {
 
 /* ---- Wiring ---- */
 
+static void caller_free(void *p) {
+        g_free(((Caller *) p)->unit);
+        g_free(p);
+}
+
 Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
         Bus *b = g_new0(Bus, 1);
 
         *b = (Bus){.bus = sd_bus_ref(bus), .event = sd_event_ref(event), .authority = authority};
-        b->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        b->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, caller_free);
         b->calls = g_ptr_array_new();
         b->streams = g_ptr_array_new();
         b->waits = g_ptr_array_new();

@@ -15,6 +15,7 @@
 /* Who a connection is. */
 typedef struct Caller {
         uint32_t uid, pid;
+        char *unit; /* once it was asked for an audit line */
 } Caller;
 
 typedef struct Bus {

@@ -283,7 +283,7 @@ static void call_plan(Call *c) {
 static Caller *caller_new(uint32_t uid, uint32_t pid) {
         Caller *caller = g_new(Caller, 1);
 
-        *caller = (Caller){uid, pid};
+        *caller = (Caller){.uid = uid, .pid = pid};
         return caller;
 }
 

@@ -31,7 +31,7 @@ static void image_request_free(void *p) {
 }
 
 static int check_reference(const char *reference, sd_bus_error *error) {
-        if (image_reference_is_valid(reference))
+        if (image_reference_is_valid(reference) && !digest_is_valid(reference)) /* no name may look like a digest */
                 return 0;
         {
                 g_autofree char *shown = problem_quote(reference);

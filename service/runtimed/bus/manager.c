@@ -107,7 +107,7 @@ static int run_run(Call *c, sd_bus_error *error) {
         vm_path = bus_vm_path(vm->name);
         if (vm_start(vm, c->uid, &job, &problem) < 0) {
                 free(vm_path);
-                (void) vm_remove(vm, c->uid, &job, NULL);
+                vm_discard(vm);
                 return bus_error_problem(error, problem);
         }
         bus_watch_job(c->bus, job, c->message);

@@ -509,8 +509,8 @@ const sd_bus_vtable vm_vtable[] = {
                 method_open_console, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log,
                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS(
-                "Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), vm_method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), vm_method_wait,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         VM_PROPERTIES,
         SD_BUS_VTABLE_END,
 };

@@ -36,8 +36,10 @@ static void on_state(VM *vm, const char *text) {
 
         /* A ladder that was not asked for here was asked for by systemd: systemctl stop, or the host goes down. It is
          * no end to restart from, and no wish to stay down after the host's next boot either. */
-        if (state == VM_STOPPING)
+        if (state == VM_STOPPING) {
+                vm->stopped_outside = !vm->stop_timer;
                 vm->end_asked = true;
+        }
 
         if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
                 vm_state_may_follow(vm_state(vm), state)) {
@@ -48,22 +50,11 @@ static void on_state(VM *vm, const char *text) {
 
 #define FOREIGN_TEXT_MAX 512U
 
-/* What a guest, QEMU or a monitor says, as one bounded line without control characters; the caller frees. */
-static char *plain_text(const char *text) {
-        g_autofree char *bounded = g_strndup(text ?: "", FOREIGN_TEXT_MAX);
-        char *valid = g_utf8_make_valid(bounded, -1);
-
-        for (char *p = valid; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        *p = ' ';
-        return valid;
-}
-
 static void on_exited(VM *vm, json_t *message) {
         const char *text = json_string_value(json_object_get(message, "message"));
         const char *name = json_string_value(json_object_get(message, "reason"));
         ExitReason reason = name ? exit_reason_from_string(name) : EXIT_REASON_INVALID;
-        g_autofree char *valid = plain_text(text);
+        g_autofree char *valid = plain_text(text ?: "", FOREIGN_TEXT_MAX);
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
@@ -88,7 +79,7 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
                 requests_reply(vm, message);
         else if (strcmp(type, "guest-error") == 0) {
                 g_free(vm->guest_error);
-                vm->guest_error = plain_text(text);
+                vm->guest_error = plain_text(text ?: "", FOREIGN_TEXT_MAX);
                 vm->failure = "guest init could not do what it was told; the VM's log says what";
                 log_warning("%s: its guest failed", vm->name);
         } else if (strcmp(type, "exited") == 0)

@@ -274,7 +274,7 @@ static void step_network(Boot *b) {
         }
         if (network_is_bridge(spec->network)) {
                 push_undo(b, undo_attach);
-                b->attachment = network_attach(b->vm, boot_queues(spec), on_attached, b);
+                network_attach(b->vm, boot_queues(spec), on_attached, b, &b->attachment);
                 return;
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "core/image-private.h"
 #include "core/quota.h"
@@ -20,15 +20,14 @@ typedef struct Import {
         Job *job;
         uint32_t owner;
         char *reference, *tmp;
+        uint64_t size;  /* of the root image */
         uint64_t bytes; /* the image may have at most */
-        int output;     /* read-write until the worker has it, then read-only for the hash */
         Work *work;
         json_t *result; /* of the first run */
 } Import;
 
 static void import_free(Import *im) {
         (void) work_cancel(im->work);
-        (void) close_fd(im->output);
         if (im->tmp)
                 store_image_discard(im->runtime->store, im->owner, im->tmp);
         json_decref(im->result);
@@ -86,11 +85,22 @@ static int import_record(Import *im, Image *image, bool is_new) {
         return 0;
 }
 
+/* The image is there already: all that is new is a name. */
+static void import_known(Import *im, Image *known) {
+        int r = import_record(im, known, false);
+
+        if (r < 0)
+                import_fail(im, "BuildFailed", r, "the image's new name could not be stored");
+        else
+                import_end(im, NULL);
+}
+
 static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
         Import *im = userdata;
         const char *root_hex = result ? result_hex(result) : NULL, *hex = result_hex(im->result);
+        g_autofree char *id = NULL;
+        Image *image, *known;
         json_t *record;
-        Image *image;
         int r;
 
         im->work = NULL;
@@ -102,8 +112,14 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's hash");
                 return;
         }
-        record = json_pack("{s:[], s:s, s:O, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size",
-                json_object_get(result, "size"), "architecture", json_object_get(im->result, "architecture"), "kind",
+        id = g_strdup_printf("%u/%s", im->owner, hex);
+        known = g_hash_table_lookup(im->runtime->images, id);
+        if (known) { /* another import of the same was faster */
+                import_known(im, known);
+                return;
+        }
+        record = json_pack("{s:[], s:s, s:I, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size",
+                (json_int_t) im->size, "architecture", json_object_get(im->result, "architecture"), "kind",
                 json_object_get(im->result, "kind"), "config", json_object_get(im->result, "config"), "created_at",
                 (json_int_t) now_realtime());
         r = record ? image_from_json(im->runtime, im->owner, hex, record, &image) : -EBADMSG;
@@ -132,6 +148,7 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
         Import *im = userdata;
         g_autofree char *id = NULL;
         const char *hex;
+        struct stat st;
         Image *known;
         int fd, r;
 
@@ -141,22 +158,26 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 return;
         }
         hex = result_hex(result);
-        if (!hex) {
-                import_fail(im, "BuildFailed", -EBADMSG, "the worker's digest");
+        if (!hex || g_strcmp0(json_string_value(json_object_get(result, "architecture")),
+                            im->runtime->limits.architecture) != 0) {
+                import_fail(im, "BuildFailed", -EBADMSG, "the worker's answer");
                 return;
         }
         im->result = json_incref(result);
         id = g_strdup_printf("%u/%s", im->owner, hex);
         known = g_hash_table_lookup(im->runtime->images, id);
         if (known) {
-                r = import_record(im, known, false);
-                if (r < 0)
-                        import_fail(im, "BuildFailed", r, "the image's new name could not be stored");
-                else
-                        import_end(im, NULL);
+                import_known(im, known);
                 return;
         }
-        fd = take_fd(&im->output);
+        fd = store_image_reopen(im->runtime->store, im->owner, im->tmp);
+        r = fd < 0 || fstat(fd, &st) == 0 ? fd : -errno;
+        if (r < 0) {
+                (void) close_fd(fd);
+                import_fail(im, "BuildFailed", r, "the image file");
+                return;
+        }
+        im->size = (uint64_t) st.st_size; /* the file's own, not the worker's word */
         r = work_start(im->runtime, im->job, WRITE_SHARE, 1.0, json_pack("{s:s}", "op", "hash"), &fd, names, 1,
                 on_hashed, im, &im->work);
         if (r < 0)
@@ -199,7 +220,6 @@ static int import_start(Import *im, int *source, const char *path) {
         fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
         if (fds[0] < 0)
                 return fds[0];
-        im->output = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
         fds[1] = take_fd(source);
         r = work_start(im->runtime, im->job, 0, WRITE_SHARE, import_message(im, path), fds, with_source,
                 fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
@@ -221,12 +241,12 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
                 return r;
         }
         j->image = g_strdup(reference);
+        j->reserved = MIN(bytes, rt->config->image_bytes_max);
         im = g_new0(Import, 1);
         *im = (Import){.runtime = rt,
                 .job = j,
                 .owner = owner,
                 .reference = g_strdup(reference),
-                .output = -1,
                 .bytes = MIN(bytes, rt->config->image_bytes_max)};
         job_set_cancel(j, import_cancel, im);
         rt->observer->job_new(j, rt->observer_data);

@@ -16,6 +16,16 @@ static void log_line_free(void *p) {
         g_free(l);
 }
 
+char *plain_text(const char *text, size_t max) {
+        g_autofree char *bounded = g_strndup(text, max);
+        char *plain = g_utf8_make_valid(bounded, -1);
+
+        for (char *p = plain; *p; p++)
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        *p = ' ';
+        return plain;
+}
+
 static void changing(Job *j, const char *property) {
         j->runtime->observer->job_changing(j, property, j->runtime->observer_data);
 }
@@ -49,11 +59,13 @@ void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *user
 }
 
 void job_set_stage(Job *j, const char *stage) {
-        if (strcmp(j->stage, stage) == 0)
+        g_autofree char *plain = plain_text(stage, JOB_STAGE_MAX);
+
+        if (strcmp(j->stage, plain) == 0)
                 return;
         changing(j, "Stage");
         g_free(j->stage);
-        j->stage = g_strdup(stage);
+        j->stage = g_steal_pointer(&plain);
 }
 
 void job_set_progress(Job *j, double progress) {
@@ -71,12 +83,8 @@ void job_set_progress(Job *j, double progress) {
 
 void job_log(Job *j, int level, const char *text) {
         JobLogLine *l = g_new(JobLogLine, 1);
-        g_autofree char *bounded = g_strndup(text, JOB_LOG_TEXT_MAX);
 
-        *l = (JobLogLine){now_realtime(), (uint32_t) level, g_utf8_make_valid(bounded, -1)};
-        for (char *p = l->text; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        *p = ' ';
+        *l = (JobLogLine){now_realtime(), (uint32_t) level, plain_text(text, JOB_LOG_TEXT_MAX)};
         g_queue_push_tail(&j->log, l);
         if (g_queue_get_length(&j->log) > JOB_LOG_MAX)
                 log_line_free(g_queue_pop_head(&j->log));

@@ -9,6 +9,7 @@
 #define JOB_GRACE_USEC (60ULL * G_USEC_PER_SEC)
 #define JOB_LOG_MAX 200U
 #define JOB_LOG_TEXT_MAX 1024U
+#define JOB_STAGE_MAX 64U
 #define JOB_PROGRESS_USEC (100ULL * 1000ULL) /* at most ten progress signals a second */
 
 typedef struct JobLogLine {
@@ -22,9 +23,10 @@ struct Job {
         uint32_t id;
         const char *kind; /* static: "start" "stop" "remove" "import" */
         uint32_t owner;
-        char *vm;       /* the subject: a VM's name, or */
-        char *image;    /* an image's reference while it is made, */
-        char *image_id; /* and "UID/HEX" once it is there */
+        char *vm;          /* the subject: a VM's name, or */
+        char *image;       /* an image's reference while it is made, */
+        char *image_id;    /* and "UID/HEX" once it is there */
+        uint64_t reserved; /* bytes that its image may come to, counted as the owner's while it runs */
         JobState state;
         double progress;
         char *stage;
@@ -36,6 +38,9 @@ struct Job {
         void *cancel_data;
         sd_event_source *grace;
 };
+
+/* Foreign text as one line of at most max bytes, valid and without control characters; the caller frees. */
+char *plain_text(const char *text, size_t max);
 
 /* A running job; owned by the runtime. -EDQUOT with QuotaExceeded where the owner has too many. */
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem);

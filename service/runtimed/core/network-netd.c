@@ -154,25 +154,25 @@ NetworkAttachment *network_attach_cancel(NetworkAttachment *a) {
         return NULL;
 }
 
-NetworkAttachment *network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdata) {
+void network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdata, NetworkAttachment **ret) {
         Network *n = network_find(vm->runtime, vm->record->spec->network);
         struct netd_request request;
-        NetworkAttachment *a;
 
+        *ret = NULL;
         if (!n || !fill_port(vm, NETD_PORT_ADD, queues, &request)) {
                 g_autoptr(Problem) p = problem_new("NoSuchNetwork", "Network",
-                        "Network: there is no network '%s' any more", vm->record->spec->network);
+                        "Network: there is no network '%s' any more, or the VM has no address on it",
+                        vm->record->spec->network);
 
-                done(NULL, 0, p, userdata);
-                return NULL;
+                done(NULL, 0, p, userdata); /* may free whatever ret is part of */
+                return;
         }
-        a = g_new(NetworkAttachment, 1);
-        *a = (NetworkAttachment){done, userdata};
+        *ret = g_new(NetworkAttachment, 1);
+        **ret = (NetworkAttachment){done, userdata};
         n->wanted = true;
         network_bring_up(
                 n, NULL, NULL); /* netd answers in order: the port finds its bridge, or says that it is not there */
-        netd_call(vm->runtime->netd, &request, on_port_added, a);
-        return a;
+        netd_call(vm->runtime->netd, &request, on_port_added, *ret);
 }
 
 void network_detach(VM *vm) {

@@ -169,6 +169,7 @@ static void forget(Network *n) {
 static void on_created(const Problem *problem, void *userdata) {
         Creation *c = userdata;
 
+        c->network->creating = false; /* nothing removes it before that */
         if (problem)
                 forget(c->network);
         c->done(problem, c->userdata);
@@ -199,6 +200,7 @@ int network_create(
         c = g_new(Creation, 1);
         *c = (Creation){network_new(rt, name, copy), done, userdata};
         c->network->wanted = true;
+        c->network->creating = true;
         rt->observer->network_new(c->network, rt->observer_data);
         network_bring_up(c->network, on_created, c);
         return 0;
@@ -207,6 +209,8 @@ int network_create(
 int network_remove(Network *n, Problem **ret_problem) {
         g_autoptr(GPtrArray) users = network_users(n);
 
+        if (n->creating)
+                return problem_set(ret_problem, "Busy", NULL, "network '%s' is being created", n->name);
         if (n->builtin)
                 return problem_set(ret_problem, "NotSupported", NULL,
                         "network '%s' is the configuration's (DefaultBridge= in runtime.conf)", n->name);
@@ -272,7 +276,7 @@ int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem) {
         if (!network_is_bridge(spec->network))
                 return 0;
         n = network_find(rt, spec->network);
-        if (!n)
+        if (!n || n->creating)
                 return problem_set(ret_problem, "NoSuchNetwork", "Network",
                         "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
         if (*spec->address)

@@ -11,9 +11,10 @@ struct Network {
         Runtime *runtime;
         char *name;
         NetworkSpec *spec;
-        bool builtin; /* of the configuration: no record, cannot be removed */
-        bool wanted;  /* is to be up: created, or used once */
-        bool up;      /* the kernel's state, as netd tells */
+        bool creating; /* CreateNetwork waits for its bridge; it has no VMs yet and cannot be removed */
+        bool builtin;  /* of the configuration: no record, cannot be removed */
+        bool wanted;   /* is to be up: created, or used once */
+        bool up;       /* the kernel's state, as netd tells */
         LeasePool *pool;
 };
 
@@ -52,8 +53,8 @@ void network_give_back(Runtime *rt, const char *network, const char *address);
 typedef void (*NetworkAttached)(int *fds, size_t n_fds, const Problem *problem, void *userdata);
 typedef struct NetworkAttachment NetworkAttachment;
 
-/* NULL when done was called at once. A canceled one is not told of any more; NULL is fine, returns NULL. */
-NetworkAttachment *network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdata);
+/* *ret is NULL when done was called at once. A canceled one is not told of any more; NULL is fine, returns NULL. */
+void network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdata, NetworkAttachment **ret);
 NetworkAttachment *network_attach_cancel(NetworkAttachment *a);
 void network_detach(VM *vm);
 

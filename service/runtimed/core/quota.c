@@ -94,6 +94,10 @@ int quota_check_image(Runtime *rt, uint32_t owner, uint64_t *ret_bytes, Problem 
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Image *) value)->owner == owner)
                         used += ((Image *) value)->size;
+        g_hash_table_iter_init(&iter, rt->jobs);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state))
+                        used += ((Job *) value)->reserved;
         *ret_bytes = owner == 0 || limit == 0 ? UINT64_MAX : limit > used ? limit - used : 0;
         return check(owner, used, 1, limit, "bytes of images", ret_problem);
 }

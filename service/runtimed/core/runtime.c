@@ -117,6 +117,15 @@ static VM *load_broken(Runtime *rt, const char *name, const char *why) {
         return vm;
 }
 
+/* Whose a broken record is, where that much can be read; root's otherwise. */
+static uint32_t salvage_owner(const char *text, size_t len) {
+        json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *owner = json_object_get(object, "owner");
+        json_int_t uid = json_integer_value(owner);
+
+        json_decref(object);
+        return uid > 0 && uid < UINT32_MAX ? (uint32_t) uid : 0;
+}
+
 static VM *load_vm(Runtime *rt, const char *name) {
         g_autoptr(Problem) problem = NULL;
         VMRecord *record = NULL;
@@ -126,12 +135,20 @@ static VM *load_vm(Runtime *rt, const char *name) {
         int r;
 
         r = store_vm_load(rt->store, name, &text, &len);
+        if (r == -ENOENT) { /* its creation was broken off before there was a record */
+                (void) store_vm_remove(rt->store, name);
+                return NULL;
+        }
         if (r < 0)
-                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r));
+                return load_broken(rt, name, g_strerror(-r));
         r = vm_record_parse(text, len, &rt->limits, &record, &problem);
+        if (r < 0) {
+                vm = load_broken(rt, name, problem ? problem->text : g_strerror(-r));
+                vm->broken_owner = salvage_owner(text, len);
+        }
         free(text);
         if (r < 0)
-                return load_broken(rt, name, problem ? problem->text : g_strerror(-r));
+                return vm;
         if (strcmp(record->name, name) != 0 || g_hash_table_contains(rt->instances, record->unit)) {
                 vm_record_free(record);
                 return load_broken(rt, name, "it names another VM");
@@ -222,6 +239,8 @@ void runtime_load(Runtime *rt) {
         for (guint i = 0; i < names->len; i++) {
                 VM *vm = load_vm(rt, names->pdata[i]);
 
+                if (!vm)
+                        continue;
                 g_ptr_array_add(vms, vm);
                 rt->observer->vm_new(vm, rt->observer_data);
         }
@@ -237,7 +256,7 @@ static void start_by_unit(VM *vm) {
         g_autoptr(Problem) problem = NULL;
         Job *job;
 
-        if (vm->monitor || !vm->record || !vm_state_is_startable(vm_state(vm)) ||
+        if (vm->monitor || vm->ending || !vm->record || !vm_state_is_startable(vm_state(vm)) ||
                 helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) < 0)
                 return;
         log_info("%s: started by its unit", vm->name);
@@ -300,7 +319,11 @@ static void on_probe_message(Helper *h, json_t *message, void *userdata) {
 }
 
 static void on_probe_end(Helper *h, int r, const char *text, void *userdata) {
-        kvm_probed(userdata, false, r < 0 ? text : "the test guest did not come to its end");
+        Runtime *rt = userdata;
+
+        /* No word of the probe's own: counts now, and is not remembered. */
+        rt->kvm_probe = helper_free(rt->kvm_probe);
+        kvm_known(rt, false, r < 0 ? text : "the test guest did not come to its end");
 }
 
 static const HelperOps probe_ops = {.message = on_probe_message, .end = on_probe_end};

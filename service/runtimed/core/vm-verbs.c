@@ -9,6 +9,7 @@
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
+#include "shared/fd.h"
 #include "shared/log.h"
 
 typedef struct Request {
@@ -166,10 +167,18 @@ static int fail_broken(VM *vm, Problem **ret_problem) {
                 "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
 }
 
+static void begin_stop(VM *vm, uint64_t timeout, const char *why);
+
 static void start_cancel(Job *j, void *userdata) {
         g_autoptr(Problem) problem = problem_new("Canceled", NULL, "the start was canceled");
         VM *vm = userdata;
 
+        if (boot_is_launched(vm->boot)) { /* QEMU runs: its end is an end like any other */
+                boot_release_job(vm->boot);
+                vm_job_finish(vm, problem);
+                begin_stop(vm, 0, "the start was canceled");
+                return;
+        }
         vm->end_asked = true;
         vm->record->wanted = false;
         boot_cancel(vm->boot);
@@ -236,7 +245,33 @@ static void on_stop_reply(const Problem *problem, void *userdata) {
                 log_warning("%s: its monitor could not stop it: %s", vm->name, problem->text);
 }
 
+#define STOP_GRACE_USEC (10ULL * G_USEC_PER_SEC) /* beyond the ladder's own time */
+
+/* The monitor had its time: nothing of the unit is left to itself. */
+static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        VM *vm = userdata;
+        g_autofree char *unit = vm_unit(vm);
+
+        vm->stop_timer = sd_event_source_unref(vm->stop_timer);
+        log_warning("%s: its monitor did not end it in time, the unit is killed", vm->name);
+        systemd_kill_and_forget(vm->runtime->systemd, unit);
+        systemd_stop_and_forget(vm->runtime->systemd, unit);
+        return 0;
+}
+
+/* The shortest time that was asked for counts. */
+static void arm_stop_timer(VM *vm, uint64_t timeout) {
+        uint64_t due = now_monotonic() + timeout + STOP_GRACE_USEC, before;
+
+        if (vm->stop_timer && sd_event_source_get_time(vm->stop_timer, &before) >= 0 && before <= due)
+                return;
+        vm->stop_timer = sd_event_source_disable_unref(vm->stop_timer);
+        (void) sd_event_add_time(
+                vm->runtime->event, &vm->stop_timer, CLOCK_MONOTONIC, due, G_USEC_PER_SEC, on_stop_timeout, vm);
+}
+
 static int send_stop(VM *vm, uint64_t timeout) {
+        arm_stop_timer(vm, timeout);
         return send_request(
                 vm, json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout), on_stop_reply, vm);
 }
@@ -331,6 +366,13 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         vm_free(vm);
         log_info("%s: removed", name);
         return 0;
+}
+
+void vm_discard(VM *vm) {
+        g_autoptr(Problem) problem = NULL;
+
+        if (vm_dispose(vm, &problem) < 0)
+                log_error("%s: %s", vm->name, problem->text);
 }
 
 static void dispose_and_finish(VM *vm) {

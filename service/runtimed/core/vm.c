@@ -33,6 +33,8 @@ void vm_free(VM *vm) {
         if (!vm)
                 return;
         (void) restart_cancel(vm);
+        sd_event_source_disable_unref(vm->stop_timer);
+        (void) systemd_call_free(vm->unit_stop);
         if (vm->boot)
                 boot_forget(vm->boot);
         if (vm->record)
@@ -111,10 +113,31 @@ static void set_ready(VM *vm, bool ready) {
         vm->ready = ready;
 }
 
+static void on_unit_ended(int r, const char *text, void *userdata) {
+        VM *vm = userdata;
+
+        vm->unit_stop = systemd_call_free(vm->unit_stop);
+        vm->ending = false;
+}
+
+/* The boot has ended by the monitor's word, or with its connection; that its processes have is systemd's to see to. */
+static void end_unit(VM *vm) {
+        g_autofree char *unit = vm_unit(vm);
+
+        vm->unit_stop = systemd_call_free(vm->unit_stop);
+        vm->ending = systemd_stop(vm->runtime->systemd, unit, on_unit_ended, vm, &vm->unit_stop) >= 0;
+}
+
 /* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance.
  */
 static void let_helpers_go(VM *vm) {
+        bool had_monitor = vm->monitor != NULL;
+
+        vm->stop_timer = sd_event_source_disable_unref(vm->stop_timer);
         vm->monitor = helper_free(vm->monitor);
+        if (had_monitor && !vm->stopped_outside)
+                end_unit(vm);
+        vm->stopped_outside = false;
         if (network_is_bridge(vm->record->spec->network))
                 network_detach(vm);
         if (strcmp(vm->record->spec->network, NETWORK_USER) == 0) {
@@ -263,7 +286,7 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->image_hash = g_strdup(image->root_hash);
         r->state_reason = g_strdup("");
         r->accelerator = g_strdup("");
-        r->host_boot = g_strdup("");
+        r->host_boot = g_strdup(rt->host_boot);
         r->unit = vm_unit_instance(name);
         r->address = g_strdup("");
         r->mac = g_strdup("");

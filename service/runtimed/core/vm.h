@@ -23,15 +23,19 @@ struct VM {
         bool awaited;      /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;
-        Boot *boot;               /* while it starts */
-        Job *job;                 /* the one job under way, or NULL */
-        bool remove_wanted;       /* the job under way ends with the VM's removal */
-        bool end_asked;           /* somebody asked for the end of this boot: no restart by policy */
-        sd_event_source *restart; /* a restart by policy is due */
-        uint32_t restart_row;     /* restarts in a row, for the delay */
-        const char *failure;      /* why this boot has failed, for everybody; static, NULL: it has not */
-        char *guest_error;        /* the guest's own words for it, for the owner */
-        GHashTable *requests;     /* id -> Request: questions to the monitor that wait for its reply */
+        Boot *boot;           /* while it starts */
+        Job *job;             /* the one job under way, or NULL */
+        bool remove_wanted;   /* the job under way ends with the VM's removal */
+        bool ending;          /* its unit is being stopped after a boot's end; who connects from it is not heard */
+        bool stopped_outside; /* systemd was asked by somebody else to stop the unit: it is systemd's to end */
+        SystemdCall *unit_stop;
+        sd_event_source *stop_timer; /* the monitor should have been done by then */
+        bool end_asked;              /* somebody asked for the end of this boot: no restart by policy */
+        sd_event_source *restart;    /* a restart by policy is due */
+        uint32_t restart_row;        /* restarts in a row, for the delay */
+        const char *failure;         /* why this boot has failed, for everybody; static, NULL: it has not */
+        char *guest_error;           /* the guest's own words for it, for the owner */
+        GHashTable *requests;        /* id -> Request: questions to the monitor that wait for its reply */
         uint64_t last_request;
 };
 
@@ -68,6 +72,9 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem);
 
 /* Lets a stream socket (borrowed) carry the console's raw bytes; one writes, several read. done as in vm_request(). */
 int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem);
+
+/* Disposes of a VM that was never started, without a job. */
+void vm_discard(VM *vm);
 
 /* Ends QEMU without asking anybody; the end is told as any other. */
 void vm_end_now(VM *vm);

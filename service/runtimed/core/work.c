@@ -84,8 +84,12 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
                 w->result = json_incref(message);
                 work_stop(w);
         } else if (strcmp(type, "failed") == 0) {
-                (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s",
-                        string_or(message, "message", "the worker failed"));
+                {
+                        g_autofree char *text =
+                                plain_text(string_or(message, "message", "the worker failed"), JOB_LOG_TEXT_MAX);
+
+                        (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s", text);
+                }
                 work_stop(w);
         }
 }

@@ -12,7 +12,8 @@
 #include "shared/log.h"
 #include "shared/wire.h"
 
-#define PEERS_UNKNOWN_MAX 64U                     /* connections that have not said who they are yet */
+#define PEERS_UNKNOWN_MAX 256U                    /* connections that have not said who they are yet */
+#define PEERS_UNKNOWN_PER_UID 4U                  /* of one uid: a unit needs one */
 #define CONNECT_USEC (60U * G_USEC_PER_SEC)       /* from the start of the unit to its hello */
 #define PEER_IDENTIFY_USEC (20U * G_USEC_PER_SEC) /* from the connection to the first message */
 
@@ -20,6 +21,7 @@
 typedef struct Peer {
         Launch *launch;
         int fd;
+        uint32_t uid;
         sd_event_source *io, *timer;
         sd_bus_slot *lookup;
         char *unit; /* once systemd told */
@@ -50,6 +52,7 @@ struct Helper {
         void *userdata;
         SystemdDone stopped;
         void *stopped_userdata;
+        bool armed; /* what is left of an earlier run is gone: who connects now is ours */
         bool ended;
 };
 
@@ -135,12 +138,38 @@ static int helper_take_peer(Helper *h, Peer *p) {
         return r < 0 ? r : sd_event_add_io(h->launch->event, &h->io, h->fd, EPOLLIN, on_helper_io, h);
 }
 
+/* Connections of an earlier run: nobody of it lives any more. */
+static void drop_peers(Launch *l, const char *unit) {
+        for (guint i = l->peers->len; i > 0; i--) {
+                Peer *p = l->peers->pdata[i - 1];
+
+                if (p->unit && strcmp(p->unit, unit) == 0)
+                        (void) peer_free(p);
+        }
+}
+
 static void on_started(int r, const char *text, void *userdata) {
         Helper *h = userdata;
 
         h->start = systemd_call_free(h->start);
         if (r < 0)
                 helper_end(h, r, text);
+}
+
+/* The unit is inactive: now it starts. */
+static void on_cleared(int r, const char *text, void *userdata) {
+        Helper *h = userdata;
+
+        h->start = systemd_call_free(h->start);
+        if (r < 0 && r != -ENOENT) {
+                helper_end(h, r, text);
+                return;
+        }
+        drop_peers(h->launch, h->unit);
+        h->armed = true;
+        r = systemd_start(h->launch->systemd, h->unit, on_started, h, &h->start);
+        if (r < 0)
+                helper_end(h, r, "systemd could not be asked");
 }
 
 static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -187,7 +216,9 @@ int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const c
         r = sd_event_add_time_relative(l->event, &h->timer, CLOCK_MONOTONIC, CONNECT_USEC, 0, on_connect_timeout, h);
         if (r < 0)
                 return r;
-        r = systemd_start(l->systemd, unit, on_started, h, &h->start);
+        /* The old run of a VM may be anybody's by now: it is gone before the new one's launch message is there to be
+         * had. */
+        r = systemd_stop(l->systemd, unit, on_cleared, h, &h->start);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&h);
@@ -284,7 +315,7 @@ static void peer_dispatch(Peer *p, json_t *hello) {
         Launch *l = p->launch;
         Helper *h = g_hash_table_lookup(l->helpers, p->unit);
 
-        if (h && h->fd < 0 && h->message) {
+        if (h && h->armed && h->fd < 0 && h->message && !json_object_get(hello, "boot")) {
                 int r = helper_take_peer(h, p);
 
                 if (r < 0)
@@ -293,7 +324,7 @@ static void peer_dispatch(Peer *p, json_t *hello) {
         }
         if (h) {
                 /* QEMU has its monitor's uid: one connection a run, the rest may be a guest's. */
-                log_warning("%s: a second connection was refused", p->unit);
+                log_warning("%s: a connection that is not its run's was refused", p->unit);
                 peer_goodbye(p);
                 return;
         }
@@ -357,6 +388,14 @@ static int on_peer_timeout(sd_event_source *source, uint64_t usec, void *userdat
         return 0;
 }
 
+static unsigned count_peers(Launch *l, uint32_t uid) {
+        unsigned n = 0;
+
+        for (guint i = 0; i < l->peers->len; i++)
+                n += ((Peer *) l->peers->pdata[i])->uid == uid;
+        return n;
+}
+
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Launch *l = userdata;
         struct ucred cred;
@@ -366,12 +405,13 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
         fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
                 return 0;
-        if (l->peers->len >= PEERS_UNKNOWN_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
+        if (l->peers->len >= PEERS_UNKNOWN_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
+                count_peers(l, cred.uid) >= PEERS_UNKNOWN_PER_UID) {
                 (void) close_fd(fd);
                 return 0;
         }
         p = g_new0(Peer, 1);
-        *p = (Peer){.launch = l, .fd = fd};
+        *p = (Peer){.launch = l, .fd = fd, .uid = cred.uid};
         g_ptr_array_add(l->peers, p);
         if (sd_event_add_time_relative(
                     l->event, &p->timer, CLOCK_MONOTONIC, PEER_IDENTIFY_USEC, 0, on_peer_timeout, p) < 0 ||

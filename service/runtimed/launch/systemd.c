@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <signal.h>
 #include <string.h>
 
 #include "shared/log.h"
@@ -157,6 +158,14 @@ void systemd_stop_and_forget(Systemd *s, const char *unit) {
 
         if (r < 0 && r != -ENOTCONN) /* without a bus the daemon ends, and its helpers see that */
                 log_warning("%s could not be stopped: %s", unit, g_strerror(-r));
+}
+
+void systemd_kill_and_forget(Systemd *s, const char *unit) {
+        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "KillUnit", on_forgotten_reply,
+                NULL, "ssi", unit, "all", SIGKILL);
+
+        if (r < 0 && r != -ENOTCONN)
+                log_warning("%s could not be killed: %s", unit, g_strerror(-r));
 }
 
 struct lookup {

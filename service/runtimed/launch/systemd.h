@@ -27,6 +27,9 @@ int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata,
 /* The same with nobody waiting for the answer; a refusal is logged. */
 void systemd_stop_and_forget(Systemd *s, const char *unit);
 
+/* Kills every process of the unit; a refusal is logged. For what does not listen to systemd_stop(). */
+void systemd_kill_and_forget(Systemd *s, const char *unit);
+
 /* Looks up which dynamic user has a uid; name is NULL where r is negative. */
 typedef void (*SystemdUserFound)(int r, const char *name, void *userdata);
 int systemd_lookup_user(Systemd *s, uint32_t uid, SystemdUserFound found, void *userdata, sd_bus_slot **ret);

@@ -367,6 +367,16 @@ int store_image_create(Store *s, uint32_t owner, char **ret_name) {
         return dir < 0 ? dir : create_temporary(dir, ret_name);
 }
 
+int store_image_reopen(Store *s, uint32_t owner, const char *tmp) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        int fd;
+
+        if (dir < 0)
+                return dir;
+        fd = openat(dir, tmp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
         g_autofree char *name = g_strdup_printf("%s.squashfs", hex);

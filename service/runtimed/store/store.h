@@ -50,6 +50,9 @@ int store_network_remove(Store *s, const char *name);
 int store_image_create(Store *s, uint32_t owner, char **ret_name);
 int store_cache_create(Store *s, char **ret_name);
 
+/* The temporary file, read-only. */
+int store_image_reopen(Store *s, uint32_t owner, const char *tmp);
+
 /* The temporary file becomes the image's root, or the cache's entry; or is dropped. */
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex);
 int store_cache_commit(Store *s, const char *tmp, const char *key);
