@@ -99,11 +99,24 @@ static int enter_directory(const char *path, const struct account *account, stru
         return chdir(path) < 0 ? failure_set_errno(failure, -errno, "workdir %s", path) : 0;
 }
 
+/* The supplementary groups and the primary one: a file that is closed to a group is closed to all who have it, also after
+ * they have made another group their own (CVE-2022-36109). */
+static int set_groups(const struct account *account) {
+        gid_t groups[ACCOUNT_GROUPS_MAX + 1];
+        size_t n = 0;
+
+        groups[n++] = account->gid;
+        for (size_t i = 0; i < account->n_groups; i++)
+                if (account->groups[i] != account->gid)
+                        groups[n++] = account->groups[i];
+        return setgroups(n, groups);
+}
+
 static int become(const struct account *account, struct failure *failure) {
         struct rlimit files = {FILES_SOFT, FILES_HARD};
 
         (void) setrlimit(RLIMIT_NOFILE, &files);
-        if (setgroups(account->n_groups, account->groups) < 0 ||
+        if (set_groups(account) < 0 ||
                 setresgid(account->gid, account->gid, account->gid) < 0 ||
                 setresuid(account->uid, account->uid, account->uid) < 0)
                 return failure_set_errno(failure, -errno, "becoming user %u, group %u", account->uid, account->gid);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "worker/hash.h"
 #include "worker/import.h"
@@ -36,9 +37,14 @@ static int run(struct job *job, json_t **ret_done, struct failure *f) {
 static int work(struct job *job) {
         struct failure f = {};
         json_t *done = NULL;
-        int r;
+        int output, r;
 
         r = run(job, &done, &f);
+        output = job_fd(job, "output");
+        if (r >= 0 && output >= 0 &&
+                fsync(output) < 0) /* a crash of the host must not leave half of what is recorded */
+                r = failf(&f, -errno, errno == ENOSPC || errno == EDQUOT ? FAILURE_SPACE : FAILURE_OTHER,
+                        "the output could not be made durable: %s", g_strerror(errno));
         if (r >= 0) {
                 r = job_done(job, done);
         } else {

@@ -248,6 +248,7 @@ void runtime_load(Runtime *rt) {
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
+        launch_stop_unknown(rt->launch, "mcp-image@*.service"); /* their jobs died with the daemon before */
         runtime_probe_kvm(rt, NULL, NULL, NULL);
 }
 

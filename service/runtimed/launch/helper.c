@@ -37,6 +37,7 @@ struct Launch {
         GHashTable *helpers; /* unit -> Helper, borrowed */
         GPtrArray *peers;
         Peer *current; /* during the stranger callback */
+        sd_bus_slot *listing;
 };
 
 struct Helper {
@@ -247,6 +248,21 @@ int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names
         return send_launch(h);
 }
 
+static void on_units_found(char **units, void *userdata) {
+        Launch *l = userdata;
+
+        for (char **unit = units; *unit; unit++)
+                if (!g_hash_table_contains(l->helpers, *unit)) {
+                        log_notice("%s is left of a daemon that died, and is stopped", *unit);
+                        systemd_stop_and_forget(l->systemd, *unit);
+                }
+}
+
+void launch_stop_unknown(Launch *l, const char *pattern) {
+        l->listing = sd_bus_slot_unref(l->listing);
+        (void) systemd_list(l->systemd, pattern, on_units_found, l, &l->listing);
+}
+
 const char *helper_unit(const Helper *h) {
         return h->unit;
 }
@@ -445,6 +461,7 @@ Launch *launch_free(Launch *l) {
                 ((Helper *) helper)->launch = NULL;
         g_ptr_array_unref(l->peers);
         g_hash_table_unref(l->helpers);
+        sd_bus_slot_unref(l->listing);
         sd_event_source_disable_unref(l->accept);
         (void) close_fd(l->fd);
         sd_event_unref(l->event);

@@ -44,6 +44,9 @@ int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret);
 /* The launch message for an adopted helper; takes the same as helper_start(). */
 int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n);
 
+/* Stops the units that match and that no Helper runs: those of a daemon that died. */
+void launch_stop_unknown(Launch *l, const char *pattern);
+
 const char *helper_unit(const Helper *h);
 bool helper_is_connected(const Helper *h);
 

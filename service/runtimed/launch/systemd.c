@@ -202,6 +202,50 @@ int systemd_lookup_user(Systemd *s, uint32_t uid, SystemdUserFound found, void *
         return 0;
 }
 
+struct listing {
+        SystemdUnitsFound found;
+        void *userdata;
+};
+
+static int on_units(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct listing *l = userdata;
+        g_autoptr(GPtrArray) units = g_ptr_array_new();
+        const char *unit;
+        int r;
+
+        if (sd_bus_message_is_method_error(m, NULL))
+                return 0;
+        r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "ssssssouso")) > 0) {
+                r = sd_bus_message_read(m, "s", &unit);
+                if (r >= 0) {
+                        g_ptr_array_add(units, (gpointer) unit);
+                        r = sd_bus_message_skip(m, "sssssouso");
+                }
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        g_ptr_array_add(units, NULL);
+        if (r >= 0)
+                l->found((char **) units->pdata, l->userdata);
+        return 0;
+}
+
+int systemd_list(Systemd *s, const char *pattern, SystemdUnitsFound found, void *userdata, sd_bus_slot **ret) {
+        struct listing *l = g_new(struct listing, 1);
+        int r;
+
+        *l = (struct listing){found, userdata};
+        r = sd_bus_call_method_async(
+                s->bus, ret, DESTINATION, PATH, INTERFACE, "ListUnitsByPatterns", on_units, l, "asas", 0, 1, pattern);
+        if (r < 0) {
+                g_free(l);
+                return r;
+        }
+        (void) sd_bus_slot_set_destroy_callback(*ret, g_free);
+        return 0;
+}
+
 static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
