@@ -13,10 +13,12 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "helpers/frame-guard.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/wire.h"
@@ -215,6 +217,23 @@ static int bring_up(int sock, char *const *argv, int *socket_fd) {
         }
 }
 
+/* The frames between QEMU and passt go through here, each way in a process of its own: neither waits for the other. */
+static int relay(int guest, int passt) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                frame_guard_run(guest, passt);
+                (void) shutdown(passt, SHUT_RDWR); /* passt ends with its socket, and the way back with it */
+                _exit(EXIT_SUCCESS);
+        }
+        frame_copy_run(passt, guest);
+        (void) shutdown(guest, SHUT_RDWR);
+        (void) shutdown(passt, SHUT_RDWR);
+        return 0;
+}
+
 /* passt's daemon process is our child since its parent ended. Returns when there is none left. */
 static int outlive_passt(void) {
         int status, result = EXIT_SUCCESS;
@@ -232,7 +251,7 @@ static int outlive_passt(void) {
 
 static int handle(int sock, const json_t *message, int *fds, size_t n_fds) {
         char **argv;
-        int r;
+        int r, pair[2];
 
         if (strcmp(wire_type(message), "goodbye") == 0)
                 return EXIT_SUCCESS;
@@ -241,12 +260,23 @@ static int handle(int sock, const json_t *message, int *fds, size_t n_fds) {
                 free_argv(argv);
                 return say_failed(sock, "Failed", "the launch message has no argv or not exactly one descriptor");
         }
-        r = bring_up(sock, argv, &fds[0]);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+                free_argv(argv);
+                return say_failed_errno(sock, "no socket pair", errno);
+        }
+        r = bring_up(sock, argv, &pair[1]);
         free_argv(argv);
-        if (r != 0)
+        if (r != 0) {
+                (void) close_fd(pair[0]);
+                (void) close_fd(pair[1]);
                 return r;
+        }
         (void) wire_send_new(sock, json_pack("{s:s}", "type", "ready"));
         (void) sd_notify(0, "READY=1\nSTATUS=passt has bound its ports");
+        r = relay(fds[0], pair[0]);
+        (void) close_fd(pair[0]);
+        if (r < 0)
+                return say_failed_errno(sock, "no process", -r);
         return outlive_passt();
 }
 
