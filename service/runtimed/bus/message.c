@@ -71,6 +71,13 @@ static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
 
 typedef const char *(*SignatureOf)(const char *key, const void *table);
 
+static void add_problem(GPtrArray *problems, Problem *p) {
+        if (problems->len < SPEC_PROBLEMS_MAX)
+                g_ptr_array_add(problems, p);
+        else
+                problem_free(p);
+}
+
 /* Reads the whole a{sv}. Doubled keys and wrong types become problems. Of unknown keys only the name is kept (null). */
 static int read_dictionary(
         sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems, json_t **ret) {
@@ -98,14 +105,14 @@ static int read_dictionary(
                 } else {
                         r = sd_bus_message_skip(m, "v");
                         if (expected)
-                                g_ptr_array_add(problems, problem_new("InvalidSpec", key,
-                                                                  "%s: expected a value of D-Bus type '%s', got '%s'",
-                                                                  key, expected, contents));
+                                add_problem(problems, problem_new("InvalidSpec", key,
+                                                              "%s: expected a value of D-Bus type '%s', got '%s'", key,
+                                                              expected, contents));
                         else
                                 value = json_null();
                 }
                 if (r >= 0 && json_object_get(object, key))
-                        g_ptr_array_add(problems, problem_new("InvalidSpec", key, "%s: given twice", key));
+                        add_problem(problems, problem_new("InvalidSpec", key, "%s: given twice", key));
                 if (r >= 0 && value && json_object_set_new(object, key, value) < 0)
                         r = -EBADMSG;
                 if (r >= 0)

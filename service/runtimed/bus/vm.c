@@ -19,7 +19,9 @@ typedef struct VMRequest {
         uint32_t lines;
         char *text; /* signal, state */
         LogStreamOptions log;
-        VMSpec *spec; /* of an update, whole */
+        json_t *changes;     /* of an update, */
+        GPtrArray *problems; /* what is wrong with it, */
+        VMSpec *spec;        /* and the whole that it makes */
 } VMRequest;
 
 static void vm_request_free(void *p) {
@@ -27,6 +29,8 @@ static void vm_request_free(void *p) {
 
         g_free(q->text);
         vm_spec_free(q->spec);
+        json_decref(q->changes);
+        g_clear_pointer(&q->problems, g_ptr_array_unref);
         g_free(q);
 }
 
@@ -292,13 +296,26 @@ static int merge_spec(VM *vm, json_t *changes, GPtrArray *problems, VMSpec **ret
         return r;
 }
 
+/* Problems of the whole may tell of the present spec: they are kept until the caller is known to be one who may read
+ * it. */
 static int plan_update(Call *c, sd_bus_error *error) {
         VMRequest *q = c->request;
         const char *extra[AUTH_EXTRA_MAX];
-        size_t n = auth_spec_actions(q->spec, extra);
+        size_t n;
+        VM *vm;
+        int r;
 
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (!vm->record)
+                return fail_broken(vm, error);
+        if (merge_spec(vm, q->changes, q->problems, &q->spec) < 0)
+                return 0;
+        n = auth_spec_actions(q->spec, extra);
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
+        c->detail_network = g_strdup(q->spec->network);
         return 0;
 }
 
@@ -311,30 +328,24 @@ static int run_update(Call *c, sd_bus_error *error) {
         r = call_vm(c, &vm, error);
         if (r < 0)
                 return r;
+        if (q->problems->len > 0)
+                return bus_error_problem(error, q->problems->pdata[0]);
         if (vm_update(vm, q->spec, &problem) < 0)
                 return bus_error_problem(error, problem);
         return sd_bus_reply_method_return(c->message, NULL);
 }
 
 static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
         VM *vm = userdata;
-        json_t *changes;
-        VMRequest *q;
+        VMRequest *q = g_new0(VMRequest, 1);
         Call *c;
         int r;
 
-        if (!vm->record)
-                return fail_broken(vm, error);
-        r = message_read_spec(m, problems, &changes);
-        if (r < 0)
-                return r;
-        q = g_new0(VMRequest, 1);
-        (void) merge_spec(vm, changes, problems, &q->spec);
-        json_decref(changes);
-        if (problems->len > 0) {
+        q->problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        r = message_read_spec(m, q->problems, &q->changes);
+        if (r < 0) {
                 vm_request_free(q);
-                return bus_error_problem(error, problems->pdata[0]);
+                return r;
         }
         c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run_update);
         call_set_vm(c, vm);

@@ -8,8 +8,15 @@
 #include "shared/fd.h"
 #include "shared/log.h"
 
+/* A monitor's time: never later than now. */
+static uint64_t time_of(json_t *message, const char *key) {
+        json_int_t t = json_integer_value(json_object_get(message, key));
+
+        return t < 0 ? 0 : MIN((uint64_t) t, now_realtime());
+}
+
 static void on_running(VM *vm, json_t *message) {
-        uint64_t started = (uint64_t) json_integer_value(json_object_get(message, "started"));
+        uint64_t started = time_of(message, "started");
         json_int_t pid = json_integer_value(json_object_get(message, "pid"));
 
         vm_changing(vm, "MainPID");
@@ -25,6 +32,8 @@ static void on_running(VM *vm, json_t *message) {
 }
 
 static void on_ready(VM *vm) {
+        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING)
+                return; /* before its orders, or after its end */
         vm_changing(vm, "Ready");
         vm->ready = true;
         if (vm->boot)
@@ -60,8 +69,8 @@ static void on_exited(VM *vm, json_t *message) {
                 reason = EXIT_CRASHED;
         if (json_is_true(json_object_get(message, "asked")) && !vm->failure)
                 vm->end_asked = true;
-        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")),
-                (uint64_t) json_integer_value(json_object_get(message, "at")), NULL, valid);
+        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), time_of(message, "at"), NULL,
+                valid);
 }
 
 static void on_message(Helper *h, json_t *message, void *userdata) {
