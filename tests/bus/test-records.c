@@ -80,8 +80,9 @@ static void test_broken(void **state) {
                 rig_write(r, "state/vms/good/other", ""); /* a directory without a record */
                 rig_write(r, name, text);
                 rig_start_daemon(r);
-                assert_property(r, ROOT, MANAGER, "VMCount", "1"); /* what never had a record goes */
+                assert_property(r, ROOT, MANAGER, "VMCount", "2");
                 assert_broken(r, "web");
+                assert_broken(r, "good");
                 assert_property(r, ROOT, MANAGER, "VMCount", "0");
         }
 }

@@ -67,6 +67,50 @@ static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
+typedef struct Inquiry {
+        Bus *bus;
+        char *sender;
+} Inquiry;
+
+static void inquiry_free(void *p) {
+        Inquiry *q = p;
+
+        g_free(q->sender);
+        g_free(q);
+}
+
+static int on_new_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Inquiry *q = userdata;
+        Caller *caller = g_hash_table_lookup(q->bus->callers, q->sender);
+        const char *path = NULL;
+        char *unit = NULL;
+
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "o", &path) >= 0)
+                (void) sd_bus_path_decode(path, UNIT_PREFIX, &unit);
+        if (caller && unit && !caller->unit)
+                caller->unit = g_strdup(unit);
+        free(unit);
+        return 0;
+}
+
+void audit_new_caller(Bus *b, const char *sender, uint32_t pid) {
+        sd_bus_slot *slot = NULL;
+        Inquiry *q;
+
+        if (pid == 0) /* 0 would be ourselves */
+                return;
+        q = g_new(Inquiry, 1);
+        *q = (Inquiry){b, g_strdup(sender)};
+        if (sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                    "org.freedesktop.systemd1.Manager", "GetUnitByPID", on_new_unit, q, "u", pid) < 0) {
+                inquiry_free(q);
+                return;
+        }
+        (void) sd_bus_slot_set_destroy_callback(slot, inquiry_free);
+        (void) sd_bus_slot_set_floating(slot, 1);
+        sd_bus_slot_unref(slot);
+}
+
 /* What the call was about, in words. */
 static char *describe_object(const Call *c) {
         g_autofree char *job = c->subject == SUBJECT_JOB ? g_strdup_printf("job %u", c->job) : NULL;
@@ -103,8 +147,8 @@ void audit_log(const Call *c, const char *answer, const char *error) {
                 .answer = answer,
                 .uid = c->uid,
                 .pid = c->pid};
-        if (caller && caller->unit) {
-                line_write(l, caller->unit);
+        if ((caller && caller->unit) || c->pid == 0) {
+                line_write(l, caller && caller->unit ? caller->unit : "");
                 line_free(l);
                 return;
         }

@@ -325,6 +325,8 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 c->bus->callers, g_strdup(sd_bus_message_get_sender(c->message)), caller_new(caller.uid, caller.pid));
         c->uid = caller.uid;
         c->pid = caller.pid;
+        if (c->row->rule != AUTH_OPEN)
+                audit_new_caller(c->bus, sd_bus_message_get_sender(c->message), c->pid);
         call_plan(c);
         return 0;
 }

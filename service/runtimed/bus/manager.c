@@ -59,14 +59,14 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
         size_t n;
 
+        c->vm_name = g_strdup(q->name);
+        c->detail_image = g_strdup(q->spec->image);
+        c->detail_network = g_strdup(q->spec->network);
         if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, &problem) < 0)
                 return bus_error_problem(error, problem);
         n = auth_spec_actions(q->spec, extra);
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
-        c->vm_name = g_strdup(q->name);
-        c->detail_image = g_strdup(q->spec->image);
-        c->detail_network = g_strdup(q->spec->network);
         return 0;
 }
 

@@ -135,12 +135,10 @@ static VM *load_vm(Runtime *rt, const char *name) {
         int r;
 
         r = store_vm_load(rt->store, name, &text, &len);
-        if (r == -ENOENT) { /* its creation was broken off before there was a record */
-                (void) store_vm_remove(rt->store, name);
-                return NULL;
-        }
+        if (r == -ENOENT && store_vm_remove_empty(rt->store, name) >= 0)
+                return NULL; /* its creation was broken off before there was a record */
         if (r < 0)
-                return load_broken(rt, name, g_strerror(-r));
+                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r));
         r = vm_record_parse(text, len, &rt->limits, &record, &problem);
         if (r < 0) {
                 vm = load_broken(rt, name, problem ? problem->text : g_strerror(-r));

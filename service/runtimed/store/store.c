@@ -184,6 +184,10 @@ int store_vm_remove(Store *s, const char *name) {
         return 0;
 }
 
+int store_vm_remove_empty(Store *s, const char *name) {
+        return unlinkat(s->vms, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
 int store_vm_open(Store *s, const char *name, const char *file, int flags) {
         _cleanup_close_ int dir = open_vm(s, name);
         int fd;

@@ -30,6 +30,9 @@ int store_vm_save(Store *s, const char *name, json_t *record);
 /* The directory goes at once (by rename), its content with it. */
 int store_vm_remove(Store *s, const char *name);
 
+/* Removes a directory in which nothing is; -ENOTEMPTY. */
+int store_vm_remove_empty(Store *s, const char *name);
+
 /* A file of the VM's directory; flags as open(2). Returns the descriptor. */
 int store_vm_open(Store *s, const char *name, const char *file, int flags);
 
