@@ -328,6 +328,22 @@ static void test_signatures(void **state) {
         rig_assert_alive(r);
 }
 
+/* From user networking to a network and back: lease and MAC follow. */
+static void test_update_network(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) made = rig_call(r, ROOT, MANAGER, "CreateVM", "sa{sv}", "web", 1, "Image", "s", REFERENCE), joined = NULL, left = NULL;
+
+        assert_good(made);
+        joined = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Network", "s", "default");
+        assert_good(joined);
+        assert_property(r, WEB, VM, "Network", "default");
+        left = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Network", "s", "user");
+        assert_good(left);
+        assert_property(r, WEB, VM, "Address", "");
+        rig_settle(r);
+        rig_assert_alive(r);
+}
+
 static void test_not_there(void **state) {
         static const char *const paths[] = {WEB, ROOT "/vm", ROOT "/vm/_", ROOT "/job/1", ROOT "/job/0", ROOT "/job/4294967297", ROOT "/job/x", ROOT "/image/4294967294/" HEX, ROOT "/image", "/", "/x"};
         Rig *r = *state;
@@ -466,6 +482,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_wrong_option_types, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_wrong_state, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_signatures, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_update_network, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_not_there, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_set, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_without_interface, rig_setup, rig_teardown),

@@ -290,8 +290,10 @@ int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem) {
         g_free(record->address);
         record->address = ipv4_to_string(address);
         if (!*record->mac) {
+                char *mac = choose_mac(rt, record->name); /* looks at all records, this one among them */
+
                 g_free(record->mac);
-                record->mac = choose_mac(rt, record->name);
+                record->mac = mac;
         }
         return 0;
 }
