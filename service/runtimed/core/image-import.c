@@ -15,18 +15,23 @@
 
 #define WRITE_SHARE 0.9 /* of the progress; the rest is the hash */
 
-typedef struct Import {
+struct Import {
         Runtime *runtime;
         Job *job;
+        double from, to; /* the import's part of the job's progress */
         uint32_t owner;
         char *reference, *tmp;
         uint64_t size;  /* of the root image */
         uint64_t bytes; /* the image may have at most */
         Work *work;
         json_t *result; /* of the first run */
-} Import;
+        ImportDone done;
+        void *userdata;
+};
 
-static void import_free(Import *im) {
+Import *import_cancel(Import *im) {
+        if (!im)
+                return NULL;
         (void) work_cancel(im->work);
         if (im->tmp)
                 store_image_discard(im->runtime->store, im->owner, im->tmp);
@@ -34,26 +39,29 @@ static void import_free(Import *im) {
         g_free(im->reference);
         g_free(im->tmp);
         g_free(im);
+        return NULL;
 }
 
-static void import_end(Import *im, const Problem *problem) {
-        Job *j = im->job;
+static void import_end(Import *im, Image *image, const Problem *problem) {
+        ImportDone done = im->done;
+        void *userdata = im->userdata;
 
-        import_free(im);
-        job_finish(j, problem);
+        (void) import_cancel(im);
+        done(image, problem, userdata);
 }
 
-static void import_cancel(Job *j, void *userdata) {
-        g_autoptr(Problem) p = problem_new("Canceled", NULL, "the import was canceled");
+static double share(const Import *im, double part) {
+        return im->from + (im->to - im->from) * part;
+}
 
-        import_end(userdata, p);
+Problem *image_problem(const char *error, int r, const char *what) {
+        return problem_new(r == -ENOSPC || r == -EDQUOT ? "NoSpace" : error, NULL, "%s: %s", what, g_strerror(-r));
 }
 
 static void import_fail(Import *im, const char *error, int r, const char *what) {
-        g_autoptr(Problem) p =
-                problem_new(r == -ENOSPC || r == -EDQUOT ? "NoSpace" : error, NULL, "%s: %s", what, g_strerror(-r));
+        g_autoptr(Problem) p = image_problem(error, r, what);
 
-        import_end(im, p);
+        import_end(im, NULL, p);
 }
 
 static const char *result_hex(json_t *result) {
@@ -80,8 +88,10 @@ static int import_record(Import *im, Image *image, bool is_new) {
                 (void) g_hash_table_insert(rt->images, image->id, image);
                 rt->observer->image_new(image, rt->observer_data);
         }
-        rt->observer->job_changing(im->job, "Subject", rt->observer_data);
-        im->job->image_id = g_strdup(image->id);
+        if (!im->job->image_id) {
+                rt->observer->job_changing(im->job, "Subject", rt->observer_data);
+                im->job->image_id = g_strdup(image->id);
+        }
         return 0;
 }
 
@@ -92,7 +102,7 @@ static void import_known(Import *im, Image *known) {
         if (r < 0)
                 import_fail(im, "BuildFailed", r, "the image's new name could not be stored");
         else
-                import_end(im, NULL);
+                import_end(im, known, NULL);
 }
 
 static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
@@ -105,7 +115,7 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
 
         im->work = NULL;
         if (problem) {
-                import_end(im, problem);
+                import_end(im, NULL, problem);
                 return;
         }
         if (!root_hex) {
@@ -140,7 +150,7 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", r, "the image could not be stored");
                 return;
         }
-        import_end(im, NULL);
+        import_end(im, image, NULL);
 }
 
 static void on_written(json_t *result, const Problem *problem, void *userdata) {
@@ -154,7 +164,7 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
 
         im->work = NULL;
         if (problem) {
-                import_end(im, problem);
+                import_end(im, NULL, problem);
                 return;
         }
         hex = result_hex(result);
@@ -178,8 +188,8 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 return;
         }
         im->size = (uint64_t) st.st_size; /* the file's own, not the worker's word */
-        r = work_start(im->runtime, im->job, WRITE_SHARE, 1.0, json_pack("{s:s}", "op", "hash"), &fd, names, 1,
-                on_hashed, im, &im->work);
+        r = work_start(im->runtime, im->job, share(im, WRITE_SHARE), im->to, json_pack("{s:s}", "op", "hash"), &fd,
+                names, 1, on_hashed, im, &im->work);
         if (r < 0)
                 import_fail(im, "BuildFailed", r, "the image worker could not be started");
 }
@@ -215,22 +225,58 @@ static json_t *import_message(Import *im, const char *path) {
 
 static int import_start(Import *im, int *source, const char *path) {
         static const char *const with_source[] = {"output", "source"};
-        int fds[2] = {-1, -1}, r;
+        int fds[2] = {-1, -1};
 
         fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
         if (fds[0] < 0)
                 return fds[0];
         fds[1] = take_fd(source);
-        r = work_start(im->runtime, im->job, 0, WRITE_SHARE, import_message(im, path), fds, with_source,
-                fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
-        return r;
+        return work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds,
+                with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
+}
+
+int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, void *userdata, Import **ret) {
+        Import *im = g_new0(Import, 1);
+        int source = q->source, r;
+
+        *im = (Import){.runtime = rt,
+                .job = job,
+                .from = q->from,
+                .to = q->to,
+                .owner = q->owner,
+                .reference = g_strdup(q->reference),
+                .bytes = q->bytes,
+                .done = done,
+                .userdata = userdata};
+        r = import_start(im, &source, q->path);
+        (void) close_fd(source);
+        if (r < 0) {
+                (void) import_cancel(im);
+                return r;
+        }
+        *ret = im;
+        return 0;
+}
+
+/* ---- A job of its own ---- */
+
+static void on_imported(Image *image, const Problem *problem, void *userdata) {
+        job_finish(userdata, problem);
+}
+
+static void job_cancel_import(Job *j, void *userdata) {
+        g_autoptr(Problem) p = problem_new("Canceled", NULL, "the import was canceled");
+
+        (void) import_cancel(userdata);
+        job_finish(j, p);
 }
 
 int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
         Problem **ret_problem) {
+        ImportRequest q = {.owner = owner, .reference = reference, .source = source, .path = path, .to = 1};
+        uint64_t bytes;
         Import *im;
         Job *j;
-        uint64_t bytes;
         int r;
 
         r = quota_check_image(rt, owner, &bytes, ret_problem);
@@ -241,19 +287,15 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
                 return r;
         }
         j->image = g_strdup(reference);
-        j->reserved = MIN(bytes, rt->config->image_bytes_max);
-        im = g_new0(Import, 1);
-        *im = (Import){.runtime = rt,
-                .job = j,
-                .owner = owner,
-                .reference = g_strdup(reference),
-                .bytes = MIN(bytes, rt->config->image_bytes_max)};
-        job_set_cancel(j, import_cancel, im);
+        q.bytes = j->reserved = MIN(bytes, rt->config->image_bytes_max);
         rt->observer->job_new(j, rt->observer_data);
-        r = import_start(im, &source, path);
-        (void) close_fd(source);
-        if (r < 0)
-                import_fail(im, "BuildFailed", r, "the image worker could not be started");
+        r = import_new(rt, j, &q, on_imported, j, &im);
+        if (r < 0) {
+                g_autoptr(Problem) p = image_problem("BuildFailed", r, "the image worker could not be started");
+
+                job_finish(j, p);
+        } else
+                job_set_cancel(j, job_cancel_import, im);
         *ret = j;
         return 0;
 }

@@ -3,7 +3,29 @@
 
 #include "core/image.h"
 
-/* Between image.c and image-import.c. */
+/* Between image.c, image-import.c and image-pull.c. */
 json_t *image_to_json(const Image *i);
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret);
 int image_add_reference(Image *i, const char *reference);
+
+/* What failed, with an errno: NoSpace where there is none, else error. */
+Problem *image_problem(const char *error, int r, const char *what);
+
+/* An import within a job: of its progress it takes what is between from and to. */
+typedef struct Import Import;
+typedef struct ImportRequest {
+        uint32_t owner;
+        const char *reference; /* the image gets it; borrowed, like path */
+        int source;            /* taken, -1: path */
+        const char *path;
+        uint64_t bytes; /* the image may have at most */
+        double from, to;
+} ImportRequest;
+
+/* Once, with the image or a problem (both borrowed); the Import is gone after it. Never from within import_new(). */
+typedef void (*ImportDone)(Image *image, const Problem *problem, void *userdata);
+
+int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, void *userdata, Import **ret);
+
+/* Ends and undoes it, done is not called. NULL is fine; returns NULL. */
+Import *import_cancel(Import *im);
