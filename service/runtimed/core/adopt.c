@@ -19,6 +19,8 @@ static void on_running(VM *vm, json_t *message) {
         uint64_t started = time_of(message, "started");
         json_int_t pid = json_integer_value(json_object_get(message, "pid"));
 
+        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING)
+                return; /* before its orders, or after its end */
         vm_changing(vm, "MainPID");
         vm_changing(vm, "StartedAt");
         vm->main_pid = pid > 0 && pid <= INT32_MAX ? (uint32_t) pid : 0;

@@ -243,6 +243,17 @@ static void on_passt_end(Helper *h, int r, const char *text, void *userdata) {
 
 const HelperOps vm_passt_ops = {.message = on_passt_message, .end = on_passt_end};
 
+/* The VM's unit starts beside what is left to do, and its monitor waits for its orders. */
+static int prepare_monitor(Boot *b) {
+        g_autofree char *unit = NULL;
+
+        if (b->vm->monitor) /* the unit was started by hand */
+                return 0;
+        unit = vm_unit(b->vm);
+        push_undo(b, undo_monitor);
+        return helper_prepare(b->runtime->launch, unit, &vm_monitor_ops, b->vm, &b->vm->monitor);
+}
+
 static void undo_attach(Boot *b) {
         network_detach(b->vm);
 }
@@ -268,6 +279,11 @@ static void step_network(Boot *b) {
         json_t *message;
         int pair[2], r;
 
+        r = prepare_monitor(b);
+        if (r < 0) {
+                boot_abort_errno(b, r, "the VM's unit could not be started");
+                return;
+        }
         if (strcmp(spec->network, NETWORK_NONE) == 0) {
                 boot_next(b);
                 return;
@@ -380,7 +396,7 @@ static void step_monitor(Boot *b) {
         VM *vm = b->vm;
         g_autoptr(Problem) problem = NULL;
         g_auto(GStrv) argv = NULL;
-        g_autofree char *unit = vm_unit(vm), *mac = NULL;
+        g_autofree char *mac = NULL;
         _cleanup_close_ int boot_message = -1;
         int fds[LAUNCH_FDS_MAX], n, r;
         const char *names[LAUNCH_FDS_MAX];
@@ -406,14 +422,8 @@ static void step_monitor(Boot *b) {
                 boot_abort_errno(b, r, "the VM's record could not be written");
                 return;
         }
-        if (!vm->monitor)
-                push_undo(b, undo_monitor);
         message = boot_launch_message(vm, argv);
-        if (vm->monitor) /* the unit was started by hand, its monitor waits */
-                r = helper_launch(vm->monitor, message, fds, names, (size_t) n);
-        else
-                r = helper_start(
-                        b->runtime->launch, unit, message, fds, names, (size_t) n, &vm_monitor_ops, vm, &vm->monitor);
+        r = helper_launch(vm->monitor, message, fds, names, (size_t) n);
         if (r >= 0)
                 r = sd_event_add_time_relative(b->runtime->event, &b->timer, CLOCK_MONOTONIC,
                         b->runtime->config->boot_timeout, 0, on_timeout, b);

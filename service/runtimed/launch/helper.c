@@ -53,7 +53,9 @@ struct Helper {
         void *userdata;
         SystemdDone stopped;
         void *stopped_userdata;
-        bool armed; /* what is left of an earlier run is gone: who connects now is ours */
+        bool armed;     /* what is left of an earlier run is gone: who connects now is ours */
+        bool connected; /* once; a run has one connection */
+        bool launched;  /* the launch message was given, sent or not */
         bool ended;
 };
 
@@ -133,6 +135,7 @@ static int helper_take_peer(Helper *h, Peer *p) {
         int r;
 
         h->fd = take_fd(&p->fd);
+        h->connected = true;
         h->timer = sd_event_source_disable_unref(h->timer);
         (void) peer_free(p);
         r = h->message ? send_launch(h) : 0;
@@ -202,18 +205,13 @@ static Helper *helper_new(Launch *l, const char *unit, const HelperOps *ops, voi
         return h;
 }
 
-int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
-        const HelperOps *ops, void *userdata, Helper **ret) {
+int helper_prepare(Launch *l, const char *unit, const HelperOps *ops, void *userdata, Helper **ret) {
         g_autoptr(Helper) h = NULL;
         int r;
 
-        if (n > LAUNCH_FDS_MAX || g_hash_table_contains(l->helpers, unit)) {
-                json_decref(message);
-                close_fds(fds, n);
-                return n > LAUNCH_FDS_MAX ? -E2BIG : -EBUSY;
-        }
+        if (g_hash_table_contains(l->helpers, unit))
+                return -EBUSY;
         h = helper_new(l, unit, ops, userdata);
-        set_launch(h, message, fds, names, n);
         r = sd_event_add_time_relative(l->event, &h->timer, CLOCK_MONOTONIC, CONNECT_USEC, 0, on_connect_timeout, h);
         if (r < 0)
                 return r;
@@ -223,6 +221,26 @@ int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const c
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&h);
+        return 0;
+}
+
+int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
+        const HelperOps *ops, void *userdata, Helper **ret) {
+        Helper *h;
+        int r;
+
+        r = helper_prepare(l, unit, ops, userdata, &h);
+        if (r < 0) {
+                json_decref(message);
+                close_fds(fds, n);
+                return r;
+        }
+        r = helper_launch(h, message, fds, names, n);
+        if (r < 0) {
+                (void) helper_free(h);
+                return r;
+        }
+        *ret = h;
         return 0;
 }
 
@@ -239,13 +257,14 @@ int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret) 
 }
 
 int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n) {
-        if (n > LAUNCH_FDS_MAX || h->fd < 0 || h->message) {
+        if (n > LAUNCH_FDS_MAX || h->launched || h->ended) {
                 json_decref(message);
                 close_fds(fds, n);
-                return -ENOTCONN;
+                return n > LAUNCH_FDS_MAX ? -E2BIG : -ENOTCONN;
         }
+        h->launched = true;
         set_launch(h, message, fds, names, n);
-        return send_launch(h);
+        return h->fd < 0 ? 0 : send_launch(h);
 }
 
 static void on_units_found(char **units, void *userdata) {
@@ -331,7 +350,7 @@ static void peer_dispatch(Peer *p, json_t *hello) {
         Launch *l = p->launch;
         Helper *h = g_hash_table_lookup(l->helpers, p->unit);
 
-        if (h && h->armed && h->fd < 0 && h->message && !json_object_get(hello, "boot")) {
+        if (h && h->armed && h->fd < 0 && !h->connected && !json_object_get(hello, "boot")) {
                 int r = helper_take_peer(h, p);
 
                 if (r < 0)

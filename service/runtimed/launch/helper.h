@@ -32,8 +32,11 @@ typedef struct HelperOps {
         void (*end)(Helper *h, int r, const char *text, void *userdata);
 } HelperOps;
 
-/* Starts UNIT ("mcp-vm@web.service"). message: the launch message without "fds", reference taken; fds and their names
- * (n of each) are taken, closed when sent. names are static or interned strings. */
+/* Starts UNIT ("mcp-vm@web.service"), which waits for its helper_launch(). */
+int helper_prepare(Launch *l, const char *unit, const HelperOps *ops, void *userdata, Helper **ret);
+
+/* Both at once. message: the launch message without "fds", reference taken; fds and their names (n of each) are taken,
+ * closed when sent. names are static or interned strings. */
 int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const char *const *names, size_t n,
         const HelperOps *ops, void *userdata, Helper **ret);
 
@@ -41,7 +44,8 @@ int helper_start(Launch *l, const char *unit, json_t *message, int *fds, const c
  * launch message by helper_launch(). */
 int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret);
 
-/* The launch message for an adopted helper; takes the same as helper_start(). */
+/* The launch message for a helper that was prepared or adopted, once: sent now or as soon as it has connected. Takes
+ * the same as helper_start(). */
 int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n);
 
 /* Stops the units that match and that no Helper runs: those of a daemon that died. */
