@@ -6,34 +6,33 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "qemu/machine-table.h"
 #include "shared/guest-wire.h"
 #include "shared/launch-wire.h"
 
 #define ROOT_FDSET 1
-
-typedef struct Machine {
-        const char *architecture;
-        const char *machine; /* without the accelerator */
-        const char *tcg_cpu;
-        const char *console; /* the kernel's name of the serial port */
-} Machine;
-
-/* What a microVM never uses is off: each device the kernel does not find is time won under TCG. ACPI stays: the power
- * button and power-off need it. CPU max: images built for x86-64-v3 run under TCG, too. */
-static const Machine machines[] = {
-        {"x86_64", "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off", "max",
-                "ttyS0"},
-};
-
-static const Machine *machine_find(const char *architecture) {
-        for (size_t i = 0; i < G_N_ELEMENTS(machines); i++)
-                if (g_str_equal(machines[i].architecture, architecture))
-                        return &machines[i];
-        return NULL;
-}
+#define CODE_FDSET 2
+#define VARS_FDSET 3
 
 static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
-        return slot != QEMU_SLOT_NET || plan->network;
+        switch (slot) {
+        case QEMU_SLOT_BOOT:
+                return !qemu_boot_in_initrd(plan);
+        case QEMU_SLOT_CODE:
+        case QEMU_SLOT_VARS:
+        case QEMU_SLOT_TPM:
+                return plan->uefi;
+        case QEMU_SLOT_NET:
+                return plan->network;
+        default:
+                return true;
+        }
+}
+
+bool qemu_boot_in_initrd(const QEMUPlan *plan) {
+        const Machine *machine = machine_find(plan->architecture);
+
+        return machine && !machine->fw_cfg;
 }
 
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
@@ -83,13 +82,17 @@ static void add_json(GPtrArray *argv, const char *option, json_t *value) {
         json_decref(value);
 }
 
-static void add_flags(GPtrArray *argv) {
+/* VNC listens nowhere: who may see the display is handed in, one client after the other. */
+static void add_flags(GPtrArray *argv, const QEMUPlan *plan) {
         static const char *const flags[] = {"-nodefaults", "-no-user-config", "-no-reboot"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
                 g_ptr_array_add(argv, g_strdup(flags[i]));
         add(argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-        add(argv, "-display", "none");
+        if (plan->uefi)
+                add(argv, "-vnc", "none");
+        else
+                add(argv, "-display", "none");
 }
 
 static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
@@ -98,24 +101,55 @@ static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
 
         addf(argv, "-name", "guest=%s", name);
         add(argv, "-uuid", plan->uuid);
-        addf(argv, "-machine", "%s,accel=%s", machine->machine, accelerator_to_string(plan->accelerator));
+        addf(argv, "-machine", "%s,accel=%s%s", machine->machine, accelerator_to_string(plan->accelerator),
+                plan->uefi ? ",pflash0=code,pflash1=vars" : "");
         add(argv, "-cpu", kvm ? "host" : machine->tcg_cpu);
         addf(argv, "-smp", "%u", plan->vcpus);
         addf(argv, "-m", "%uM", plan->memory_mib);
 }
 
-/* noreplace-smp saves patching the locks out of the kernel, which costs TCG its translations. */
 static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        bool tcg = plan->accelerator == ACCELERATOR_TCG;
+
         addf(argv, "-kernel", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_KERNEL));
         addf(argv, "-initrd", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_INITRD));
         addf(argv, "-append",
-                "console=%s edd=off loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
+                "console=%s%s loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
                 "rcupdate.rcu_expedited=1%s",
-                machine->console, plan->accelerator == ACCELERATOR_TCG ? " noreplace-smp" : "");
-        addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_BOOT));
+                machine->console, machine->append, tcg ? machine->append_tcg : "");
+        if (machine->fw_cfg)
+                addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d",
+                        qemu_slot_fd(plan, QEMU_SLOT_BOOT));
 }
 
-static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan) {
+/* The firmware's code is everybody's and read-only, its variables are the VM's own. */
+static void add_flash(GPtrArray *argv, const QEMUPlan *plan, const char *node, QEMUSlot slot, int set) {
+        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", set);
+        bool read_only = slot == QEMU_SLOT_CODE;
+
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, slot), set);
+        add_json(argv, "-blockdev",
+                json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", node, "read-only",
+                        read_only, "file", "driver", "file", "filename", path, "read-only", read_only, "locking",
+                        "off"));
+}
+
+/* What an operating system expects that was made for a PC of its own. */
+static void add_uefi(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        if (!plan->uefi)
+                return;
+        add_flash(argv, plan, "code", QEMU_SLOT_CODE, CODE_FDSET);
+        add_flash(argv, plan, "vars", QEMU_SLOT_VARS, VARS_FDSET);
+        addf(argv, "-chardev", "socket,id=tpm,fd=%d", qemu_slot_fd(plan, QEMU_SLOT_TPM));
+        add(argv, "-tpmdev", "emulator,id=tpm0,chardev=tpm");
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", machine->tpm, "tpmdev", "tpm0"));
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", machine->display, "id", "display0"));
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "qemu-xhci", "id", "usb0"));
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "usb-kbd", "bus", "usb0.0"));
+        add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "usb-tablet", "bus", "usb0.0"));
+}
+
+static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
 
         g_autofree char *path = g_strdup_printf("/dev/fdset/%d", ROOT_FDSET);
@@ -124,7 +158,7 @@ static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan) {
                 json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", "root", "read-only",
                         true, "file", "driver", "file", "filename", path, "read-only", true, "locking", "off"));
         add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", "disk0", "drive", "root", "serial",
+                json_pack("{s:s, s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root", "serial",
                         "root"));
 }
 
@@ -150,13 +184,13 @@ static json_t *tap_netdev(const QEMUPlan *plan) {
         return json_pack("{s:s, s:s, s:s}", "type", "tap", "id", "net0", plan->queues > 1 ? "fds" : "fd", fds);
 }
 
-static void add_network(GPtrArray *argv, const QEMUPlan *plan) {
+static void add_network(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         json_t *nic;
 
         if (!plan->network)
                 return;
         add_json(argv, "-netdev", plan->queues > 0 ? tap_netdev(plan) : stream_netdev(plan));
-        nic = json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", "nic0", "netdev", "net0", "mac",
+        nic = json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", machine->nic, "id", "nic0", "netdev", "net0", "mac",
                 plan->mac, "romfile", "");
         if (plan->queues > 1) {
                 /* A vector for each direction of each queue, one for the configuration, one for control. */
@@ -166,7 +200,7 @@ static void add_network(GPtrArray *argv, const QEMUPlan *plan) {
         add_json(argv, "-device", nic);
 }
 
-static void add_channels(GPtrArray *argv) {
+static void add_channels(GPtrArray *argv, const Machine *machine) {
         addf(argv, "-chardev", "socket,id=qmp,fd=%d", QEMU_FD_QMP);
         add(argv, "-mon", "chardev=qmp,mode=control");
         addf(argv, "-chardev", "socket,id=serial,fd=%d", QEMU_FD_SERIAL);
@@ -175,8 +209,8 @@ static void add_channels(GPtrArray *argv) {
         addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
         /* Queues with interrupts of their own: on a shared line a busy console makes the kernel switch the line off. */
         add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:i, s:i}", "driver", "virtio-serial-pci", "id", "serial0", "max_ports", 2,
-                        "vectors", 8));
+                json_pack("{s:s, s:s, s:i, s:i}", "driver", machine->serial, "id", "serial0", "max_ports", 2, "vectors",
+                        8));
         add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "virtconsole", "chardev", "console"));
         add_json(argv, "-device",
                 json_pack("{s:s, s:s, s:s}", "driver", "virtserialport", "chardev", "guest", "name", GUEST_PORT_NAME));
@@ -185,19 +219,20 @@ static void add_channels(GPtrArray *argv) {
 char **qemu_argv(const QEMUPlan *plan) {
         const Machine *machine = machine_find(plan->architecture);
 
-        if (!machine)
+        if (!machine || (plan->uefi && !machine->uefi))
                 return NULL;
 
         GPtrArray *argv = g_ptr_array_new();
 
         g_ptr_array_add(argv, g_strdup(plan->binary));
-        add_flags(argv);
+        add_flags(argv, plan);
         add_machine(argv, plan, machine);
         add_kernel(argv, plan, machine);
-        add_root_disk(argv, plan);
-        add_network(argv, plan);
-        add_channels(argv);
-        add_json(argv, "-device", json_pack("{s:s}", "driver", "virtio-rng-pci"));
+        add_root_disk(argv, plan, machine);
+        add_uefi(argv, plan, machine);
+        add_network(argv, plan, machine);
+        add_channels(argv, machine);
+        add_json(argv, "-device", json_pack("{s:s}", "driver", machine->rng));
         g_ptr_array_add(argv, NULL);
         return (char **) g_ptr_array_free(argv, FALSE);
 }

@@ -9,8 +9,9 @@
 #include "model/state.h"
 
 /*
- * Command lines, from plain values, with no side effect: what DescribeCommand shows is what runs. Descriptors are the numbers
- * of shared/launch-wire.h: 3..6 the monitor's channels, then those handed through in the order of the QEMUSlot below.
+ * Command lines, from plain values, with no side effect: what DescribeCommand shows is what runs. Descriptors are the
+ * numbers of shared/launch-wire.h: 3..6 the monitor's channels, then those handed through in the order of the QEMUSlot
+ * below.
  */
 
 #define NIC_QUEUES_MAX 8U
@@ -22,17 +23,22 @@ typedef struct QEMUPlan {
         const char *architecture; /* "x86_64" */
         Accelerator accelerator;  /* KVM or TCG, resolved */
         uint32_t memory_mib, vcpus;
+        bool uefi;       /* firmware with variables of its own, TPM, USB and a display */
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
         const char *mac; /* "52:54:00:.." when network */
 } QEMUPlan;
 
-/* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up. */
+/* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up.
+ */
 typedef enum QEMUSlot {
         QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read */
         QEMU_SLOT_INITRD, /* likewise */
-        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot */
+        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused where that comes in the initrd */
         QEMU_SLOT_ROOT,   /* SquashFS, by -add-fd, read-only */
+        QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
+        QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */
+        QEMU_SLOT_TPM,    /* and the control socket of its swtpm */
         QEMU_SLOT_NET,    /* only with network: a stream socket, or the first of the TAP's queues; the others follow */
         QEMU_SLOT_MAX,
 } QEMUSlot;
@@ -40,7 +46,11 @@ typedef enum QEMUSlot {
 /* The number the slot's descriptor has in QEMU, or -1 when the plan does not use it. */
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot);
 
-/* NULL-terminated; caller frees with g_strfreev(). NULL for an architecture that has no machine here. */
+/* Whether the machine has no fw_cfg: the boot message is then appended to the initrd, as a second archive. */
+bool qemu_boot_in_initrd(const QEMUPlan *plan);
+
+/* NULL-terminated; caller frees with g_strfreev(). NULL for an architecture that has no machine here, or no UEFI where
+ * that is wanted. */
 char **qemu_argv(const QEMUPlan *plan);
 
 /* 52:54:00 and three bytes of SHA-256(name), "52:54:00:aa:bb:cc". Caller frees. */

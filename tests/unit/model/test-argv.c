@@ -3,6 +3,8 @@
 #include "unit.h"
 
 #include "qemu/argv.h"
+#include "qemu/machine-table.h"
+#include "qemu/profile-table.h"
 #include "shared/launch-wire.h"
 
 static const QEMUPlan plan = {
@@ -43,8 +45,8 @@ static void assert_argv(char **argv, const char *const *expected) {
 #define TAIL                                                                                                           \
         "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control", "-chardev", "socket,id=serial,fd=4",     \
                 "-serial", "chardev:serial", "-chardev", "socket,id=console,fd=5", "-chardev", "socket,id=guest,fd=6", \
-                "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"serial0\",\"max_ports\":2,\"vectors\":8}", "-device", \
-                "{\"driver\":\"virtconsole\",\"chardev\":\"console\"}", "-device",                                     \
+                "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"serial0\",\"max_ports\":2,\"vectors\":8}",      \
+                "-device", "{\"driver\":\"virtconsole\",\"chardev\":\"console\"}", "-device",                          \
                 "{\"driver\":\"virtserialport\",\"chardev\":\"guest\",\"name\":\"org.mcp.guest\"}", "-device",         \
                 "{\"driver\":\"virtio-rng-pci\"}", NULL
 
@@ -107,16 +109,81 @@ static void test_unknown_architecture(void **state) {
 
         p.architecture = "pdp11";
         assert_null(qemu_argv(&p));
+        p.architecture = "mips"; /* no UEFI for it */
+        p.uefi = true;
+        assert_null(qemu_argv(&p));
 }
 
 static void test_slots(void **state) {
         QEMUPlan p = plan;
 
+        p.uefi = true;
         for (QEMUSlot s = 0; s < QEMU_SLOT_MAX; s++)
                 assert_int_equal(qemu_slot_fd(&p, s), QEMU_FD_FIRST + (int) s);
-        p.network = false;
+        p.uefi = false;
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 3);
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CODE), -1);
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_TPM), -1);
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), QEMU_FD_FIRST + 4);
+        p.network = false;
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), -1);
+        assert_false(qemu_boot_in_initrd(&p));
+        p.architecture = "mips";
+        assert_true(qemu_boot_in_initrd(&p));
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_BOOT), -1);
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 2);
+}
+
+/* Every profile with every architecture that it takes, as a file of one argument a line;
+ * tests/host/84-architectures.test gives the same files to the real QEMU. With MCP_GOLDEN_WRITE set they are written
+ * anew. */
+static void check_golden(ProfileId profile, const char *architecture) {
+        g_autofree char *name = g_strdup_printf("%s-%s", profile_to_string(profile), architecture);
+        g_autofree char *path = g_build_filename(g_getenv("MCP_GOLDEN"), name, NULL);
+        g_autofree char *binary_name = profile_binary_name(architecture);
+        g_autofree char *binary = g_build_filename("/usr/bin", binary_name, NULL);
+        g_autofree char *expected = NULL;
+        QEMUPlan p = plan;
+
+        p.binary = binary;
+        p.architecture = architecture;
+        p.accelerator = profile_accelerator(profile);
+        p.uefi = profile == PROFILE_KVM_UEFI;
+
+        g_auto(GStrv) argv = qemu_argv(&p);
+
+        if (!argv) {
+                assert_true(p.uefi); /* the only reason */
+                return;
+        }
+
+        g_autofree char *lines = g_strjoinv("\n", argv), *got = g_strconcat(lines, "\n", NULL);
+
+        if (g_getenv("MCP_GOLDEN_WRITE"))
+                assert_true(g_file_set_contents(path, got, -1, NULL));
+        assert_true(g_file_get_contents(path, &expected, NULL, NULL));
+        assert_string_equal(got, expected);
+}
+
+static void test_golden(void **state) {
+        for (ProfileId profile = 0; profile < PROFILE_MAX; profile++)
+                for (const Machine *m = machine_table(); m->architecture; m++)
+                        if (profile_takes(profile, m->architecture, m->architecture))
+                                check_golden(profile, m->architecture);
+}
+
+/* Both tables know the same architectures, and a row is whole. */
+static void test_machines(void **state) {
+        for (const Machine *m = machine_table(); m->architecture; m++) {
+                assert_string_equal(profile_architecture(m->architecture), m->architecture);
+                assert_true(m->image && m->machine && m->tcg_cpu && m->console && m->program && m->append);
+                assert_true(m->append_tcg && m->disk && m->nic && m->serial && m->rng);
+                assert_true(m->package && m->kernel && m->compiler);
+                assert_true(!m->uefi || (m->display && m->tpm));
+                assert_true(!m->uefi == !profile_takes(PROFILE_KVM_UEFI, m->architecture, m->architecture));
+                assert_ptr_equal(machine_find(m->architecture), m);
+        }
+        assert_null(machine_find("pdp11"));
 }
 
 /* The digits are those of `printf NAME | sha256sum`. */
@@ -127,8 +194,8 @@ static void test_mac(void **state) {
 }
 
 #define PASST                                                                                                          \
-        "/usr/bin/passt", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24",         \
-                "--gateway", "10.0.2.2", "--no-map-gw"
+        "/usr/bin/passt", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24", "--gateway",            \
+                "10.0.2.2", "--no-map-gw"
 
 static void test_passt(void **state) {
         static const char *const texts[] = {"8080:80", "[::1]:5353:53/udp", "0.0.0.0:443"};
@@ -151,6 +218,8 @@ int main(void) {
                 cmocka_unit_test(test_quoting),
                 cmocka_unit_test(test_unknown_architecture),
                 cmocka_unit_test(test_slots),
+                cmocka_unit_test(test_machines),
+                cmocka_unit_test(test_golden),
                 cmocka_unit_test(test_mac),
                 cmocka_unit_test(test_passt),
         };
