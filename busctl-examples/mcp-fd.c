@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mcp-fd: the calls of org.mcp.Runtime1 that carry a descriptor, which busctl(1) cannot make: an import from any file
- * or pipe, a VM's log as a stream, and its console. */
+ * or pipe, a VM's log as a stream, its console, and a VM with secrets. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -16,6 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "fd-run.h"
 #include "shared/fd.h"
 
 #define SERVICE "org.mcp.Runtime1"
@@ -26,7 +27,11 @@
 static const char usage[] =
         "usage: mcp-fd import REFERENCE FILE    an OCI or docker archive, or one ELF program; - is standard input\n"
         "       mcp-fd log [OPTION...] VM       the VM's console log on standard output\n"
+        "       mcp-fd run [OPTION...] VM IMAGE [COMMAND...]\n"
+        "                                       make and start a VM\n"
         "       mcp-fd console VM               see and use the VM's console; Ctrl-] leaves it\n"
+        "\n"
+        "  -c, --credential NAME=FILE   the file's content for the guest's program, in $CREDENTIALS_DIRECTORY\n"
         "\n"
         "  -f, --follow       go on with new lines until this boot of the VM ends\n"
         "  -n, --tail N       only the last N lines\n"
@@ -370,7 +375,7 @@ static bool parse_log(int argc, char *argv[], struct log_options *options) {
 int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         struct log_options options = {0};
-        bool console = argc == 3 && strcmp(argv[1], "console") == 0;
+        bool run = argc > 1 && strcmp(argv[1], "run") == 0, console = argc == 3 && strcmp(argv[1], "console") == 0;
         bool import = argc == 4 && strcmp(argv[1], "import") == 0, log = argc > 1 && strcmp(argv[1], "log") == 0;
         int r;
 
@@ -378,7 +383,7 @@ int main(int argc, char *argv[]) {
                 return fputs(usage, stdout) < 0;
         if (log)
                 log = parse_log(argc - 1, argv + 1, &options);
-        if (!import && !log && !console) {
+        if (!import && !log && !console && !run) {
                 (void) fputs(usage, stderr);
                 return 2;
         }
@@ -389,5 +394,9 @@ int main(int argc, char *argv[]) {
         }
         if (console)
                 return open_console(bus, argv[2]);
+        if (run) {
+                r = fd_run(bus, argc - 1, argv + 1);
+                return r == 2 ? (void) fputs(usage, stderr), r : r;
+        }
         return import ? import_image(bus, argv[2], argv[3]) : show_log(bus, argv[1 + optind], &options);
 }

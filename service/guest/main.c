@@ -15,6 +15,7 @@
 #include "guest/boot-message.h"
 #include "guest/child.h"
 #include "guest/console.h"
+#include "guest/credential-files.h"
 #include "guest/environment.h"
 #include "guest/modules.h"
 #include "guest/net.h"
@@ -95,12 +96,16 @@ static int find_account(const char *user, struct account *ret, struct failure *f
 static int start_program(const struct boot_message *message, struct child *ret, struct failure *failure) {
         static struct account account;
         char **environment;
-        int r;
+        int r, credentials;
 
         r = find_account(message->user, &account, failure);
         if (r < 0)
                 return r;
-        environment = environment_new(&message->environment, account.home);
+        credentials = credential_files_make(&account, failure);
+        if (credentials < 0)
+                return credentials;
+        environment = environment_new(
+                &message->environment, account.home, credentials > 0 ? GUEST_CREDENTIALS_DIRECTORY : NULL);
         if (!environment)
                 return failure_set_errno(failure, -ENOMEM, "environment");
         r = child_start(message, &account, environment, ret, failure);

@@ -57,6 +57,10 @@ static int mount_at(
         return 0;
 }
 
+int rootfs_mount_tmpfs(const char *path, unsigned long flags, const char *options, struct failure *failure) {
+        return mount_at("tmpfs", path, flags, options, failure);
+}
+
 int rootfs_mount_kernel(struct failure *failure) {
         int r;
 

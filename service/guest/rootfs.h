@@ -15,3 +15,6 @@ int rootfs_enter(const char *tag, struct failure *failure);
 /* Host name, /etc/hostname, /etc/hosts, and /etc/resolv.conf when the message has a resolver. To be called in the new
  * root. */
 int rootfs_write_names(const struct boot_message *message, struct failure *failure);
+
+/* A tmpfs at a path of the new root, whose last part is made where it is missing, also in place of a link. */
+int rootfs_mount_tmpfs(const char *path, unsigned long flags, const char *options, struct failure *failure);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -26,6 +25,7 @@ typedef struct Daemon {
         Authority *authority;
         Systemd *systemd;
         Bus *bus;
+        FdStore *fd_store;
         Launch *launch;
         Runtime *runtime;
 } Daemon;
@@ -33,22 +33,13 @@ typedef struct Daemon {
 static void daemon_clear(Daemon *d) {
         (void) runtime_free(d->runtime);
         (void) launch_free(d->launch);
+        (void) fd_store_free(d->fd_store);
         (void) systemd_free(d->systemd);
         (void) bus_free(d->bus);
         (void) authority_free(d->authority);
         sd_bus_flush_close_unref(d->connection);
         sd_event_unref(d->event);
         config_free(d->config);
-}
-
-/* The launch socket is systemd's: who connects while no daemon runs waits in it. */
-static int launch_socket(void) {
-        int n = sd_listen_fds(1);
-
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
-                if (sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0)
-                        return fd;
-        return -ENOTCONN;
 }
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -94,10 +85,10 @@ static int setup(Daemon *d) {
         (void) sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
         (void) sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
         (void) sd_event_set_watchdog(d->event, true);
-        fd = launch_socket();
+        d->fd_store = fd_store_new(&fd); /* who connects while no daemon runs waits in the socket */
         if (fd < 0) {
                 log_error("no launch socket was passed: mcp-runtimed is started by systemd with mcp-runtimed.socket");
-                return fd;
+                return -ENOTCONN;
         }
         r = setup_bus(d);
         if (r < 0)
@@ -115,6 +106,7 @@ static int setup(Daemon *d) {
         d->launch = launch_new(d->event, d->systemd, fd, runtime_stranger, d->runtime);
         d->runtime->systemd = d->systemd;
         d->runtime->launch = d->launch;
+        d->runtime->fd_store = d->fd_store;
         d->bus->runtime = d->runtime;
         r = bus_export(d->bus);
         if (r < 0)

@@ -85,6 +85,14 @@ int read_file(int fd, size_t max, char **ret, size_t *ret_len) {
         return 0;
 }
 
+int memfd_seal(int fd) {
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+                return -errno;
+        return 0;
+}
+
 int memfd_sealed(const char *name, const void *data, size_t len) {
         _cleanup_close_ int fd = -1;
         int r;
@@ -93,13 +101,9 @@ int memfd_sealed(const char *name, const void *data, size_t len) {
         if (fd < 0)
                 return -errno;
         r = write_all(fd, data, len);
-        if (r < 0)
-                return r;
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return -errno;
-        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-                return -errno;
-        return take_fd(&fd);
+        if (r >= 0)
+                r = memfd_seal(fd);
+        return r < 0 ? r : take_fd(&fd);
 }
 
 static uint64_t now(clockid_t clock) {

@@ -31,6 +31,9 @@ int read_file(int fd, size_t max, char **ret, size_t *ret_len);
 /* A memfd that holds data and is sealed against every change, close-on-exec. Returns the descriptor. */
 int memfd_sealed(const char *name, const void *data, size_t len);
 
+/* Rewinds a memfd and seals it against every change. */
+int memfd_seal(int fd);
+
 /* Microseconds since the epoch (CLOCK_REALTIME) and since boot (CLOCK_MONOTONIC). */
 uint64_t now_realtime(void);
 uint64_t now_monotonic(void);

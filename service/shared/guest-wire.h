@@ -23,13 +23,21 @@
  *      search=DOMAIN *
  *      host=ADDRESS NAME *   more lines of /etc/hosts
  *
- * 2. Frames on the virtio-serial port org.mcp.guest: {u16 type, u16 length} little endian, then length bytes.
+ * 2. Credentials: fw_cfg item opt/org.mcp/credentials, also a sealed memfd; it is there when the VM has any. One after
+ * the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them
+ * that only the program's user can read, in GUEST_CREDENTIALS_DIRECTORY, a tmpfs, and says so in
+ * $CREDENTIALS_DIRECTORY.
+ *
+ * 3. Frames on the virtio-serial port org.mcp.guest: {u16 type, u16 length} little endian, then length bytes.
  *    A frame longer than GUEST_FRAME_MAX, or of unknown type, is skipped by the guest and ends the port for the host,
  *    which trusts nothing in it.
  */
 
 #define GUEST_PORT_NAME "org.mcp.guest"
 #define GUEST_BOOT_ITEM "opt/org.mcp/boot"
+#define GUEST_CREDENTIALS_ITEM "opt/org.mcp/credentials"
+#define GUEST_CREDENTIALS_MAX (128U * 1024U)
+#define GUEST_CREDENTIALS_DIRECTORY "/run/credentials"
 #define GUEST_BOOT_MAX (256U * 1024U)
 #define GUEST_FRAME_MAX 4096U
 #define GUEST_WIRE_VERSION 1

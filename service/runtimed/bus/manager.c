@@ -19,6 +19,7 @@ typedef struct SpecRequest {
         char *name;
         VMSpec *spec;        /* NULL where there are problems */
         GPtrArray *problems; /* Problem */
+        SpecPayload payload;
 } SpecRequest;
 
 static void spec_request_free(void *p) {
@@ -27,6 +28,7 @@ static void spec_request_free(void *p) {
         g_free(q->name);
         vm_spec_free(q->spec);
         g_ptr_array_unref(q->problems);
+        spec_payload_clear(&q->payload);
         g_free(q);
 }
 
@@ -37,9 +39,10 @@ static int read_spec_request(Bus *b, sd_bus_message *m, SpecRequest **ret) {
         int r;
 
         q->problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        q->payload = SPEC_PAYLOAD_NONE;
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = message_read_spec(m, q->problems, &object);
+                r = message_read_spec(m, q->problems, &q->payload, &object);
         if (r < 0) {
                 spec_request_free(q);
                 return r;
@@ -75,7 +78,7 @@ static int create_from_request(Call *c, VM **ret, sd_bus_error *error) {
         g_autofree char *owner = user_name(c->uid);
         g_autoptr(Problem) problem = NULL;
 
-        if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, ret, &problem) < 0)
+        if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, &q->payload, ret, &problem) < 0)
                 return bus_error_problem(error, problem);
         return 0;
 }
@@ -105,7 +108,7 @@ static int run_run(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         vm_path = bus_vm_path(vm->name);
-        if (vm_start(vm, c->uid, &job, &problem) < 0) {
+        if (vm_start(vm, c->uid, NULL, &job, &problem) < 0) {
                 free(vm_path);
                 vm_discard(vm);
                 return bus_error_problem(error, problem);

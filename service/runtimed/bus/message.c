@@ -7,6 +7,13 @@
 
 #include "bus/gate.h"
 
+static void add_problem(GPtrArray *problems, Problem *p) {
+        if (problems->len < SPEC_PROBLEMS_MAX)
+                g_ptr_array_add(problems, p);
+        else
+                problem_free(p);
+}
+
 static int read_strings(sd_bus_message *m, json_t **ret) {
         json_t *array = json_array();
         const char *s;
@@ -43,8 +50,60 @@ static int read_string_map(sd_bus_message *m, json_t **ret) {
         return 0;
 }
 
+/* One credential: its size into the object, its value into the payload (NULL: nowhere). What breaks a limit is not
+ * kept: the size says so to who checks the spec. */
+static int read_credential(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t *object) {
+        const char *name;
+        const void *value;
+        size_t size;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'y', &value, &size);
+        if (r < 0)
+                return r;
+        if (json_object_get(object, name) || size == 0) {
+                g_autofree char *shown = problem_quote(name);
+
+                add_problem(problems, problem_new("InvalidSpec", "Credentials",
+                                              size > 0 ? "Credentials: %s is given twice"
+                                                       : "Credentials: %s has no bytes; values are never returned by "
+                                                         "GetSpec, so give it again",
+                                              shown));
+        }
+        if (payload && size <= SPEC_CREDENTIAL_BYTES_MAX && json_object_size(object) < SPEC_CREDENTIALS_MAX)
+                r = spec_payload_add_credential(payload, name, value, size);
+        (void) json_object_set_new(object, name, json_integer((json_int_t) size));
+        return r;
+}
+
+static int read_credentials(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t **ret) {
+        json_t *object = json_object();
+        int r;
+
+        (void) sd_bus_message_sensitive(m); /* its memory is wiped when it goes */
+        r = sd_bus_message_enter_container(m, 'a', "{say}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "say")) > 0) {
+                r = read_credential(m, payload, problems, object);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0 && payload)
+                r = spec_payload_seal(payload);
+        if (r < 0) {
+                json_decref(object);
+                return r;
+        }
+        *ret = object;
+        return 0;
+}
+
 /* One value of the signature, which is the variant's own. -EOPNOTSUPP for a type that no key has. */
-static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
+static int read_value(
+        sd_bus_message *m, const char *signature, SpecPayload *payload, GPtrArray *problems, json_t **ret) {
         union {
                 const char *s;
                 uint32_t u;
@@ -57,6 +116,8 @@ static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
                 return read_strings(m, ret);
         if (strcmp(signature, "a{ss}") == 0)
                 return read_string_map(m, ret);
+        if (strcmp(signature, "a{say}") == 0)
+                return read_credentials(m, payload, problems, ret);
         if (strlen(signature) != 1 || !strchr("sutb", signature[0]))
                 return -EOPNOTSUPP;
         r = sd_bus_message_read_basic(m, signature[0], &v);
@@ -71,16 +132,9 @@ static int read_value(sd_bus_message *m, const char *signature, json_t **ret) {
 
 typedef const char *(*SignatureOf)(const char *key, const void *table);
 
-static void add_problem(GPtrArray *problems, Problem *p) {
-        if (problems->len < SPEC_PROBLEMS_MAX)
-                g_ptr_array_add(problems, p);
-        else
-                problem_free(p);
-}
-
 /* Reads the whole a{sv}. Doubled keys and wrong types become problems. Of unknown keys only the name is kept (null). */
-static int read_dictionary(
-        sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems, json_t **ret) {
+static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems,
+        SpecPayload *payload, json_t **ret) {
         json_t *object = json_object();
         const char *key, *contents;
         int r;
@@ -99,7 +153,7 @@ static int read_dictionary(
                 if (expected && strcmp(expected, contents) == 0) {
                         r = sd_bus_message_enter_container(m, 'v', contents);
                         if (r >= 0)
-                                r = read_value(m, contents, &value);
+                                r = read_value(m, contents, payload, problems, &value);
                         if (r >= 0)
                                 r = sd_bus_message_exit_container(m);
                 } else {
@@ -145,12 +199,17 @@ static int fail_unknown(const OptionKey *keys, const char *key, sd_bus_error *er
 }
 
 int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error) {
+        return message_read_options_with(m, keys, NULL, ret, error);
+}
+
+int message_read_options_with(
+        sd_bus_message *m, const OptionKey *keys, SpecPayload *payload, json_t **ret, sd_bus_error *error) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
         json_t *object = NULL, *value;
         const char *key;
         int r;
 
-        r = read_dictionary(m, option_signature, keys, problems, &object);
+        r = read_dictionary(m, option_signature, keys, problems, payload, &object);
         if (r < 0)
                 return r;
         json_object_foreach(object, key, value) if (json_is_null(value)) {
@@ -172,8 +231,8 @@ static const char *spec_signature(const char *key, const void *table) {
         return k ? k->signature : NULL;
 }
 
-int message_read_spec(sd_bus_message *m, GPtrArray *problems, json_t **ret) {
-        return read_dictionary(m, spec_signature, NULL, problems, ret);
+int message_read_spec(sd_bus_message *m, GPtrArray *problems, SpecPayload *payload, json_t **ret) {
+        return read_dictionary(m, spec_signature, NULL, problems, payload, ret);
 }
 
 static int append_strings(sd_bus_message *m, json_t *array) {
@@ -195,11 +254,23 @@ static int append_string_map(sd_bus_message *m, json_t *object) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+/* The names, each without a value. */
+static int append_credentials(sd_bus_message *m, json_t *object) {
+        const char *key;
+        json_t *value;
+        int r = sd_bus_message_open_container(m, 'a', "{say}");
+
+        json_object_foreach(object, key, value) if (r >= 0) r = sd_bus_message_append(m, "{say}", key, 0);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_value(sd_bus_message *m, const char *signature, json_t *value) {
         if (strcmp(signature, "as") == 0)
                 return append_strings(m, value);
         if (strcmp(signature, "a{ss}") == 0)
                 return append_string_map(m, value);
+        if (strcmp(signature, "a{say}") == 0)
+                return append_credentials(m, value);
         switch (signature[0]) {
         case 's':
                 return sd_bus_message_append(m, "s", json_string_value(value));

@@ -22,13 +22,24 @@ typedef struct VMRequest {
         json_t *changes;     /* of an update, */
         GPtrArray *problems; /* what is wrong with it, */
         VMSpec *spec;        /* and the whole that it makes */
+        SpecPayload payload;
+        char **credentials; /* names of those in the payload of a start, NULL: none were given */
 } VMRequest;
+
+static VMRequest *vm_request_new(void) {
+        VMRequest *q = g_new0(VMRequest, 1);
+
+        q->payload = SPEC_PAYLOAD_NONE;
+        return q;
+}
 
 static void vm_request_free(void *p) {
         VMRequest *q = p;
 
         g_free(q->text);
         vm_spec_free(q->spec);
+        spec_payload_clear(&q->payload);
+        g_strfreev(q->credentials);
         json_decref(q->changes);
         g_clear_pointer(&q->problems, g_ptr_array_unref);
         g_free(q);
@@ -74,6 +85,7 @@ static int reply_job(Call *c, Job *job, int r, const Problem *problem, sd_bus_er
 
 static int run_start(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
+        VMRequest *q = c->request;
         Job *job = NULL;
         VM *vm;
         int r;
@@ -81,14 +93,31 @@ static int run_start(Call *c, sd_bus_error *error) {
         r = call_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        r = vm_start(vm, c->uid, &job, &problem);
+        if (q->credentials)
+                r = vm_check_credentials(vm, q->credentials, &problem);
+        if (r >= 0)
+                r = vm_start(vm, c->uid, &q->payload, &job, &problem);
         return reply_job(c, job, r, problem, error);
 }
 
-static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        int r = skip_options(m, error);
+static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {}};
 
-        return r < 0 ? r : begin(m, userdata, NULL, run_start, error);
+static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        VMRequest *q = vm_request_new();
+        json_t *options = NULL, *credentials;
+        int r;
+
+        r = message_read_options_with(m, start_options, &q->payload, &options, error);
+        credentials = json_object_get(options, "Credentials");
+        if (r >= 0 && credentials && spec_credential_names(credentials, problems, &q->credentials) < 0)
+                r = bus_error_problem(error, problems->pdata[0]);
+        json_decref(options);
+        if (r < 0) {
+                vm_request_free(q);
+                return r;
+        }
+        return begin(m, userdata, q, run_start, error);
 }
 
 static int run_stop(Call *c, sd_bus_error *error) {
@@ -118,7 +147,7 @@ static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (timeout > SPEC_STOP_TIMEOUT_MAX)
                 return bus_error_named(error, "InvalidSpec",
                         "timeout: %" PRIu64 " is above %llu microseconds (an hour)", timeout, SPEC_STOP_TIMEOUT_MAX);
-        q = g_new0(VMRequest, 1);
+        q = vm_request_new();
         q->number = timeout;
         return begin(m, userdata, q, run_stop, error);
 }
@@ -198,7 +227,7 @@ static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (!*signal || strlen(signal) > SIGNAL_NAME_MAX)
                 return bus_error_named(
                         error, "InvalidSpec", "signal: expected the name of a signal, like TERM or SIGHUP");
-        q = g_new0(VMRequest, 1);
+        q = vm_request_new();
         q->text = g_strdup(signal);
         return begin(m, userdata, q, run_kill, error);
 }
@@ -277,7 +306,7 @@ static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *
         r = message_read_options(m, open_console_options, &options, error);
         if (r < 0)
                 return r;
-        q = g_new0(VMRequest, 1);
+        q = vm_request_new();
         q->number = !json_is_false(json_object_get(options, "write"));
         json_decref(options);
         return begin(m, userdata, q, run_open_console, error);
@@ -330,19 +359,19 @@ static int run_update(Call *c, sd_bus_error *error) {
                 return r;
         if (q->problems->len > 0)
                 return bus_error_problem(error, q->problems->pdata[0]);
-        if (vm_update(vm, q->spec, &problem) < 0)
+        if (vm_update(vm, q->spec, &q->payload, &problem) < 0)
                 return bus_error_problem(error, problem);
         return sd_bus_reply_method_return(c->message, NULL);
 }
 
 static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         VM *vm = userdata;
-        VMRequest *q = g_new0(VMRequest, 1);
+        VMRequest *q = vm_request_new();
         Call *c;
         int r;
 
         q->problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
-        r = message_read_spec(m, q->problems, &q->changes);
+        r = message_read_spec(m, q->problems, &q->payload, &q->changes);
         if (r < 0) {
                 vm_request_free(q);
                 return r;

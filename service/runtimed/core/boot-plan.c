@@ -37,6 +37,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .accelerator = accelerator,
                 .memory_mib = spec->memory_mib,
                 .vcpus = spec->vcpus,
+                .credentials = *spec->credentials != NULL,
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};

@@ -159,7 +159,8 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
 static void step_accelerator(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
-        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0) {
+        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 ||
+                vm_need_credentials(b->vm, &problem) < 0) {
                 boot_abort(b, problem);
                 return;
         }
@@ -343,6 +344,9 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         break;
                 case QEMU_SLOT_BOOT:
                         fds[n++] = fcntl(boot_message, F_DUPFD_CLOEXEC, 3);
+                        break;
+                case QEMU_SLOT_CREDENTIALS:
+                        fds[n++] = fcntl(b->vm->credentials, F_DUPFD_CLOEXEC, 3);
                         break;
                 case QEMU_SLOT_ROOT:
                         fds[n++] = image ? store_image_open(store, image->owner, image->hex) : -ENOENT;

@@ -152,6 +152,7 @@ static VM *load_vm(Runtime *rt, const char *name) {
                 return load_broken(rt, name, "it names another VM");
         }
         vm = vm_new(rt, name, record);
+        vm_credentials_restore(vm);
         return vm;
 }
 
@@ -246,6 +247,7 @@ void runtime_load(Runtime *rt) {
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
+        fd_store_drop_unclaimed(rt->fd_store);
         launch_stop_unknown(rt->launch, "mcp-image@*.service"); /* their jobs died with the daemon before */
         runtime_probe_kvm(rt, NULL, NULL, NULL);
 }
@@ -259,7 +261,7 @@ static void start_by_unit(VM *vm) {
                 helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) < 0)
                 return;
         log_info("%s: started by its unit", vm->name);
-        if (vm_start(vm, vm_owner(vm), &job, &problem) < 0) {
+        if (vm_start(vm, vm_owner(vm), NULL, &job, &problem) < 0) {
                 log_warning("%s: %s", vm->name, problem->text);
                 vm->monitor = helper_free(vm->monitor);
         }

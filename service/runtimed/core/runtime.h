@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "core/waiter.h"
+#include "launch/fd-store.h"
 #include "launch/helper.h"
 #include "launch/netd.h"
 #include "launch/systemd.h"
@@ -51,6 +52,7 @@ struct Runtime {
         Store *store;
         Systemd *systemd;
         Launch *launch;
+        FdStore *fd_store; /* borrowed */
         Netd *netd;
         const Observer *observer;
         void *observer_data;
@@ -75,7 +77,7 @@ struct Runtime {
 /* How long monitors have to come back after the daemon's start. */
 #define RUNTIME_GRACE_USEC (10ULL * G_USEC_PER_SEC)
 
-/* Opens the store. systemd and launch are set by the daemon before runtime_load(). */
+/* Opens the store. systemd, launch and fd_store are set by the daemon before runtime_load(). */
 int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret);
 Runtime *runtime_free(Runtime *rt);
 

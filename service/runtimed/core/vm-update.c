@@ -60,7 +60,7 @@ static int change_lease(VM *vm, const VMSpec *before, char **ret_old, Problem **
         return 0;
 }
 
-int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
+int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_problem) {
         Runtime *rt = vm->runtime;
         Image *before = vm_image(vm), *image = before;
         g_autofree char *digest = NULL, *hash = NULL, *old_address = NULL;
@@ -92,7 +92,13 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
                 swap_wish(vm->record, &other, &digest, &hash);
                 return r;
         }
-        r = vm_save(vm);
+        r = vm_take_credentials(vm, payload, ret_problem);
+        if (r >= 0) {
+                r = vm_save(vm);
+                if (r < 0)
+                        (void) problem_set(ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s",
+                                g_strerror(-r));
+        }
         if (r < 0) {
                 if (old_address) {
                         network_release(rt, vm->record);
@@ -100,11 +106,12 @@ int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem) {
                         vm->record->address = g_steal_pointer(&old_address);
                 }
                 swap_wish(vm->record, &other, &digest, &hash);
-                return problem_set(
-                        ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
+                return r;
         }
         if (old_address)
                 network_give_back(rt, other->network, old_address);
+        if (!*vm->record->spec->credentials)
+                vm_drop_credentials(vm);
         vm->generation++;
         return 0;
 }

@@ -187,11 +187,7 @@ static void start_cancel(Job *j, void *userdata) {
         vm_job_finish(vm, problem);
 }
 
-/* A start for whatever reason; the job is the caller's. */
-static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
-        Job *j;
-        int r;
-
+static int check_start(VM *vm, Problem **ret_problem) {
         if (!vm->record)
                 return fail_broken(vm, ret_problem);
         if (!vm_state_is_startable(vm_state(vm)))
@@ -200,7 +196,15 @@ static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem
         if (vm->job)
                 return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id,
                         vm->job->kind, vm->name);
-        r = quota_check_start(vm, ret_problem);
+        return quota_check_start(vm, ret_problem);
+}
+
+/* A start for whatever reason; the job is the caller's. */
+static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+        Job *j;
+        int r;
+
+        r = check_start(vm, ret_problem);
         if (r >= 0)
                 r = vm_job(vm, "start", caller, &j, ret_problem);
         if (r < 0)
@@ -212,10 +216,16 @@ static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem
         return 0;
 }
 
-int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem **ret_problem) {
         int r;
 
-        r = begin_start(vm, caller, ret, ret_problem);
+        r = check_start(vm, ret_problem);
+        if (r >= 0)
+                r = vm_take_credentials(vm, payload, ret_problem);
+        if (r >= 0)
+                r = vm_need_credentials(vm, ret_problem);
+        if (r >= 0)
+                r = begin_start(vm, caller, ret, ret_problem);
         if (r < 0)
                 return r;
         vm->restart_row = 0;
@@ -356,8 +366,10 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         if (r < 0)
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's directory could not be removed: %s", g_strerror(-r));
-        if (vm->record)
+        if (vm->record) {
                 network_release(rt, vm->record);
+                vm_drop_credentials(vm);
+        }
         rt->observer->runtime_changing("VMCount", rt->observer_data);
         if (image)
                 rt->observer->image_changing(image, "UsedBy", rt->observer_data);

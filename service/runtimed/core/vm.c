@@ -21,8 +21,12 @@
 VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
         VM *vm = g_new0(VM, 1);
 
-        *vm = (VM){
-                .runtime = rt, .name = g_strdup(name), .record = record, .generation = 1, .requests = requests_new()};
+        *vm = (VM){.runtime = rt,
+                .name = g_strdup(name),
+                .record = record,
+                .generation = 1,
+                .credentials = -1,
+                .requests = requests_new()};
         (void) g_hash_table_insert(rt->vms, vm->name, vm);
         if (record)
                 (void) g_hash_table_insert(rt->instances, record->unit, vm);
@@ -44,6 +48,7 @@ void vm_free(VM *vm) {
         g_hash_table_unref(vm->requests);
         vm_record_free(vm->record);
         g_free(vm->broken);
+        (void) close_fd(vm->credentials);
         g_free(vm->guest_error);
         g_free(vm->name);
         g_free(vm);
@@ -293,8 +298,19 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         return r;
 }
 
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
-        Problem **ret_problem) {
+/* Nobody was told of it yet. */
+static void forget_new(VM *vm) {
+        Runtime *rt = vm->runtime;
+        g_autofree char *name = g_strdup(vm->name);
+
+        vm_drop_credentials(vm);
+        network_release(rt, vm->record);
+        (void) store_vm_remove(rt->store, name);
+        (void) g_hash_table_remove(rt->vms, name);
+}
+
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec,
+        SpecPayload *payload, VM **ret, Problem **ret_problem) {
         VMRecord *record;
         VM *vm;
         int r;
@@ -311,11 +327,14 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
         rt->observer->runtime_changing("VMCount", rt->observer_data);
         rt->observer->image_changing(image_find(rt, owner, spec->image), "UsedBy", rt->observer_data);
         vm = vm_new(rt, name, record);
+        r = vm_take_credentials(vm, payload, ret_problem);
+        if (r < 0) {
+                forget_new(vm);
+                return r;
+        }
         r = vm_save(vm);
         if (r < 0) {
-                network_release(rt, record);
-                (void) store_vm_remove(rt->store, name);
-                (void) g_hash_table_remove(rt->vms, name);
+                forget_new(vm);
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }

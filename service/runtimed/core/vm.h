@@ -3,6 +3,7 @@
 
 #include "core/job.h"
 #include "model/record.h"
+#include "model/spec-payload.h"
 
 /*
  * A VM: its record, what is known of its boot, and its verbs. State changes go through vm_set_state() alone.
@@ -34,6 +35,7 @@ struct VM {
         sd_event_source *restart;    /* a restart by policy is due */
         uint32_t restart_row;        /* restarts in a row, for the delay */
         const char *failure;         /* why this boot has failed, for everybody; static, NULL: it has not */
+        int credentials;             /* values, see SpecPayload; -1: there are none, or they are gone */
         char *guest_error;           /* the guest's own words for it, for the owner */
         GHashTable *requests;        /* id -> Request: questions to the monitor that wait for its reply */
         uint64_t last_request;
@@ -42,9 +44,9 @@ struct VM {
 /* problem NULL: done (both borrowed). */
 typedef void (*VMDone)(const Problem *problem, void *userdata);
 
-/* Defines a VM. The image is resolved among the owner's and pinned by digest. */
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, VM **ret,
-        Problem **ret_problem);
+/* Defines a VM. The image is resolved among the owner's and pinned by digest. What it needs of the payload is taken. */
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec,
+        SpecPayload *payload, VM **ret, Problem **ret_problem);
 
 /* What CreateVM checks before it asks anybody: the name and its unit; the same with image and quota. */
 int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem);
@@ -55,8 +57,9 @@ VMState vm_state(const VM *vm);
 const char *vm_state_reason(const VM *vm);
 Image *vm_image(VM *vm);
 
-/* Jobs; VMRunning, VMNotRunning, Busy where the state does not allow it. */
-int vm_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
+/* Jobs; VMRunning, VMNotRunning, Busy where the state does not allow it. A start takes credentials of the payload,
+ * which may be NULL, in place of those that are known. */
+int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem **ret_problem);
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
 int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
 
@@ -68,7 +71,22 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
 
 /* A VM that does not run gets another spec, checked by the caller; generation and properties follow. VMRunning, Busy,
  * NoSuchImage. */
-int vm_update(VM *vm, const VMSpec *spec, Problem **ret_problem);
+int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_problem);
+
+/* ---- core/credentials.c ---- */
+
+/* InvalidSpec unless names are exactly those of the spec. */
+int vm_check_credentials(VM *vm, char **names, Problem **ret_problem);
+
+/* CredentialsMissing where the spec names credentials whose values are gone. */
+int vm_need_credentials(const VM *vm, Problem **ret_problem);
+
+/* Takes the payload's values, when there are any: in memory here, and in systemd's descriptor store. */
+int vm_take_credentials(VM *vm, SpecPayload *payload, Problem **ret_problem);
+void vm_drop_credentials(VM *vm);
+
+/* At the daemon's start: what systemd kept. */
+void vm_credentials_restore(VM *vm);
 
 /* Lets a stream socket (borrowed) carry the console's raw bytes; one writes, several read. done as in vm_request(). */
 int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem);

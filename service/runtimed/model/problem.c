@@ -33,6 +33,7 @@ static const struct {
         {"NotSupported", -EOPNOTSUPP},
         {"NoAcceleration", -EOPNOTSUPP},
         {"ToolMissing", -ENOENT},
+        {"CredentialsMissing", -ENOKEY},
 };
 
 static int error_to_errno(const char *error) {

@@ -8,22 +8,10 @@
 #include <string.h>
 
 #include "model/spec-check.h"
+#include "model/spec-kind.h"
 
 #define UNKNOWN_KEY_MAX 32U /* longer ones resemble none of ours */
 #define NEAR_EDITS_MAX 3U
-
-/* parse returns false when the JSON type is wrong; problems of elements it adds itself. It replaces what is there. */
-typedef struct SpecKind {
-        bool (*parse)(json_t *value, void *field, const SpecCheck *check);
-        json_t *(*print)(const void *field);
-        void (*clear)(void *field);
-} SpecKind;
-
-struct SpecField {
-        const SpecKind *kind;
-        size_t offset;
-        SpecChecker check; /* may be NULL */
-};
 
 static bool string_parse(json_t *value, void *field, const SpecCheck *check) {
         char **s = field;
@@ -253,6 +241,7 @@ static const SpecKey keys[] = {
         {"StopTimeout", "t", "stop_timeout", FIELD(u64, stop_timeout, spec_check_stop_timeout)},
         {"Labels", "a{ss}", "labels", FIELD(labels, labels, spec_check_labels)},
         {"Ephemeral", "b", "ephemeral", FIELD(bool, ephemeral, NULL)},
+        {"Credentials", "a{say}", "credentials", FIELD(spec_credentials, credentials, NULL)},
         {NULL},
 };
 /* clang-format on */
@@ -292,6 +281,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->architecture = g_strdup(limits->architecture);
         s->stop_timeout = limits->stop_timeout_default;
         s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        s->credentials = g_new0(char *, 1);
         return s;
 }
 

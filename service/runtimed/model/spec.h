@@ -14,7 +14,8 @@
  * What a VM is asked to be: the spec of CreateVM, RunVM, ValidateVM, GetSpec and of the record on disk. One table of
  * keys serves them all: name on the bus, D-Bus signature, field in the record, parser, printer.
  * On its way the spec is a JSON object keyed by bus names (the bus turns a{sv} into it and back by the signatures;
- * t and u are JSON integers, b a boolean, as an array, a{ss} an object), so the model knows no message.
+ * t and u are JSON integers, b a boolean, as an array, a{ss} an object), so the model knows no message. Of a{say} it
+ * has the sizes alone: {NAME: bytes}, 0 where they are not known any more.
  */
 
 #define NETWORK_USER "user"
@@ -43,6 +44,7 @@ typedef struct VMSpec {
         uint64_t stop_timeout; /* usec */
         GHashTable *labels;    /* char* -> char* */
         bool ephemeral;        /* removed when it stops */
+        char **credentials;    /* names, sorted; the values are in no spec, see SpecPayload */
 } VMSpec;
 
 /* Limits that depend on the host and the configuration. */
@@ -64,7 +66,10 @@ typedef struct SpecLimits {
 #define SPEC_DNS_MAX 4U
 #define SPEC_LABELS_MAX 64U
 #define SPEC_LABEL_BYTES_MAX 4096U /* of all of them together, keys and values */
-#define SPEC_PROBLEMS_MAX 64U      /* found in one spec; what comes after is not told */
+#define SPEC_CREDENTIALS_MAX 32U
+#define SPEC_CREDENTIAL_NAME_MAX 64U
+#define SPEC_CREDENTIAL_BYTES_MAX 65536U /* of all values together */
+#define SPEC_PROBLEMS_MAX 64U            /* found in one spec; what comes after is not told */
 
 /* Neither user networking nor none: a bridge. */
 bool network_is_bridge(const char *network);
@@ -87,6 +92,9 @@ int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems,
 
 /* The whole spec keyed by bus names, defaults filled in; new reference. Round trip with vm_spec_parse(). */
 json_t *vm_spec_to_json(const VMSpec *spec);
+
+/* The names in {NAME: bytes}, sorted, checked as the spec's key; -EINVAL with problems. The caller's. */
+int spec_credential_names(json_t *sizes, GPtrArray *problems, char ***ret);
 
 VMSpec *vm_spec_copy(const VMSpec *spec);
 void vm_spec_free(VMSpec *spec);

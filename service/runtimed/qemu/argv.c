@@ -18,6 +18,8 @@ static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         switch (slot) {
         case QEMU_SLOT_BOOT:
                 return !qemu_boot_in_initrd(plan);
+        case QEMU_SLOT_CREDENTIALS:
+                return plan->credentials;
         case QEMU_SLOT_CODE:
         case QEMU_SLOT_VARS:
         case QEMU_SLOT_TPM:
@@ -120,6 +122,9 @@ static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *mac
         if (machine->fw_cfg)
                 addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d",
                         qemu_slot_fd(plan, QEMU_SLOT_BOOT));
+        if (plan->credentials)
+                addf(argv, "-fw_cfg", "name=" GUEST_CREDENTIALS_ITEM ",file=/proc/self/fd/%d",
+                        qemu_slot_fd(plan, QEMU_SLOT_CREDENTIALS));
 }
 
 /* The firmware's code is everybody's and read-only, its variables are the VM's own. */

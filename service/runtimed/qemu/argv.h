@@ -24,6 +24,7 @@ typedef struct QEMUPlan {
         Accelerator accelerator;  /* KVM or TCG, resolved */
         uint32_t memory_mib, vcpus;
         bool uefi;       /* firmware with variables of its own, TPM, USB and a display */
+        bool credentials;
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
         const char *mac; /* "52:54:00:.." when network */
@@ -35,6 +36,7 @@ typedef enum QEMUSlot {
         QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read */
         QEMU_SLOT_INITRD, /* likewise */
         QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused where that comes in the initrd */
+        QEMU_SLOT_CREDENTIALS, /* sealed memfd, fw_cfg opt/org.mcp/credentials */
         QEMU_SLOT_ROOT,   /* SquashFS, by -add-fd, read-only */
         QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
         QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */

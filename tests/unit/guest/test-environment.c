@@ -4,9 +4,9 @@
 
 #include "guest/environment.h"
 
-static void assert_environment(char **given, size_t n, const char *const *expected) {
+static void assert_environment_with(char **given, size_t n, const char *credentials, const char *const *expected) {
         struct string_list list = {n > 0 ? given : NULL, n};
-        char **result = environment_new(&list, "/home/web");
+        char **result = environment_new(&list, "/home/web", credentials);
         size_t i;
 
         assert_non_null(result);
@@ -16,6 +16,19 @@ static void assert_environment(char **given, size_t n, const char *const *expect
         }
         assert_null(result[i]);
         assert_null(environment_free(result));
+}
+
+static void assert_environment(char **given, size_t n, const char *const *expected) {
+        assert_environment_with(given, n, NULL, expected);
+}
+
+static void test_credentials(void **state) {
+        char path[] = "PATH=/x", home[] = "HOME=/", old[] = "CREDENTIALS_DIRECTORY=/old";
+
+        assert_environment_with((char *[]){old, path, home, NULL}, 3, "/run/credentials",
+                (const char *const[]){"PATH=/x", "HOME=/", "CREDENTIALS_DIRECTORY=/run/credentials", NULL});
+        assert_environment((char *[]){old, path, home, NULL}, 3,
+                (const char *const[]){"CREDENTIALS_DIRECTORY=/old", "PATH=/x", "HOME=/", NULL});
 }
 
 static void test_defaults(void **state) {
@@ -43,6 +56,7 @@ static void test_get(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_credentials),
                 cmocka_unit_test(test_get),
         };
 

@@ -114,13 +114,25 @@ static void test_unknown_architecture(void **state) {
         assert_null(qemu_argv(&p));
 }
 
+/* By descriptor alone: neither name nor value is on the command line. */
+static void test_credentials(void **state) {
+        QEMUPlan p = plan;
+        g_auto(GStrv) argv = NULL;
+
+        p.credentials = true;
+        argv = qemu_argv(&p);
+        assert_true(contains(argv, "name=opt/org.mcp/credentials,file=/proc/self/fd/10"));
+        assert_true(contains(argv, "fd=11,set=1"));
+}
+
 static void test_slots(void **state) {
         QEMUPlan p = plan;
 
-        p.uefi = true;
+        p.uefi = p.credentials = true;
         for (QEMUSlot s = 0; s < QEMU_SLOT_MAX; s++)
                 assert_int_equal(qemu_slot_fd(&p, s), QEMU_FD_FIRST + (int) s);
-        p.uefi = false;
+        p.uefi = p.credentials = false;
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CREDENTIALS), -1);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 3);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CODE), -1);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_TPM), -1);
@@ -217,6 +229,7 @@ int main(void) {
                 cmocka_unit_test(test_kvm_without_network),
                 cmocka_unit_test(test_quoting),
                 cmocka_unit_test(test_unknown_architecture),
+                cmocka_unit_test(test_credentials),
                 cmocka_unit_test(test_slots),
                 cmocka_unit_test(test_machines),
                 cmocka_unit_test(test_golden),

@@ -101,7 +101,7 @@ static void test_defaults(void **state) {
         "'Network': 'user', 'DNS': ['9.9.9.9', '2620:fe::fe'], 'Ports': ['8080:80', '[::1]:53/udp'],"                  \
         "'Kernel': '6.1.0-18-cloud-amd64', 'Architecture': 'x86_64', 'Restart': 'on-failure:3', 'Accelerator': 'tcg',"            \
         "'StopTimeout': 5,"          \
-        "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true"
+        "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true, 'Credentials': {'tls.key': 1700, 'a': 1}"
 
 static void assert_printed(const VMSpec *s, const char *expected) {
         json_t *o = vm_spec_to_json(s);
@@ -119,7 +119,7 @@ static void test_round_trip(void **state) {
                 "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\",\"Address\":\"\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
                 "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Accelerator\":\"tcg\","
-                "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true}";
+                "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0}}";
         g_autoptr(VMSpec) s = good(EVERYTHING), copy = vm_spec_copy(s), again = NULL;
         g_autoptr(GPtrArray) problems = problems_new();
 
@@ -161,7 +161,7 @@ static void test_wrong_types(void **state) {
                 {"-", "1.5"},
                 {"-", "[1]"},
                 {"-", "[['x']]"},
-                {"-", "{'x': 1}"},
+                {"a{say}", "{'x': 1}"},
         };
 
         for (const SpecKey *k = spec_keys(); k->name; k++)
@@ -194,6 +194,38 @@ static void test_unknown_keys(void **state) {
         assert_problem("'Frobnicate': 1", "Frobnicate", "unknown key 'Frobnicate'");
         assert_problem("'': 1", "", "unknown key ''");
         assert_problem("'x\\u001b[31m': 1", "x\x1b[31m", "unknown key 'x\\x1b[31m'");
+}
+
+/* Sizes are checked, and not kept: a spec has names alone. */
+static void test_credentials(void **state) {
+        g_autofree char *name = repeat('n', SPEC_CREDENTIAL_NAME_MAX, "");
+        g_autofree char *longest = g_strdup_printf("'Credentials': {'%s': %u}", name, SPEC_CREDENTIAL_BYTES_MAX);
+        json_t *many = json_object();
+
+        assert_good(longest);
+        assert_good("'Credentials': {}");
+        assert_problem("'Credentials': {'a': 65536, 'b': 1}", "Credentials",
+                "Credentials: has 65537 bytes in all, at most 65536 are accepted");
+        assert_problem("'Credentials': {'a/b': 1}", "Credentials",
+                "Credentials: 'a/b' is not a name of 1 to 64 of [A-Za-z0-9._-] that does not begin with a dot");
+        assert_problem("'Credentials': {'..': 1}", "Credentials",
+                "Credentials: '..' is not a name of 1 to 64 of [A-Za-z0-9._-] that does not begin with a dot");
+        assert_problem("'Credentials': {'': 1}", "Credentials",
+                "Credentials: '' is not a name of 1 to 64 of [A-Za-z0-9._-] that does not begin with a dot");
+        for (unsigned i = 0; i < SPEC_CREDENTIALS_MAX; i++) {
+                g_autofree char *key = g_strdup_printf("k%u", i);
+
+                json_object_set_new(many, key, json_integer(1));
+        }
+        json_t *spec = json_pack("{s:s, s:O}", "Image", "web", "Credentials", many);
+        g_autoptr(GPtrArray) problems = problems_new();
+        g_autoptr(VMSpec) parsed = NULL;
+
+        assert_int_equal(parse_object(spec, &limits, problems, &parsed), 0);
+        assert_int_equal(g_strv_length(parsed->credentials), SPEC_CREDENTIALS_MAX);
+        json_object_set_new(many, "more", json_integer(1));
+        assert_problem_object(json_pack("{s:s, s:o}", "Image", "web", "Credentials", many), "Credentials",
+                "Credentials: has 33 entries, at most 32 are accepted");
 }
 
 static void test_long_unknown_key(void **state) {
@@ -533,6 +565,7 @@ int main(void) {
                 cmocka_unit_test(test_table),
                 cmocka_unit_test(test_wrong_types),
                 cmocka_unit_test(test_unknown_keys),
+                cmocka_unit_test(test_credentials),
                 cmocka_unit_test(test_long_unknown_key),
                 cmocka_unit_test(test_flood),
                 cmocka_unit_test(test_flood_of_elements),
