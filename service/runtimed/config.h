@@ -19,6 +19,10 @@ typedef struct Config {
         uint32_t memory_mib, vcpus;
         uint64_t stop_timeout, boot_timeout; /* usec */
         uint64_t image_bytes_max, image_entries_max;
+        uint32_t image_layers_max, image_depth_max, image_manifest_bytes_max, image_name_bytes_max;
+        uint32_t worker_memory_mib, worker_cpu_sec; /* of one run of an image worker */
+        uint64_t worker_time;                       /* usec, likewise */
+        uint32_t builds_per_user, builds_max, queued_builds_max;
         uint32_t vms_max, jobs_max;                        /* per uid */
         uint32_t running_max, user_memory_mib, user_vcpus; /* likewise; 0: no limit */
         uint64_t user_image_bytes;                         /* likewise */

@@ -53,16 +53,18 @@
  *              "name":TEXT? what a lone program is called in /usr/local/bin ([A-Za-z0-9._+-]{1,64}, default "program")
  *              -> done: {"kind":"elf|oci|docker","digest":"sha256:..." (manifest; of the file for an ELF; of the config
  *                 for a docker archive: docker's image id), "architecture":..., "size":bytes of output,
- *                 "layers":["sha256:..."] lowest first, "name":TEXT? (reference found in the archive),
+ *                 "layers":["sha256:..."] lowest first, "config_digest":TEXT? (OCI), "name":TEXT? (reference found in the archive),
  *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"],
  *                 "labels":{}?}}
  *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted;
  *              "NAME?" may be missing], "kernel":TEXT? for messages
  *              -> done: {"size":N}
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
+ *   each with "memory":bytes and "cpu":seconds, which the worker sets as limits on itself (0 or missing: none)
  *   worker -> daemon:
  *   {"type":"progress","fraction":0..1,"stage":TEXT}          at most ten a second
  *   {"type":"log","level":N,"text":TEXT}                      level as syslog
+ *   {"type":"digest","digest":"sha256:..."}                   "import", before anything is unpacked: as in done
  *   {"type":"done", ...} or {"type":"failed","error":NAME,"message":TEXT}, then it exits.
  *
  * ---- mcp-passt@ (service/helpers) ----

@@ -35,6 +35,8 @@ int failf(struct failure *f, int r, const char *name, const char *format, ...) {
 
 int fail_errno(struct failure *f, int r, const char *what) {
         switch (r) {
+        case -ENOMEM:
+                return failf(f, r, FAILURE_LIMIT, "%s: %s (WorkerMemoryMiB= in runtime.conf)", what, g_strerror(-r));
         case -ENOSPC:
         case -EDQUOT:
         case -EFBIG:

@@ -22,12 +22,8 @@ static int find_layer(
         return r;
 }
 
-static int find_layers(struct import *im,
-        const struct archive_index *x,
-        const docker_manifest *m,
-        const oci_config *c,
-        GArray *ret,
-        struct failure *f) {
+static int find_layers(struct import *im, const struct archive_index *x, const docker_manifest *m, const oci_config *c,
+        GArray *ret, struct failure *f) {
         if (m->layers->len != c->diff_ids->len)
                 return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "manifest.json names %u layers, the image config %u",
                         m->layers->len, c->diff_ids->len);
@@ -66,12 +62,8 @@ static int check_config_name(const char *name, const char *digest, struct failur
         return 0;
 }
 
-static int read_config(struct import *im,
-        const struct archive_index *x,
-        const char *member,
-        oci_config **ret,
-        char digest[DIGEST_TEXT_SIZE],
-        struct failure *f) {
+static int read_config(struct import *im, const struct archive_index *x, const char *member, oci_config **ret,
+        char digest[DIGEST_TEXT_SIZE], struct failure *f) {
         g_autofree char *text = NULL;
         g_autofree char *name = NULL;
         size_t len;
@@ -108,6 +100,8 @@ int import_docker(struct import *im, const struct archive_index *x, json_t **ret
                 r = read_config(im, x, manifest->config, &config, digest, f);
         if (r >= 0)
                 r = find_layers(im, x, manifest, config, layers, f);
+        if (r >= 0)
+                job_digest(im->job, digest);
         if (r >= 0)
                 r = import_layers(im, layers, &size, f);
         if (r < 0)

@@ -70,6 +70,20 @@ static int add_text(struct tree *t, struct image_writer *w, const char *path, co
         return r >= 0 ? image_writer_end(w, f) : r;
 }
 
+static int hash_source(struct import *im, struct digest *digest) {
+        g_autofree char *buf = g_malloc(CHUNK);
+        int r = 0;
+
+        for (uint64_t at = 0; r >= 0 && at < im->source.size; at += CHUNK) {
+                size_t n = (size_t) MIN(im->source.size - at, CHUNK);
+
+                r = source_read(&im->source, at, buf, n);
+                if (r >= 0)
+                        r = digest_update(digest, buf, n);
+        }
+        return r;
+}
+
 static int copy_program(struct import *im, struct image_writer *w, struct digest *digest, struct failure *f) {
         g_autofree char *buf = g_malloc(CHUNK);
         uint64_t size = im->source.size;
@@ -91,12 +105,26 @@ static int copy_program(struct import *im, struct image_writer *w, struct digest
         return 0;
 }
 
-static int add_program(struct import *im,
-        struct tree *t,
-        struct image_writer *w,
-        const char *path,
-        char digest[DIGEST_TEXT_SIZE],
-        struct failure *f) {
+/* What the daemon may have already; what counts is the digest of what is copied. */
+static int tell_digest(struct import *im, struct failure *f) {
+        char text[DIGEST_TEXT_SIZE];
+        struct digest sum;
+        int r;
+
+        r = digest_init(&sum);
+        if (r >= 0)
+                r = hash_source(im, &sum);
+        if (r >= 0)
+                r = digest_text(&sum, text);
+        digest_clear(&sum);
+        if (r < 0)
+                return fail_errno(f, r, "hashing the program");
+        job_digest(im->job, text);
+        return 0;
+}
+
+static int add_program(struct import *im, struct tree *t, struct image_writer *w, const char *path,
+        char digest[DIGEST_TEXT_SIZE], struct failure *f) {
         struct digest sum;
         int r;
 
@@ -159,6 +187,8 @@ int import_elf(struct import *im, json_t **ret_done, struct failure *f) {
         r = program_name(im, &name, f);
         if (r >= 0)
                 r = elf_check(&source, im->architecture, f);
+        if (r >= 0)
+                r = tell_digest(im, f);
         if (r < 0)
                 return r;
         path = g_strconcat(PROGRAM_DIR "/", name, NULL);

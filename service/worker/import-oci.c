@@ -23,12 +23,8 @@ static int check_blob_size(const oci_descriptor *d, uint64_t size, struct failur
 }
 
 /* A JSON blob: read, then verified, then used. */
-static int read_blob(struct import *im,
-        const struct archive_index *x,
-        const oci_descriptor *d,
-        char **ret,
-        size_t *ret_len,
-        struct failure *f) {
+static int read_blob(struct import *im, const struct archive_index *x, const oci_descriptor *d, char **ret,
+        size_t *ret_len, struct failure *f) {
         g_autofree char *path = blob_path(d->digest);
         g_autofree char *text = NULL;
         char found[DIGEST_TEXT_SIZE];
@@ -119,11 +115,8 @@ static json_t *layer_digests(const oci_document *manifest) {
         return array;
 }
 
-static int import_manifest(struct import *im,
-        const struct archive_index *x,
-        const struct found *found,
-        json_t **ret_done,
-        struct failure *f) {
+static int import_manifest(struct import *im, const struct archive_index *x, const struct found *found,
+        json_t **ret_done, struct failure *f) {
         g_autoptr(GArray) layers = g_array_new(FALSE, FALSE, sizeof(struct layer));
         g_autoptr(oci_config) config = NULL;
         g_autofree char *text = NULL;
@@ -139,12 +132,15 @@ static int import_manifest(struct import *im,
         if (r >= 0)
                 r = find_layers(x, found->manifest, layers, f);
         if (r >= 0)
+                job_digest(im->job, found->digest);
+        if (r >= 0)
                 r = import_layers(im, layers, &size, f);
         if (r < 0)
                 return r;
-        *ret_done = json_pack("{s:s, s:s, s:s, s:I, s:o, s:O, s:s*}", "kind", "oci", "digest", found->digest,
-                "architecture", im->architecture, "size", (json_int_t) size, "layers", layer_digests(found->manifest),
-                "config", config->run, "name", found->name);
+        *ret_done = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:O, s:s*}", "kind", "oci", "digest", found->digest,
+                "config_digest", found->manifest->config->digest, "architecture", im->architecture, "size",
+                (json_int_t) size, "layers", layer_digests(found->manifest), "config", config->run, "name",
+                found->name);
         return *ret_done ? 0 : -ENOMEM;
 }
 

@@ -101,6 +101,10 @@ void job_log(struct job *job, int level, const char *format, ...) {
         (void) wire_send_new(job->sock, json_pack("{s:s, s:i, s:s}", "type", "log", "level", level, "text", valid));
 }
 
+void job_digest(struct job *job, const char *digest) {
+        (void) wire_send_new(job->sock, json_pack("{s:s, s:s}", "type", "digest", "digest", digest));
+}
+
 int job_done(struct job *job, json_t *done) {
         if (!done || json_object_set_new(done, "type", json_string("done")) < 0) {
                 json_decref(done);

@@ -32,6 +32,9 @@ const char *job_string(const struct job *job, const char *key);
 void job_progress(struct job *job, double fraction, const char *stage);
 void job_log(struct job *job, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What is about to be unpacked: the daemon ends the job where it has that already. */
+void job_digest(struct job *job, const char *digest);
+
 /* The last message. done's reference is taken. */
 int job_done(struct job *job, json_t *done);
 int job_failed(struct job *job, const struct failure *f);

@@ -14,6 +14,7 @@
 #include "worker/import.h"
 #include "worker/initrd.h"
 #include "worker/job.h"
+#include "worker/resources.h"
 
 static const struct {
         const char *name;
@@ -39,7 +40,9 @@ static int work(struct job *job) {
         json_t *done = NULL;
         int output, r;
 
-        r = run(job, &done, &f);
+        r = resources_limit(job, &f);
+        if (r >= 0)
+                r = run(job, &done, &f);
         output = job_fd(job, "output");
         if (r >= 0 && output >= 0 &&
                 fsync(output) < 0) /* a crash of the host must not leave half of what is recorded */

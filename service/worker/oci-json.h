@@ -13,7 +13,7 @@
  * parsers answer 0 or -EBADMSG with UnsupportedImage (-E2BIG with LimitExceeded) naming document and key. */
 
 #define OCI_INDEX_ENTRIES_MAX 1000U
-#define OCI_CONFIG_BYTES_MAX (96U * 1024U) /* of what goes into the done message, which is one packet */
+#define OCI_CONFIG_BYTES_MAX (48U * 1024U) /* of what goes into the done message, which is one packet */
 
 typedef struct oci_descriptor {
         enum media_kind kind; /* MEDIA_UNKNOWN where the document leaves the type open */

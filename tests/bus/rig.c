@@ -62,17 +62,28 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
         return remove(path);
 }
 
+/* As the daemon notes it: nothing is to be hashed. */
+static char *stamp_text(Rig *r, const char *name) {
+        g_autofree char *path = rig_path(r, name);
+        struct stat st;
+
+        assert_int_equal(stat(path, &st), 0);
+        return g_strdup_printf("{\"device\":%llu,\"inode\":%llu,\"size\":%lld,\"mtime\":%lld,\"ctime\":%lld}",
+                (unsigned long long) st.st_dev, (unsigned long long) st.st_ino, (long long) st.st_size,
+                st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec, st.st_ctim.tv_sec * 1000000000LL + st.st_ctim.tv_nsec);
+}
+
 void rig_add_image(Rig *r, const char *hex, const char *reference) {
         g_autofree char *record = g_strdup_printf("state/images/%u/%s.json", r->uid, hex);
         g_autofree char *root = g_strdup_printf("state/images/%u/%s.squashfs", r->uid, hex);
+        g_autofree char *stamp = (rig_write(r, root, "root"), stamp_text(r, root));
         g_autofree char *text = g_strdup_printf(
                 "{\"version\":1,\"references\":[\"%s\"],\"digest\":\"sha256:%s\",\"root_hash\":\"%s\",\"size\":4,\"architecture\":\"x86_64\","
                 "\"kind\":\"elf\",\"config\":{\"entrypoint\":[\"/web\"],\"cmd\":[],\"env\":[],\"user\":\"\",\"workdir\":\"\","
-                "\"stop_signal\":\"\",\"ports\":[\"80/tcp\"]},\"created_at\":1000000}",
-                reference, hex, hex);
+                "\"stop_signal\":\"\",\"ports\":[\"80/tcp\"]},\"created_at\":1000000,\"stamp\":%s}",
+                reference, hex, hex, stamp);
 
         rig_write(r, record, text);
-        rig_write(r, root, "root");
 }
 
 /* ---- Children ---- */

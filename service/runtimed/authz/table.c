@@ -19,6 +19,7 @@ static const AuthRow rows[] = {
         {"Manager", "ImageExists", AUTH_OPEN, NULL, NULL},
         {"Manager", "GetImage", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},
+        {"Manager", "CleanImages", AUTH_ASK, "import-image", NULL}, /* and manage-service */
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Stop", AUTH_ASK, "run-vm", "manage-vms"},
@@ -38,6 +39,7 @@ static const AuthRow rows[] = {
         {"Job", "Wait", AUTH_OWNER, NULL, "manage-vms"},
         {"Job", "GetLog", AUTH_OWNER, NULL, NULL},
         {"Image", "Remove", AUTH_ASK, "import-image", "manage-images"},
+        {"Image", "Verify", AUTH_OWNER, NULL, "manage-images"},
         {"Image", "GetConfig", AUTH_OWNER, NULL, NULL},
         {NULL, NULL, AUTH_OPEN, NULL, NULL},
 };

@@ -6,6 +6,7 @@
 
 #include "bus/gate.h"
 #include "bus/message.h"
+#include "core/image-check.h"
 
 static int begin(sd_bus_message *m, Image *image, CallRun run, sd_bus_error *error) {
         Call *c = call_new(bus_of(image->runtime), m, "Image", NULL, NULL, run);
@@ -37,6 +38,29 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return r;
         json_decref(options);
         return begin(m, userdata, run_remove, error);
+}
+
+static int run_verify(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        Image *image;
+        char *path;
+        Job *job;
+        int r;
+
+        r = call_image(c, &image, error);
+        if (r < 0)
+                return r;
+        if (image_verify(image, c->uid, &job, &problem) < 0)
+                return bus_error_problem(error, problem);
+        bus_watch_job(c->bus, job, c->message);
+        path = bus_job_path(job);
+        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
+        free(path);
+        return r;
+}
+
+static int method_verify(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, run_verify, error);
 }
 
 /* The image's own configuration, keyed as a VM's spec where there is a key for it. */
@@ -134,10 +158,25 @@ BUS_GETTER(get_used_by) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static void append_digest(const char *key, const char *value, void *userdata) {
+        (void) sd_bus_message_append(userdata, "{ss}", key, value);
+}
+
+BUS_GETTER(get_provenance) {
+        int r = sd_bus_message_open_container(reply, 'a', "{ss}");
+
+        if (r < 0)
+                return r;
+        image_provenance(userdata, append_digest, reply);
+        return sd_bus_message_close_container(reply);
+}
+
 const sd_bus_vtable image_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
                 "Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", job_id, "o", job), method_verify,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", config), method_get_config,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Reference", "s", get_reference, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -148,5 +187,6 @@ const sd_bus_vtable image_vtable[] = {
         SD_BUS_PROPERTY("CreatedAt", "t", get_created_at, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Owner", "u", get_owner, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("UsedBy", "ao", get_used_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Provenance", "a{ss}", get_provenance, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

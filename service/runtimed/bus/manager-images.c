@@ -11,6 +11,7 @@
 
 #include "bus/gate.h"
 #include "bus/message.h"
+#include "core/image-clean.h"
 #include "model/name.h"
 #include "shared/fd.h"
 
@@ -240,4 +241,61 @@ int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 return r;
         json_decref(options);
         return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_list_images), error);
+}
+
+/* ---- CleanImages ---- */
+
+typedef struct CleanRequest {
+        uint32_t owner;
+        bool has_owner, all, unnamed;
+} CleanRequest;
+
+static int plan_clean(Call *c, sd_bus_error *error) {
+        CleanRequest *q = c->request;
+
+        if (!q->has_owner)
+                q->owner = c->uid;
+        if (q->all || q->owner != c->uid)
+                call_add_action(c, "manage-service");
+        return 0;
+}
+
+static void on_cleaned(uint64_t bytes, uint32_t count, void *userdata) {
+        sd_bus_message *call = userdata;
+
+        (void) sd_bus_reply_method_return(call, "tu", bytes, count);
+        sd_bus_message_unref(call);
+}
+
+static int run_clean(Call *c, sd_bus_error *error) {
+        const CleanRequest *q = c->request;
+
+        clean_images(c->bus->runtime, q->owner, q->all, q->unnamed, on_cleaned, sd_bus_message_ref(c->message));
+        return 0;
+}
+
+int manager_clean_images(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const OptionKey keys[] = {{"Owner", "u"}, {"All", "b"}, {"Unnamed", "b"}, {}};
+        json_t *options, *owner;
+        CleanRequest *q;
+        Call *c;
+        int r;
+
+        r = message_read_options(m, keys, &options, error);
+        if (r < 0)
+                return r;
+        owner = json_object_get(options, "Owner");
+        q = g_new(CleanRequest, 1);
+        *q = (CleanRequest){.owner = (uint32_t) json_integer_value(owner),
+                .has_owner = owner,
+                .all = json_is_true(json_object_get(options, "All")),
+                .unnamed = json_is_true(json_object_get(options, "Unnamed"))};
+        json_decref(options);
+        if (q->has_owner && q->all) {
+                g_free(q);
+                return bus_error_named(error, "InvalidSpec", "Owner and All: expected one of them, or none");
+        }
+        c = call_new(userdata, m, "Manager", q, g_free, run_clean);
+        c->plan = plan_clean;
+        return call_begin(c, error);
 }

@@ -12,3 +12,4 @@ int manager_create_network(sd_bus_message *m, void *userdata, sd_bus_error *erro
 int manager_get_network(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_list_networks(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_clean_images(sd_bus_message *m, void *userdata, sd_bus_error *error);

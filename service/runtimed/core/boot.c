@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/boot-plan.h"
-#include "core/image.h"
+#include "core/image-check.h"
 #include "core/initrd.h"
 #include "core/network.h"
 #include "core/restart.h"
@@ -23,7 +23,7 @@
 typedef void (*BootStep)(Boot *b);
 typedef void (*BootUndo)(Boot *b);
 
-#define STEPS 4U
+enum { STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_NETWORK, STEP_MONITOR, STEPS };
 
 struct Boot {
         Runtime *runtime;
@@ -34,6 +34,7 @@ struct Boot {
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
+        int root; /* the root image that was found to be what was stored */
         Accelerator accelerator;
         int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
         size_t n_network;
@@ -43,6 +44,7 @@ struct Boot {
 
 static void undo_monitor(Boot *b);
 static void step_accelerator(Boot *b);
+static void step_image(Boot *b);
 static void step_initrd(Boot *b);
 static void step_network(Boot *b);
 static void step_monitor(Boot *b);
@@ -51,10 +53,11 @@ static const struct {
         const char *stage;
         BootStep run;
 } steps[STEPS] = {
-        {"accelerator", step_accelerator},
-        {"initrd", step_initrd},
-        {"network", step_network},
-        {"boot", step_monitor},
+        [STEP_ACCELERATOR] = {"accelerator", step_accelerator},
+        [STEP_IMAGE] = {"image", step_image},
+        [STEP_INITRD] = {"initrd", step_initrd},
+        [STEP_NETWORK] = {"network", step_network},
+        [STEP_MONITOR] = {"boot", step_monitor},
 };
 
 static void boot_free(Boot *b) {
@@ -62,9 +65,11 @@ static void boot_free(Boot *b) {
         sd_event_source_disable_unref(b->timer);
         if (b->waiter) {
                 (void) waiter_cancel(b->waiter);
+                image_drop_unwanted(b->runtime);
                 initrd_drop_unwanted(b->runtime);
         }
         kernel_free(b->kernel);
+        (void) close_fd(b->root);
         (void) network_attach_cancel(b->attachment);
         for (size_t i = 0; i < b->n_network; i++)
                 (void) close_fd(b->network[i]);
@@ -172,7 +177,42 @@ static void step_accelerator(Boot *b) {
         runtime_probe_kvm(b->runtime, on_kvm_known, b, &b->waiter);
 }
 
-/* ---- 2. initrd ---- */
+/* ---- 2. image ---- */
+
+static void on_image(const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+        Image *image = vm_image(b->vm);
+        g_autoptr(Problem) changed = NULL;
+
+        b->waiter = NULL;
+        if (!problem && (!image || !stamp_is_of(&image->stamp, b->root)))
+                problem = changed =
+                        problem_new("DigestMismatch", "Image", "the image was changed while it was verified");
+        if (problem)
+                boot_abort(b, problem);
+        else
+                boot_next(b);
+}
+
+static void step_image(Boot *b) {
+        Image *image = vm_image(b->vm);
+        bool sound;
+
+        if (!image) {
+                g_autoptr(Problem) p = problem_new("NoSuchImage", "Image", "the image of VM '%s' (%s) is gone",
+                        b->vm->name, b->vm->record->image_digest);
+
+                boot_abort(b, p);
+                return;
+        }
+        b->root = image_open(image, &sound);
+        if (b->root < 0)
+                boot_abort_errno(b, b->root, "the root image cannot be opened; import the image again");
+        else
+                image_ensure(image, b->root, on_image, b, &b->waiter);
+}
+
+/* ---- 3. initrd ---- */
 
 static void on_initrd(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -194,7 +234,7 @@ static void step_initrd(Boot *b) {
         initrd_ensure(b->runtime, b->kernel, on_initrd, b, &b->waiter);
 }
 
-/* ---- 3. network ---- */
+/* ---- 4. network ---- */
 
 static void undo_network(Boot *b) {
         g_autofree char *unit = vm_passt_unit(b->vm);
@@ -215,7 +255,7 @@ static void on_passt_message(Helper *h, json_t *message, void *userdata) {
         const char *text = json_string_value(json_object_get(message, "message"));
         g_autoptr(Problem) problem = NULL;
 
-        if (!vm->boot || vm->boot->step != 2)
+        if (!vm->boot || vm->boot->step != STEP_NETWORK)
                 return;
         if (strcmp(type, "ready") == 0) {
                 boot_next(vm->boot);
@@ -232,7 +272,7 @@ static void on_passt_end(Helper *h, int r, const char *text, void *userdata) {
         VM *vm = userdata;
         g_autoptr(Problem) problem = NULL;
 
-        if (vm->boot && vm->boot->step <= 2) {
+        if (vm->boot && vm->boot->step <= STEP_NETWORK) {
                 problem = problem_new("BuildFailed", NULL, "user networking ended before it was ready: %s", text);
                 boot_abort(vm->boot, problem);
                 return;
@@ -308,7 +348,7 @@ static void step_network(Boot *b) {
                 boot_abort_errno(b, r, "the network's unit could not be started");
 }
 
-/* ---- 4. monitor ---- */
+/* ---- 5. monitor ---- */
 
 static void undo_monitor(Boot *b) {
         g_autofree char *unit = vm_unit(b->vm);
@@ -322,7 +362,6 @@ static void undo_monitor(Boot *b) {
 static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds, const char **names) {
         static const char *const logs[LOG_SEGMENTS] = {"log0", "log1", "log2"};
         Store *store = b->runtime->store;
-        Image *image = vm_image(b->vm);
         int n = 0, r = 0;
 
         for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
@@ -349,7 +388,7 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         fds[n++] = fcntl(b->vm->credentials, F_DUPFD_CLOEXEC, 3);
                         break;
                 case QEMU_SLOT_ROOT:
-                        fds[n++] = image ? store_image_open(store, image->owner, image->hex) : -ENOENT;
+                        fds[n++] = take_fd(&b->root);
                         break;
                 default:
                         for (size_t i = 0; i < b->n_network; i++) {
@@ -436,7 +475,7 @@ static void step_monitor(Boot *b) {
 }
 
 bool boot_is_launched(const Boot *b) {
-        return b->step == STEPS - 1 && b->vm->monitor && helper_is_connected(b->vm->monitor);
+        return b->step == STEP_MONITOR && b->vm->monitor && helper_is_connected(b->vm->monitor);
 }
 
 void boot_release_job(Boot *b) {
@@ -461,7 +500,7 @@ void boot_ready(Boot *b) {
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job};
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);

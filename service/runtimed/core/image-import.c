@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
+#include "core/builds.h"
+#include "core/image-check.h"
 #include "core/image-private.h"
 #include "core/quota.h"
 #include "core/work.h"
@@ -73,15 +76,11 @@ static const char *result_hex(json_t *result) {
 /* The image is there under its digest; its record and names are what is left. */
 static int import_record(Import *im, Image *image, bool is_new) {
         Runtime *rt = im->runtime;
-        json_t *record;
         int r;
 
         r = image_add_reference(image, im->reference);
-        if (r < 0)
-                return r;
-        record = image_to_json(image);
-        r = store_image_save(rt->store, im->owner, image->hex, record);
-        json_decref(record);
+        if (r >= 0)
+                r = image_save(image);
         if (r < 0)
                 return r;
         if (is_new) {
@@ -95,6 +94,12 @@ static int import_record(Import *im, Image *image, bool is_new) {
         return 0;
 }
 
+static Image *find_known(Import *im, const char *hex) {
+        g_autofree char *id = g_strdup_printf("%u/%s", im->owner, hex);
+
+        return g_hash_table_lookup(im->runtime->images, id);
+}
+
 /* The image is there already: all that is new is a name. */
 static void import_known(Import *im, Image *known) {
         int r = import_record(im, known, false);
@@ -105,13 +110,75 @@ static void import_known(Import *im, Image *known) {
                 import_end(im, known, NULL);
 }
 
+static json_t *describe(Import *im, const char *root_hex) {
+        json_t *record = json_pack("{s:[], s:s, s:I, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size",
+                (json_int_t) im->size, "architecture", json_object_get(im->result, "architecture"), "kind",
+                json_object_get(im->result, "kind"), "config", json_object_get(im->result, "config"), "created_at",
+                (json_int_t) now_realtime());
+
+        if (record) {
+                (void) json_object_set(record, "layers", json_object_get(im->result, "layers"));
+                (void) json_object_set(record, "config_digest", json_object_get(im->result, "config_digest"));
+        }
+        return record;
+}
+
+/* The file that was verified is the image's from here on. */
+static int take_root(Import *im, Image *image) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = store_image_commit(im->runtime->store, im->owner, im->tmp, image->hex);
+        if (r < 0)
+                return r;
+        g_clear_pointer(&im->tmp, g_free);
+        fd = store_image_open(im->runtime->store, im->owner, image->hex);
+        return fd < 0 ? fd : stamp_of(fd, &image->stamp);
+}
+
+/* Its file is damaged: the new one takes its place, under the old names and for the same VMs. */
+static void import_repair(Import *im, Image *known, const char *root_hex) {
+        int r;
+
+        r = take_root(im, known);
+        if (r < 0) {
+                import_fail(im, "BuildFailed", r, "the image's file could not be replaced");
+                return;
+        }
+        log_notice("image %s was damaged and is whole again", known->id);
+        g_free(known->root_hash);
+        known->root_hash = g_strdup(root_hex);
+        known->size = im->size;
+        import_known(im, known);
+}
+
+static void import_store(Import *im, const char *hex, const char *root_hex) {
+        json_t *record = describe(im, root_hex);
+        Image *image = NULL;
+        int r;
+
+        r = record ? image_from_json(im->runtime, im->owner, hex, record, &image) : -EBADMSG;
+        json_decref(record);
+        if (r < 0) {
+                import_fail(im, "BuildFailed", r, "the worker's description of the image");
+                return;
+        }
+        r = take_root(im, image);
+        if (r >= 0)
+                r = import_record(im, image, true);
+        if (r < 0) {
+                (void) store_image_remove(im->runtime->store, im->owner, hex);
+                image_free(image);
+                import_fail(im, "BuildFailed", r, "the image could not be stored");
+                return;
+        }
+        import_end(im, image, NULL);
+}
+
 static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
         Import *im = userdata;
         const char *root_hex = result ? result_hex(result) : NULL, *hex = result_hex(im->result);
-        g_autofree char *id = NULL;
-        Image *image, *known;
-        json_t *record;
-        int r;
+        Image *known;
 
         im->work = NULL;
         if (problem) {
@@ -122,41 +189,18 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's hash");
                 return;
         }
-        id = g_strdup_printf("%u/%s", im->owner, hex);
-        known = g_hash_table_lookup(im->runtime->images, id);
-        if (known) { /* another import of the same was faster */
+        known = find_known(im, hex);
+        if (!known)
+                import_store(im, hex, root_hex);
+        else if (image_is_sound(known)) /* another import of the same was faster */
                 import_known(im, known);
-                return;
-        }
-        record = json_pack("{s:[], s:s, s:I, s:O, s:O, s:O, s:I}", "references", "root_hash", root_hex, "size",
-                (json_int_t) im->size, "architecture", json_object_get(im->result, "architecture"), "kind",
-                json_object_get(im->result, "kind"), "config", json_object_get(im->result, "config"), "created_at",
-                (json_int_t) now_realtime());
-        r = record ? image_from_json(im->runtime, im->owner, hex, record, &image) : -EBADMSG;
-        json_decref(record);
-        if (r < 0) {
-                import_fail(im, "BuildFailed", r, "the worker's description of the image");
-                return;
-        }
-        r = store_image_commit(im->runtime->store, im->owner, im->tmp, hex);
-        if (r >= 0) {
-                g_clear_pointer(&im->tmp, g_free);
-                r = import_record(im, image, true);
-                if (r < 0)
-                        (void) store_image_remove(im->runtime->store, im->owner, hex);
-        }
-        if (r < 0) {
-                image_free(image);
-                import_fail(im, "BuildFailed", r, "the image could not be stored");
-                return;
-        }
-        import_end(im, image, NULL);
+        else
+                import_repair(im, known, root_hex);
 }
 
 static void on_written(json_t *result, const Problem *problem, void *userdata) {
         static const char *const names[] = {"file"};
         Import *im = userdata;
-        g_autofree char *id = NULL;
         const char *hex;
         struct stat st;
         Image *known;
@@ -174,9 +218,8 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 return;
         }
         im->result = json_incref(result);
-        id = g_strdup_printf("%u/%s", im->owner, hex);
-        known = g_hash_table_lookup(im->runtime->images, id);
-        if (known) {
+        known = find_known(im, hex);
+        if (known && image_is_sound(known)) {
                 import_known(im, known);
                 return;
         }
@@ -194,6 +237,21 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", r, "the image worker could not be started");
 }
 
+/* The worker knows what it is about to unpack: what is there already need not be made again. */
+static void on_message(json_t *message, void *userdata) {
+        Import *im = userdata;
+        const char *hex = result_hex(message);
+        Image *known;
+
+        if (strcmp(json_string_value(json_object_get(message, "type")), "digest") != 0 || !hex)
+                return;
+        known = find_known(im, hex);
+        if (known && image_is_sound(known)) {
+                job_log(im->job, LOG_INFO, "the image is there already");
+                import_known(im, known);
+        }
+}
+
 /* A name for a lone program: the last part of the reference's path. */
 static char *program_name(const char *reference) {
         const char *start = strrchr(reference, '/');
@@ -207,10 +265,12 @@ static char *program_name(const char *reference) {
 static json_t *import_message(Import *im, const char *path) {
         const Config *config = im->runtime->config;
         g_autofree char *name = program_name(im->reference);
-        json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I}}", "op", "import", "architecture",
+        json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "op", "import", "architecture",
                 im->runtime->limits.architecture, "name", name, "limits", "bytes",
                 (json_int_t) MIN(im->bytes, (uint64_t) INT64_MAX), "entries",
-                (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX));
+                (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX), "layers",
+                (json_int_t) config->image_layers_max, "depth", (json_int_t) config->image_depth_max, "manifest",
+                (json_int_t) config->image_manifest_bytes_max, "name", (json_int_t) config->image_name_bytes_max);
         json_t *roots;
 
         if (!path)
@@ -225,14 +285,17 @@ static json_t *import_message(Import *im, const char *path) {
 
 static int import_start(Import *im, int *source, const char *path) {
         static const char *const with_source[] = {"output", "source"};
-        int fds[2] = {-1, -1};
+        int fds[2] = {-1, -1}, r;
 
         fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
         if (fds[0] < 0)
                 return fds[0];
         fds[1] = take_fd(source);
-        return work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds,
+        r = work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds,
                 with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
+        if (r >= 0)
+                work_on_message(im->work, on_message);
+        return r;
 }
 
 int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, void *userdata, Import **ret) {
@@ -260,26 +323,84 @@ int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, v
 
 /* ---- A job of its own ---- */
 
+/* What an import is to do when it is its turn. */
+typedef struct Waiting {
+        char *reference, *path;
+        int source; /* -1: path */
+} Waiting;
+
+static void waiting_free(Waiting *w) {
+        (void) close_fd(w->source);
+        g_free(w->reference);
+        g_free(w->path);
+        g_free(w);
+}
+
 static void on_imported(Image *image, const Problem *problem, void *userdata) {
         job_finish(userdata, problem);
 }
 
-static void job_cancel_import(Job *j, void *userdata) {
+static void finish_canceled(Job *j) {
         g_autoptr(Problem) p = problem_new("Canceled", NULL, "the import was canceled");
 
-        (void) import_cancel(userdata);
         job_finish(j, p);
+}
+
+static void job_cancel_import(Job *j, void *userdata) {
+        (void) import_cancel(userdata);
+        finish_canceled(j);
+}
+
+static void job_cancel_waiting(Job *j, void *userdata) {
+        waiting_free(userdata);
+        finish_canceled(j);
+}
+
+/* What the owner's other imports may still come to is kept for them; alone it finds out how far it comes. */
+static bool has_room(const Job *j, void *userdata) {
+        uint64_t reserved;
+
+        return quota_image_bytes(j->runtime, j->owner, &reserved) > 0 || reserved == 0;
+}
+
+static int start_waiting(Job *j, Waiting *w, Problem **ret_problem) {
+        ImportRequest q = {.owner = j->owner, .reference = w->reference, .path = w->path, .to = 1};
+        Import *im;
+        int r;
+
+        r = quota_check_image(j->runtime, j->owner, ret_problem);
+        if (r < 0)
+                return r;
+        q.bytes = MIN(quota_image_bytes(j->runtime, j->owner, NULL), j->runtime->config->image_bytes_max);
+        q.source = take_fd(&w->source);
+        r = import_new(j->runtime, j, &q, on_imported, j, &im);
+        if (r < 0) {
+                *ret_problem = image_problem("BuildFailed", r, "the image worker could not be started");
+                return r;
+        }
+        j->reserved = q.bytes;
+        job_set_cancel(j, job_cancel_import, im);
+        return 0;
+}
+
+static void on_turn(Job *j, void *userdata) {
+        g_autoptr(Problem) problem = NULL;
+        int r = start_waiting(j, userdata, &problem);
+
+        waiting_free(userdata);
+        if (r < 0)
+                job_finish(j, problem);
 }
 
 int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
         Problem **ret_problem) {
-        ImportRequest q = {.owner = owner, .reference = reference, .source = source, .path = path, .to = 1};
-        uint64_t bytes;
-        Import *im;
+        Waiting *w;
         Job *j;
         int r;
 
-        r = quota_check_image(rt, owner, &bytes, ret_problem);
+        r = quota_check_image(rt, owner, ret_problem);
+        if (r >= 0)
+                r = builds_check(rt, owner, ret_problem);
         if (r >= 0)
                 r = job_new(rt, "import", owner, &j, ret_problem);
         if (r < 0) {
@@ -287,15 +408,11 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
                 return r;
         }
         j->image = g_strdup(reference);
-        q.bytes = j->reserved = MIN(bytes, rt->config->image_bytes_max);
+        w = g_new(Waiting, 1);
+        *w = (Waiting){.reference = g_strdup(reference), .path = g_strdup(path), .source = source};
+        job_set_cancel(j, job_cancel_waiting, w);
         rt->observer->job_new(j, rt->observer_data);
-        r = import_new(rt, j, &q, on_imported, j, &im);
-        if (r < 0) {
-                g_autoptr(Problem) p = image_problem("BuildFailed", r, "the image worker could not be started");
-
-                job_finish(j, p);
-        } else
-                job_set_cancel(j, job_cancel_import, im);
+        builds_join(j, has_room, on_turn, w);
         *ret = j;
         return 0;
 }

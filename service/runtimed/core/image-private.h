@@ -3,9 +3,10 @@
 
 #include "core/image.h"
 
-/* Between image.c, image-import.c and image-pull.c. */
+/* Between the files of images. */
 json_t *image_to_json(const Image *i);
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret);
+int image_save(const Image *i);
 int image_add_reference(Image *i, const char *reference);
 
 /* What failed, with an errno: NoSpace where there is none, else error. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/image-check.h"
 #include "core/image-private.h"
 #include "core/vm.h"
 #include "model/name.h"
@@ -13,6 +14,9 @@
 void image_free(Image *i) {
         if (!i)
                 return;
+        image_check_free(i->check);
+        g_free(i->config_digest);
+        g_strfreev(i->layers);
         g_free(i->hex);
         g_free(i->id);
         g_ptr_array_unref(i->references);
@@ -87,17 +91,65 @@ int image_remove(Image *i, Problem **ret_problem) {
         return 0;
 }
 
+void image_provenance(const Image *i, ImageProvenance each, void *userdata) {
+        g_autofree char *digest = g_strconcat("sha256:", i->hex, NULL),
+                        *root = g_strconcat("sha256:", i->root_hash, NULL);
+        g_autofree char *layers = g_strjoinv(" ", i->layers);
+
+        if (strcmp(i->kind, "elf") == 0)
+                each("program", digest, userdata);
+        else if (strcmp(i->kind, "docker") == 0)
+                each("config", digest, userdata); /* an archive of docker has no manifest with a digest */
+        else
+                each("manifest", digest, userdata);
+        if (*i->config_digest)
+                each("config", i->config_digest, userdata);
+        if (*layers)
+                each("layers", layers, userdata);
+        each("root-image", root, userdata);
+}
+
 /* ---- Records ---- */
 
 json_t *image_to_json(const Image *i) {
-        json_t *references = json_array();
+        json_t *references = json_array(), *layers = json_array();
 
         for (guint k = 0; k < i->references->len; k++)
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I}", "version", 1, "references", references,
-                "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size, "architecture",
-                i->architecture, "kind", i->kind, "config", image_config_to_json(i->config), "created_at",
-                (json_int_t) i->created_at);
+        for (char **l = i->layers; l && *l; l++)
+                (void) json_array_append_new(layers, json_string(*l));
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o}", "version", 1, "references",
+                references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size,
+                "architecture", i->architecture, "kind", i->kind, "config", image_config_to_json(i->config),
+                "created_at", (json_int_t) i->created_at, "layers", layers, "config_digest", i->config_digest, "stamp",
+                stamp_to_json(&i->stamp));
+}
+
+int image_save(const Image *i) {
+        json_t *record = image_to_json(i);
+        int r = store_image_save(i->runtime->store, i->owner, i->hex, record);
+
+        json_decref(record);
+        return r;
+}
+
+/* Digests that are digests; records of earlier versions have none. */
+static void read_digests(Image *i, json_t *object) {
+        const char *config = json_string_value(json_object_get(object, "config_digest"));
+        g_autoptr(GPtrArray) layers = g_ptr_array_new();
+        json_t *value;
+        size_t index;
+
+        json_array_foreach(json_object_get(object, "layers"), index, value) {
+                const char *digest = json_string_value(value);
+
+                if (digest && digest_is_valid(digest))
+                        g_ptr_array_add(layers, g_strdup(digest));
+        }
+        g_ptr_array_add(layers, NULL);
+        i->layers = (char **) g_ptr_array_free(g_steal_pointer(&layers), FALSE);
+        i->config_digest = g_strdup(config && digest_is_valid(config) ? config : "");
+        i->stamp = stamp_from_json(json_object_get(object, "stamp"));
 }
 
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret) {
@@ -122,6 +174,7 @@ int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object
         json_array_foreach(references, index,
                 value) if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
                 g_ptr_array_add(i->references, g_strdup(json_string_value(value)));
+        read_digests(i, object);
         if (image_config_parse(config, &i->config) < 0) {
                 image_free(i);
                 return -EBADMSG;
@@ -156,7 +209,6 @@ void images_load(Runtime *rt) {
 int image_add_reference(Image *i, const char *reference) {
         Runtime *rt = i->runtime;
         Image *old = image_find(rt, i->owner, reference);
-        json_t *record;
         int r;
 
         if (old == i || !*reference)
@@ -168,9 +220,7 @@ int image_add_reference(Image *i, const char *reference) {
                 for (guint k = 0; k < old->references->len; k++)
                         if (strcmp(old->references->pdata[k], reference) == 0)
                                 g_ptr_array_remove_index(old->references, k--);
-                record = image_to_json(old);
-                r = store_image_save(rt->store, old->owner, old->hex, record);
-                json_decref(record);
+                r = image_save(old);
                 if (r < 0)
                         return r;
         }

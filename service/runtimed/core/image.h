@@ -3,6 +3,7 @@
 
 #include "core/job.h"
 #include "model/boot-message.h"
+#include "store/stamp.h"
 
 /* An image of one owner: a root file system under its manifest's digest, with the names it was given. */
 struct Image {
@@ -17,6 +18,10 @@ struct Image {
         char *kind;
         ImageConfig *config;
         uint64_t created_at;
+        char *config_digest; /* "sha256:...", "" where there is none */
+        char **layers;       /* digests, lowest first */
+        Stamp stamp;         /* of the root image when it was verified */
+        struct ImageCheck *check;
 };
 
 void image_free(Image *i);
@@ -35,6 +40,10 @@ const char *image_reference(const Image *i);
  * the same: the second finds it there. */
 int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
         Problem **ret_problem);
+
+/* Where it comes from, digest by digest: calls each with a key and its value. */
+typedef void (*ImageProvenance)(const char *key, const char *value, void *userdata);
+void image_provenance(const Image *i, ImageProvenance each, void *userdata);
 
 /* ImageInUse while a VM names it. */
 int image_remove(Image *i, Problem **ret_problem);

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "core/work.h"
+#include "model/name.h"
 #include "shared/fd.h"
 #include "shared/log.h"
+#include "store/stamp.h"
 
 /* What guest init needs before it can read anything; '?' marks what a guest can live without. */
 static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg",
@@ -33,26 +35,97 @@ void initrd_build_free(void *build) {
         g_free(b);
 }
 
-static void on_built(json_t *result, const Problem *problem, void *userdata) {
-        InitrdBuild *b = userdata;
+/* ---- The cache: an initrd, and beside it what it was when it was made ---- */
+
+static char *fact_name(const char *key) {
+        return g_strconcat(key, ".json", NULL);
+}
+
+/* An initrd that is not the one we made counts as none: it is made anew. */
+static bool is_cached(Runtime *rt, const char *key) {
+        _cleanup_close_ int fd = store_cache_open(rt->store, key);
+        g_autofree char *name = fact_name(key);
+        json_t *fact = fd < 0 ? NULL : store_fact_load(rt->store, name);
+        Stamp stamp = stamp_from_json(json_object_get(fact, "stamp"));
+
+        json_decref(fact);
+        return fd >= 0 && stamp_is_of(&stamp, fd);
+}
+
+static int commit(InitrdBuild *b, json_t *digest) {
+        g_autofree char *name = fact_name(b->key);
+        _cleanup_close_ int fd = -1;
+        json_t *fact;
+        Stamp stamp;
+        int r;
+
+        r = store_cache_commit(b->runtime->store, b->tmp, b->key);
+        if (r < 0)
+                return r;
+        g_clear_pointer(&b->tmp, g_free);
+        fd = r = store_cache_open(b->runtime->store, b->key);
+        if (r >= 0)
+                r = stamp_of(fd, &stamp);
+        if (r < 0)
+                return r;
+        fact = json_pack("{s:O, s:o}", "digest", digest, "stamp", stamp_to_json(&stamp));
+        r = store_fact_save(b->runtime->store, name, fact);
+        json_decref(fact);
+        return r;
+}
+
+/* ---- Builds ---- */
+
+static void build_end(InitrdBuild *b, const Problem *problem) {
         g_autoptr(GPtrArray) waiters = g_ptr_array_ref(b->waiters);
-        g_autoptr(Problem) late = NULL;
+
+        (void) g_hash_table_remove(b->runtime->initrds, b->key);
+        waiters_fire(waiters, problem);
+}
+
+static void build_fail(InitrdBuild *b, int r, const char *what) {
+        g_autoptr(Problem) problem = problem_new(
+                r == -ENOSPC || r == -EDQUOT ? "NoSpace" : "BuildFailed", NULL, "%s: %s", what, g_strerror(-r));
+
+        build_end(b, problem);
+}
+
+static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
+        InitrdBuild *b = userdata;
+        json_t *digest = json_object_get(result, "digest");
         int r;
 
         b->work = NULL;
-        if (!problem) {
-                r = store_cache_commit(b->runtime->store, b->tmp, b->key);
-                if (r < 0) {
-                        (void) problem_set(
-                                &late, "BuildFailed", NULL, "the initrd could not be stored: %s", g_strerror(-r));
-                        problem = late;
-                } else {
-                        log_info("made %s", b->key);
-                        g_clear_pointer(&b->tmp, g_free);
-                }
+        if (problem) {
+                build_end(b, problem);
+                return;
         }
-        (void) g_hash_table_remove(b->runtime->initrds, b->key);
-        waiters_fire(waiters, problem);
+        r = json_is_string(digest) && digest_is_valid(json_string_value(digest)) ? commit(b, digest) : -EBADMSG;
+        if (r < 0) {
+                build_fail(b, r, "the initrd could not be stored");
+                return;
+        }
+        log_info("made %s, %s", b->key, json_string_value(digest));
+        build_end(b, NULL);
+}
+
+/* Its unit is inactive: what is in the file now stays. */
+static void on_built(json_t *result, const Problem *problem, void *userdata) {
+        static const char *const names[] = {"file"};
+        InitrdBuild *b = userdata;
+        int fd, r;
+
+        b->work = NULL;
+        if (problem) {
+                build_end(b, problem);
+                return;
+        }
+        fd = r = store_cache_open(b->runtime->store, b->tmp);
+        if (r >= 0)
+                r = work_start(b->runtime, NULL, 0, 0, json_pack("{s:s}", "op", "hash"), &fd, names, 1, on_hashed, b,
+                        &b->work);
+        if (r < 0)
+                build_fail(b, r, "the initrd could not be hashed");
 }
 
 static int build_start(InitrdBuild *b, const Kernel *kernel) {
@@ -77,12 +150,11 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
 }
 
 void initrd_ensure(Runtime *rt, const Kernel *kernel, WaiterDone done, void *userdata, Waiter **ret) {
-        _cleanup_close_ int fd = store_cache_open(rt->store, kernel->cache_key);
         InitrdBuild *b;
         int r;
 
         *ret = NULL;
-        if (fd >= 0) {
+        if (is_cached(rt, kernel->cache_key)) {
                 done(NULL, userdata);
                 return;
         }

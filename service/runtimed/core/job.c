@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/builds.h"
 #include "core/quota.h"
 #include "shared/fd.h"
 
@@ -58,6 +59,15 @@ void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *user
         j->cancel_data = userdata;
 }
 
+void job_set_queued(Job *j, bool queued) {
+        JobState state = queued ? JOB_QUEUED : JOB_RUNNING;
+
+        if (j->state == state)
+                return;
+        changing(j, "State");
+        j->state = state;
+}
+
 void job_set_stage(Job *j, const char *stage) {
         g_autofree char *plain = plain_text(stage, JOB_STAGE_MAX);
 
@@ -106,6 +116,7 @@ void job_finish(Job *j, const Problem *problem) {
         if (job_state_is_finished(j->state))
                 return;
         j->cancel = NULL;
+        builds_leave(j);
         changing(j, "State");
         changing(j, "ErrorName");
         rt->observer->runtime_changing("JobCount", rt->observer_data);
@@ -137,6 +148,7 @@ void job_free(Job *j) {
         if (!j)
                 return;
         sd_event_source_disable_unref(j->grace);
+        g_free(j->build);
         problem_free(j->problem);
         g_queue_clear_full(&j->log, log_line_free);
         g_ptr_array_unref(j->waiters);

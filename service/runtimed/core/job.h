@@ -18,10 +18,12 @@ typedef struct JobLogLine {
         char *text;
 } JobLogLine;
 
+typedef struct BuildPlace BuildPlace;
+
 struct Job {
         Runtime *runtime;
         uint32_t id;
-        const char *kind; /* static: "start" "stop" "remove" "import" */
+        const char *kind; /* static: "start" "stop" "remove" "import" "verify" */
         uint32_t owner;
         char *vm;          /* the subject: a VM's name, or */
         char *image;       /* an image's reference while it is made, */
@@ -37,6 +39,7 @@ struct Job {
         void (*cancel)(Job *job, void *userdata); /* undoes what was begun and finishes the job */
         void *cancel_data;
         sd_event_source *grace;
+        BuildPlace *build; /* in the line of builds, see builds.h */
 };
 
 /* Foreign text as one line of at most max bytes, valid and without control characters; the caller frees. */
@@ -46,6 +49,8 @@ char *plain_text(const char *text, size_t max);
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem);
 
 void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *userdata);
+/* It waits for its turn, or has it. */
+void job_set_queued(Job *j, bool queued);
 void job_set_stage(Job *j, const char *stage);
 void job_set_progress(Job *j, double progress);
 void job_log(Job *j, int level, const char *text);

@@ -85,19 +85,35 @@ int quota_check_start(const VM *vm, Problem **ret_problem) {
         return 0;
 }
 
-int quota_check_image(Runtime *rt, uint32_t owner, uint64_t *ret_bytes, Problem **ret_problem) {
-        uint64_t limit = rt->config->user_image_bytes, used = 0;
+static void count_images(Runtime *rt, uint32_t owner, uint64_t *ret_stored, uint64_t *ret_reserved) {
         GHashTableIter iter;
         gpointer value;
 
+        *ret_stored = *ret_reserved = 0;
         g_hash_table_iter_init(&iter, rt->images);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Image *) value)->owner == owner)
-                        used += ((Image *) value)->size;
+                        *ret_stored += ((Image *) value)->size;
         g_hash_table_iter_init(&iter, rt->jobs);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state))
-                        used += ((Job *) value)->reserved;
-        *ret_bytes = owner == 0 || limit == 0 ? UINT64_MAX : limit > used ? limit - used : 0;
-        return check(owner, used, 1, limit, "bytes of images", ret_problem);
+                        *ret_reserved += ((Job *) value)->reserved;
+}
+
+uint64_t quota_image_bytes(Runtime *rt, uint32_t owner, uint64_t *ret_reserved) {
+        uint64_t limit = rt->config->user_image_bytes, stored, reserved;
+
+        count_images(rt, owner, &stored, &reserved);
+        if (ret_reserved)
+                *ret_reserved = reserved;
+        if (owner == 0 || limit == 0)
+                return UINT64_MAX;
+        return limit > stored + reserved ? limit - stored - reserved : 0;
+}
+
+int quota_check_image(Runtime *rt, uint32_t owner, Problem **ret_problem) {
+        uint64_t stored, reserved;
+
+        count_images(rt, owner, &stored, &reserved);
+        return check(owner, stored, 1, rt->config->user_image_bytes, "bytes of images", ret_problem);
 }

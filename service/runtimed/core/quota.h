@@ -16,5 +16,9 @@ int quota_check_job(Runtime *rt, uint32_t owner, Problem **ret_problem);
  */
 int quota_check_start(const VM *vm, Problem **ret_problem);
 
-/* One more image; *ret_bytes is how many bytes the owner may still hold. */
-int quota_check_image(Runtime *rt, uint32_t owner, uint64_t *ret_bytes, Problem **ret_problem);
+/* One more image, beside those that are stored. */
+int quota_check_image(Runtime *rt, uint32_t owner, Problem **ret_problem);
+
+/* How many bytes of images the owner may still make: what running imports may come to (*ret_reserved, may be NULL)
+ * counts as if it were there. */
+uint64_t quota_image_bytes(Runtime *rt, uint32_t owner, uint64_t *ret_reserved);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/builds.h"
+#include "core/image-clean.h"
 #include "core/image.h"
 #include "core/initrd.h"
 #include "core/job.h"
@@ -44,6 +46,11 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) network_free);
         rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
+        r = builds_new(rt, &rt->builds);
+        if (r < 0) {
+                (void) runtime_free(rt);
+                return r;
+        }
         *ret = rt;
         return 0;
 }
@@ -59,6 +66,8 @@ Runtime *runtime_free(Runtime *rt) {
         g_hash_table_unref(rt->initrds);
         g_hash_table_unref(rt->instances);
         g_hash_table_unref(rt->images);
+        cleans_free(rt);
+        builds_free(rt->builds);
         g_hash_table_unref(rt->jobs);
         (void) helper_free(rt->kvm_probe);
         g_ptr_array_unref(rt->kvm_waiters);

@@ -23,6 +23,7 @@ typedef struct VM VM;
 typedef struct Job Job;
 typedef struct Image Image;
 typedef struct Network Network;
+typedef struct Builds Builds;
 
 /* What the bus wants to know; every member is set. property is a name of the interface, static; *_changing is called
  * before its value changes, and may be called where it stays. */
@@ -64,6 +65,8 @@ struct Runtime {
         GHashTable *jobs;      /* id -> Job, owned */
         GHashTable *networks;  /* name -> Network, owned */
         GHashTable *initrds;   /* cache key -> InitrdBuild under way, see core/initrd.h */
+        Builds *builds;        /* the line in front of the workers */
+        GPtrArray *cleans;     /* Clean, owned; NULL before the first */
         uint32_t last_job;
         uint32_t last_work;
         sd_event_source *grace; /* VMs whose monitors have not come back are lost when it fires */

@@ -3,8 +3,13 @@
 #include "core/work.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <syslog.h>
+
+#include "shared/fd.h"
+
+#define WORK_PROGRESS_USEC (90ULL * 1000ULL) /* a little less than what a worker keeps to */
 
 struct Work {
         Runtime *runtime;
@@ -14,12 +19,17 @@ struct Work {
         json_t *result;
         Problem *problem;
         bool stopping;
+        sd_event_source *deadline;
+        uint64_t told; /* when progress was heard last */
+        uint32_t n_lines;
+        WorkMessage message;
         WorkDone done;
         void *userdata;
 };
 
 static void work_free(Work *w) {
         (void) helper_free(w->helper);
+        sd_event_source_disable_unref(w->deadline);
         json_decref(w->result);
         problem_free(w->problem);
         g_free(w);
@@ -67,31 +77,51 @@ static const char *known_error(const char *name) {
         return "BuildFailed";
 }
 
+/* A worker tells at most ten times a second; one that does not keep to it is heard no more often. */
+static void hear_progress(Work *w, json_t *message) {
+        double fraction = json_number_value(json_object_get(message, "fraction"));
+        uint64_t now = now_monotonic();
+
+        if (!w->job || now - w->told < WORK_PROGRESS_USEC)
+                return;
+        w->told = now;
+        job_set_stage(w->job, string_or(message, "stage", ""));
+        job_set_progress(w->job, w->from + (w->to - w->from) * CLAMP(fraction, 0.0, 1.0));
+}
+
+static void hear_log(Work *w, json_t *message) {
+        if (!w->job || w->n_lines > WORK_LOG_MAX)
+                return;
+        if (w->n_lines++ == WORK_LOG_MAX)
+                job_log(w->job, LOG_WARNING, "the worker has more to say, and that is left out");
+        else
+                job_log(w->job, LOG_INFO, string_or(message, "text", ""));
+}
+
+static void hear_failure(Work *w, json_t *message) {
+        g_autofree char *text = plain_text(string_or(message, "message", "the worker failed"), JOB_LOG_TEXT_MAX);
+
+        (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s", text);
+        work_stop(w);
+}
+
 static void on_message(Helper *h, json_t *message, void *userdata) {
         Work *w = userdata;
         const char *type = json_string_value(json_object_get(message, "type"));
 
         if (w->stopping)
                 return;
-        if (strcmp(type, "progress") == 0 && w->job) {
-                job_set_stage(w->job, string_or(message, "stage", ""));
-                job_set_progress(w->job,
-                        w->from + (w->to - w->from) *
-                                          CLAMP(json_number_value(json_object_get(message, "fraction")), 0.0, 1.0));
-        } else if (strcmp(type, "log") == 0 && w->job)
-                job_log(w->job, LOG_INFO, string_or(message, "text", ""));
+        if (strcmp(type, "progress") == 0)
+                hear_progress(w, message);
+        else if (strcmp(type, "log") == 0)
+                hear_log(w, message);
         else if (strcmp(type, "done") == 0) {
                 w->result = json_incref(message);
                 work_stop(w);
-        } else if (strcmp(type, "failed") == 0) {
-                {
-                        g_autofree char *text =
-                                plain_text(string_or(message, "message", "the worker failed"), JOB_LOG_TEXT_MAX);
-
-                        (void) problem_set(&w->problem, known_error(string_or(message, "error", "")), NULL, "%s", text);
-                }
-                work_stop(w);
-        }
+        } else if (strcmp(type, "failed") == 0)
+                hear_failure(w, message);
+        else if (w->message)
+                w->message(message, w->userdata);
 }
 
 static void on_end(Helper *h, int r, const char *text, void *userdata) {
@@ -104,6 +134,17 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 
 static const HelperOps ops = {.message = on_message, .end = on_end};
 
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        Work *w = userdata;
+
+        if (!w->problem && !w->result)
+                (void) problem_set(&w->problem, "LimitExceeded", NULL,
+                        "the image worker took longer than %" PRIu64 " s (WorkerTimeSec= in runtime.conf)",
+                        w->runtime->config->worker_time / G_USEC_PER_SEC);
+        work_stop(w);
+        return 0;
+}
+
 int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
         size_t n, WorkDone done, void *userdata, Work **ret) {
         g_autofree char *unit = g_strdup_printf("mcp-image@%u.service", ++rt->last_work);
@@ -111,13 +152,22 @@ int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, i
         int r;
 
         *w = (Work){.runtime = rt, .job = job, .from = from, .to = to, .done = done, .userdata = userdata};
+        (void) json_object_set_new(message, "memory", json_integer((json_int_t) rt->config->worker_memory_mib << 20));
+        (void) json_object_set_new(message, "cpu", json_integer(rt->config->worker_cpu_sec));
         r = helper_start(rt->launch, unit, message, fds, names, n, &ops, w, &w->helper);
+        if (r >= 0)
+                r = sd_event_add_time_relative(
+                        rt->event, &w->deadline, CLOCK_MONOTONIC, rt->config->worker_time, 0, on_deadline, w);
         if (r < 0) {
                 work_free(w);
                 return r;
         }
         *ret = w;
         return 0;
+}
+
+void work_on_message(Work *w, WorkMessage message) {
+        w->message = message;
 }
 
 Work *work_cancel(Work *w) {

@@ -3,6 +3,9 @@
 
 #include "core/job.h"
 
+/* Lines of one run that go into its job's log; more are counted. */
+#define WORK_LOG_MAX 200U
+
 /* One run of mcp-image@: an operation with its descriptors, its progress into a job, its end once the unit is inactive,
  * so that nothing can write to the files any more. */
 typedef struct Work Work;
@@ -15,6 +18,10 @@ typedef void (*WorkDone)(json_t *result, const Problem *problem, void *userdata)
  * it. */
 int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
         size_t n, WorkDone done, void *userdata, Work **ret);
+
+/* Hears what is neither progress, log nor end (borrowed; "type" is a string). May cancel the work. */
+typedef void (*WorkMessage)(json_t *message, void *userdata);
+void work_on_message(Work *w, WorkMessage message);
 
 /* Ends the unit and forgets it; done is not called. NULL is fine; returns NULL. */
 Work *work_cancel(Work *w);

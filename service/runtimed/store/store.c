@@ -415,6 +415,30 @@ int store_cache_open(Store *s, const char *key) {
         return fd < 0 ? -errno : fd;
 }
 
+struct cache_walk {
+        StoreCacheFound each;
+        void *userdata;
+};
+
+static void walk_cache(int dir, const char *name, void *userdata) {
+        struct cache_walk *w = userdata;
+
+        if (!is_temporary(name))
+                w->each(name, w->userdata);
+}
+
+void store_cache_list(Store *s, StoreCacheFound each, void *userdata) {
+        for_each_entry(s->cache, walk_cache, &(struct cache_walk){each, userdata});
+}
+
+int64_t store_cache_remove(Store *s, const char *name) {
+        struct stat st;
+
+        if (fstatat(s->cache, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || unlinkat(s->cache, name, 0) < 0)
+                return -errno;
+        return st.st_size;
+}
+
 json_t *store_fact_load(Store *s, const char *name) {
         char *text = NULL;
         json_t *fact = NULL;

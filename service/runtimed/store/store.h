@@ -65,6 +65,12 @@ void store_cache_discard(Store *s, const char *tmp);
 /* Read-only; -ENOENT where it is not there. */
 int store_cache_open(Store *s, const char *key);
 
+/* Names in the cache but temporary ones. */
+typedef void (*StoreCacheFound)(const char *name, void *userdata);
+void store_cache_list(Store *s, StoreCacheFound each, void *userdata);
+/* Its size in bytes, or a negative errno. */
+int64_t store_cache_remove(Store *s, const char *name);
+
 /* Small facts that outlive the daemon and may be lost: a JSON object by name, new reference or NULL. */
 json_t *store_fact_load(Store *s, const char *name);
 int store_fact_save(Store *s, const char *name, json_t *fact);

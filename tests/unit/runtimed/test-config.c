@@ -97,6 +97,44 @@ static void test_all(void **state) {
         assert_int_equal(c->jobs_max, 1);
 }
 
+/* What a worker and an image may take, and who waits: each at its least and at its most, and one beside them. */
+static void test_image_limits(void **state) {
+        static const struct {
+                const char *key;
+                uint64_t least, most, usual;
+                size_t offset;
+        } limits[] = {
+                {"ImageLayersMax", 1, 1024, 256, offsetof(Config, image_layers_max)},
+                {"ImageDepthMax", 1, 1024, 128, offsetof(Config, image_depth_max)},
+                {"ImageManifestBytesMax", 1, 16777216, 4194304, offsetof(Config, image_manifest_bytes_max)},
+                {"ImageNameBytesMax", 1, 255, 255, offsetof(Config, image_name_bytes_max)},
+                {"WorkerMemoryMiB", 64, 4096, 1024, offsetof(Config, worker_memory_mib)},
+                {"WorkerCPUSec", 1, 86400, 3600, offsetof(Config, worker_cpu_sec)},
+                {"BuildsPerUser", 1, 64, 2, offsetof(Config, builds_per_user)},
+                {"BuildsMax", 1, 256, 8, offsetof(Config, builds_max)},
+                {"QueuedBuildsPerUser", 0, 1024, 16, offsetof(Config, queued_builds_max)},
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
+                const uint64_t ends[] = {limits[i].least, limits[i].most};
+                g_autofree char *above = g_strdup_printf("[Runtime]\n%s=%" G_GUINT64_FORMAT "\n", limits[i].key, limits[i].most + 1);
+                g_autofree char *below = g_strdup_printf("[Runtime]\n%s=%" G_GINT64_FORMAT "\n", limits[i].key, (gint64) limits[i].least - 1);
+
+                assert_refused(*state, above, limits[i].key);
+                assert_refused(*state, below, limits[i].key);
+                for (size_t k = 0; k <= G_N_ELEMENTS(ends); k++) {
+                        uint64_t wanted = k < G_N_ELEMENTS(ends) ? ends[k] : limits[i].usual;
+                        g_autofree char *text = g_strdup_printf("[Runtime]\n%s=%" G_GUINT64_FORMAT "\n", limits[i].key, wanted);
+                        g_autoptr(Config) c = NULL;
+
+                        scratch_text(*state, "runtime.conf", k < G_N_ELEMENTS(ends) ? text : "");
+                        c = load(*state, NULL);
+                        assert_non_null(c);
+                        assert_int_equal(*(uint32_t *) (void *) ((char *) c + limits[i].offset), wanted);
+                }
+        }
+}
+
 /* By name, not by the directory's order; only *.conf; the last one wins, key by key. */
 static void test_drop_ins(void **state) {
         g_autoptr(Config) c = NULL;
@@ -196,6 +234,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_all, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_image_limits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_roots, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_drop_in_alone, setup, teardown),

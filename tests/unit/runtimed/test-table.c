@@ -205,7 +205,7 @@ static void require_action(GHashTable *actions, GHashTable *used, const char *na
 }
 
 static void test_actions(void **state) {
-        static const char *const beside[] = {"use-host-path", "publish-port", "attach-bridge"}; /* added to a row's own by a request */
+        static const char *const beside[] = {"use-host-path", "publish-port", "attach-bridge", "manage-service"}; /* added to a row's own by a request */
         static const GMarkupParser parser = {.start_element = on_action_element, .text = on_action_text};
         g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_autoptr(GHashTable) used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -194,7 +194,7 @@ static void test_config_size(void **state) {
         g_autofree char *env = g_strdup_printf("{\"config\":{\"Env\":[\"%s\"]}}", long_text);
         g_autofree char *labels = g_strdup_printf("{\"config\":{\"Labels\":{\"a\":\"%s\"}}}", long_text);
 
-        config_fails(env, FAILURE_LIMIT, "98304 bytes");
+        config_fails(env, FAILURE_LIMIT, "49152 bytes");
         /* Labels are only decoration. */
         check_run(labels, "{\"cmd\":[],\"entrypoint\":[],\"env\":[],\"ports\":[],\"stop_signal\":\"\",\"user\":\"\","
                           "\"workdir\":\"\"}");

@@ -74,6 +74,9 @@ static void receive_all(int sock, struct outcome *o) {
                         o->n_progress++;
                 } else if (g_str_equal(type, "log")) {
                         o->n_log++;
+                } else if (g_str_equal(type, "digest")) {
+                        assert_null(o->last);
+                        (void) g_strlcpy(o->digest, json_string_value(json_object_get(m, "digest")), sizeof o->digest);
                 } else {
                         assert_null(o->last);
                         o->last = json_incref(m);

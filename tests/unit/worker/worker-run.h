@@ -12,6 +12,7 @@ struct outcome {
         json_t *last; /* the done or failed message, NULL when there was none */
         int status;   /* of waitpid() */
         unsigned n_progress, n_log;
+        char digest[80]; /* that the worker told before it unpacked anything, "" without */
         long peak_kib;
         int output; /* of import_bytes() and friends */
 };
