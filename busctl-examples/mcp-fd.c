@@ -26,6 +26,7 @@
 
 static const char usage[] =
         "usage: mcp-fd import REFERENCE FILE    an OCI or docker archive, or one ELF program; - is standard input\n"
+        "       mcp-fd login REGISTRY USER      the password is read from the terminal, or from standard input\n"
         "       mcp-fd log [OPTION...] VM       the VM's console log on standard output\n"
         "       mcp-fd run [OPTION...] VM IMAGE [COMMAND...]\n"
         "                                       make and start a VM\n"
@@ -215,6 +216,66 @@ static int import_image(sd_bus *bus, const char *reference, const char *file) {
         return status;
 }
 
+/* ---- login ----------------------------------------------------------------------------------------------------- */
+
+#define PASSWORD_MAX 4096
+
+/* One line without its echo where it is a terminal, else all that comes. Returns its length, or a negative errno. */
+static ssize_t read_password(char *buf, size_t size) {
+        struct termios before, quiet;
+        bool tty = tcgetattr(STDIN_FILENO, &before) == 0;
+        size_t len = 0;
+        ssize_t n;
+
+        if (tty) {
+                quiet = before;
+                quiet.c_lflag &= ~(tcflag_t) ECHO;
+                (void) fputs("password: ", stderr);
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        }
+        while (len < size && (n = read(STDIN_FILENO, buf + len, size - len)) > 0) {
+                len += (size_t) n;
+                if (tty && buf[len - 1] == '\n')
+                        break;
+        }
+        if (tty) {
+                (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+                (void) fputc('\n', stderr);
+        }
+        return len < size ? (ssize_t) len : -E2BIG;
+}
+
+/* A pipe with the password in it: it is neither in a file nor in an argument. */
+static int password_pipe(void) {
+        char buf[PASSWORD_MAX + 2];
+        ssize_t n = read_password(buf, sizeof buf);
+        int fds[2], r = n < 0 ? (int) n : pipe(fds) < 0 ? -errno : 0;
+
+        if (r >= 0) {
+                r = write_all(fds[1], buf, (size_t) n); /* fits a pipe */
+                (void) close_fd(fds[1]);
+                if (r < 0)
+                        (void) close_fd(fds[0]);
+        }
+        explicit_bzero(buf, sizeof buf);
+        return r < 0 ? r : fds[0];
+}
+
+static int login(sd_bus *bus, const char *registry, const char *user) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        _cleanup_close_ int fd = password_pipe();
+        int r = fd;
+
+        if (r >= 0)
+                r = new_call(bus, ROOT, SERVICE ".Manager", "Login", &call);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ssha{sv}", registry, user, fd, 0);
+        if (r >= 0)
+                r = sd_bus_call(bus, call, FOREVER, &error, NULL);
+        return r < 0 ? say(&error, r) : EXIT_SUCCESS;
+}
+
 /* ---- log ------------------------------------------------------------------------------------------------------- */
 
 static int append_options(sd_bus_message *call, const struct log_options *options) {
@@ -376,6 +437,7 @@ int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         struct log_options options = {0};
         bool run = argc > 1 && strcmp(argv[1], "run") == 0, console = argc == 3 && strcmp(argv[1], "console") == 0;
+        bool signing_in = argc == 4 && strcmp(argv[1], "login") == 0;
         bool import = argc == 4 && strcmp(argv[1], "import") == 0, log = argc > 1 && strcmp(argv[1], "log") == 0;
         int r;
 
@@ -383,7 +445,7 @@ int main(int argc, char *argv[]) {
                 return fputs(usage, stdout) < 0;
         if (log)
                 log = parse_log(argc - 1, argv + 1, &options);
-        if (!import && !log && !console && !run) {
+        if (!import && !signing_in && !log && !console && !run) {
                 (void) fputs(usage, stderr);
                 return 2;
         }
@@ -392,6 +454,8 @@ int main(int argc, char *argv[]) {
                 (void) fprintf(stderr, "mcp-fd: no system bus: %s\n", strerror(-r));
                 return EXIT_FAILURE;
         }
+        if (signing_in)
+                return login(bus, argv[2], argv[3]);
         if (console)
                 return open_console(bus, argv[2]);
         if (run) {

@@ -7,11 +7,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "model/name.h"
 #include "model/network-spec.h"
 
 #define GROUP "Runtime"
 
-enum kind { PATH, PATHS, WORD, NETWORK, U32, U64, SECONDS };
+enum kind { PATH, PATHS, WORD, NETWORK, REGISTRY, REGISTRIES, YES_NO, U32, U64, SECONDS };
 
 static const struct setting {
         const char *key;
@@ -47,6 +48,12 @@ static const struct setting {
         {"BuildsPerUser", U32, offsetof(Config, builds_per_user), 1, 64, "2"},
         {"BuildsMax", U32, offsetof(Config, builds_max), 1, 256, "8"},
         {"QueuedBuildsPerUser", U32, offsetof(Config, queued_builds_max), 0, 1024, "16"},
+        {"Skopeo", PATH, offsetof(Config, skopeo), 0, 0, "/usr/bin/skopeo"},
+        {"DefaultRegistry", REGISTRY, offsetof(Config, default_registry), 0, 0, ""},
+        {"InsecureRegistries", REGISTRIES, offsetof(Config, insecure_registries), 0, 0, ""},
+        {"PullTimeoutSec", SECONDS, offsetof(Config, pull_timeout), 1, 86400, "3600"},
+        {"PullBytesMax", U64, offsetof(Config, pull_bytes_max), 1, UINT64_MAX, "8589934592"},
+        {"KeepArchives", YES_NO, offsetof(Config, keep_archives), 0, 0, "yes"},
         {"VMsPerUser", U32, offsetof(Config, vms_max), 1, UINT32_MAX, "256"},
         {"RunningVMsPerUser", U32, offsetof(Config, running_max), 0, UINT32_MAX, "64"},
         {"MemoryMiBPerUser", U32, offsetof(Config, user_memory_mib), 0, UINT32_MAX, "0"},
@@ -73,6 +80,32 @@ static int store_string(const char *text, char **place) {
         return 0;
 }
 
+static int store_registries(const char *text, char ***place) {
+        g_auto(GStrv) words = g_strsplit_set(text, " \t", 0);
+        GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+
+        for (char **w = words; *w; w++) {
+                if (!**w)
+                        continue;
+                if (!registry_name_is_valid(*w)) {
+                        g_ptr_array_unref(list);
+                        return -EINVAL;
+                }
+                g_ptr_array_add(list, g_strdup(*w));
+        }
+        g_ptr_array_add(list, NULL);
+        g_strfreev(*place);
+        *place = (char **) g_ptr_array_free(list, FALSE);
+        return 0;
+}
+
+static int store_yes_no(const char *text, bool *place) {
+        if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+                return -EINVAL;
+        *place = strcmp(text, "yes") == 0;
+        return 0;
+}
+
 static int store_setting(Config *c, const struct setting *s, const char *text) {
         void *place = (char *) c + s->offset;
         g_auto(GStrv) list = NULL;
@@ -86,6 +119,12 @@ static int store_setting(Config *c, const struct setting *s, const char *text) {
                 /* fall through */
         case WORD:
                 return store_string(text, place);
+        case REGISTRY:
+                return *text && !registry_name_is_valid(text) ? -EINVAL : store_string(text, place);
+        case REGISTRIES:
+                return store_registries(text, place);
+        case YES_NO:
+                return store_yes_no(text, place);
         case PATHS:
                 list = g_strsplit(text, ":", 0);
                 for (char **p = list; *p; p++)
@@ -184,6 +223,9 @@ void config_free(Config *c) {
         g_free(c->bridge);
         g_free(c->subnet);
         g_free(c->gateway);
+        g_free(c->skopeo);
+        g_free(c->default_registry);
+        g_strfreev(c->insecure_registries);
         g_free(c);
 }
 

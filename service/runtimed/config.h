@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/spec.h"
@@ -23,6 +24,12 @@ typedef struct Config {
         uint32_t worker_memory_mib, worker_cpu_sec; /* of one run of an image worker */
         uint64_t worker_time;                       /* usec, likewise */
         uint32_t builds_per_user, builds_max, queued_builds_max;
+        char *skopeo;
+        char *default_registry;     /* "": there is none */
+        char **insecure_registries; /* host[:port] */
+        uint64_t pull_timeout;      /* usec */
+        uint64_t pull_bytes_max;
+        bool keep_archives;
         uint32_t vms_max, jobs_max;                        /* per uid */
         uint32_t running_max, user_memory_mib, user_vcpus; /* likewise; 0: no limit */
         uint64_t user_image_bytes;                         /* likewise */

@@ -55,7 +55,8 @@
  *                 for a docker archive: docker's image id), "architecture":..., "size":bytes of output,
  *                 "layers":["sha256:..."] lowest first, "config_digest":TEXT? (OCI), "name":TEXT? (reference found in the archive),
  *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"],
- *                 "labels":{}?}}
+ *                 "labels":{}?},
+ *                 "chain":["sha256:..."]? of an OCI archive, the digests that were followed to the manifest's}
  *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted;
  *              "NAME?" may be missing], "kernel":TEXT? for messages
  *              -> done: {"size":N}
@@ -66,6 +67,19 @@
  *   {"type":"log","level":N,"text":TEXT}                      level as syslog
  *   {"type":"digest","digest":"sha256:..."}                   "import", before anything is unpacked: as in done
  *   {"type":"done", ...} or {"type":"failed","error":NAME,"message":TEXT}, then it exits.
+ *
+ * ---- mcp-fetch@ (service/fetch) ----
+ * launch: "op", "skopeo":PATH, "registry":HOST[:PORT], "insecure":BOOL, and fds "archive" (see op) and "credentials"?
+ *         (a sealed memfd: containers-auth.json of that registry), and one of
+ *   "pull":  "repository":HOST[:PORT]/PATH, "tag":TEXT or "digest":"sha256:...", "architecture":"x86_64"; the archive is an
+ *            empty file (O_RDWR)
+ *            helper -> daemon: {"type":"resolved","digest":"sha256:..." (of the reference),"manifest":"sha256:..." (of this
+ *            architecture),"size":bytes of its blobs,"artifact":TYPE?}; then it waits for
+ *            daemon -> helper: {"type":"go","bytes":N at most}
+ *            -> done: {"digest","manifest","size":bytes of the archive,"artifact"?}
+ *   "push":  "destination":HOST[:PORT]/PATH:TAG, "digest":"sha256:..." of the manifest in the OCI archive (read only)
+ *            -> done: {"digest"}
+ *   progress, log, done and failed as with mcp-image@.
  *
  * ---- mcp-passt@ (service/helpers) ----
  * launch: "argv":[passt command; its --fd is PASST_FD], "fds":["socket"]

@@ -14,6 +14,8 @@ struct failure {
 #define FAILURE_SPACE "NoSpace"
 #define FAILURE_SPEC "InvalidSpec"
 #define FAILURE_NOT_SUPPORTED "NotSupported"
+#define FAILURE_REGISTRY "RegistryFailed"
+#define FAILURE_TOOL "ToolMissing"
 #define FAILURE_OTHER "Failed"
 
 /* Longest message kept; the rest is cut. */

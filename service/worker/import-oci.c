@@ -50,6 +50,7 @@ static int read_blob(struct import *im, const struct archive_index *x, const oci
 struct found {
         oci_document *manifest;
         char *digest, *name;
+        json_t *chain; /* digests from what index.json names to the manifest */
 };
 
 static int find_manifest(struct import *im, const struct archive_index *x, struct found *found, struct failure *f) {
@@ -75,6 +76,7 @@ static int find_manifest(struct import *im, const struct archive_index *x, struc
                         return r;
                 g_free(found->digest);
                 found->digest = g_strdup(d->digest);
+                (void) json_array_append_new(found->chain, json_string(d->digest));
                 if (!found->name)
                         found->name = g_strdup(d->name);
                 g_clear_pointer(&document, oci_document_free);
@@ -137,15 +139,15 @@ static int import_manifest(struct import *im, const struct archive_index *x, con
                 r = import_layers(im, layers, &size, f);
         if (r < 0)
                 return r;
-        *ret_done = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:O, s:s*}", "kind", "oci", "digest", found->digest,
+        *ret_done = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:O, s:O, s:s*}", "kind", "oci", "digest", found->digest,
                 "config_digest", found->manifest->config->digest, "architecture", im->architecture, "size",
-                (json_int_t) size, "layers", layer_digests(found->manifest), "config", config->run, "name",
-                found->name);
+                (json_int_t) size, "layers", layer_digests(found->manifest), "config", config->run, "chain",
+                found->chain, "name", found->name);
         return *ret_done ? 0 : -ENOMEM;
 }
 
 int import_oci(struct import *im, const struct archive_index *x, json_t **ret_done, struct failure *f) {
-        struct found found = {};
+        struct found found = {.chain = json_array()};
         g_autofree char *text = NULL;
         size_t len;
         int r;
@@ -158,6 +160,7 @@ int import_oci(struct import *im, const struct archive_index *x, json_t **ret_do
         if (r >= 0)
                 r = import_manifest(im, x, &found, ret_done, f);
         oci_document_free(found.manifest);
+        json_decref(found.chain);
         g_free(found.digest);
         g_free(found.name);
         return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * auth-call: one connection to the system bus that makes the calls it reads, a line each, in busctl's notation without
- * quotes: PATH INTERFACE METHOD [SIGNATURE ARGUMENT...]; an `h` is the path of a file. One line answers each:
+ * quotes: PATH INTERFACE METHOD [SIGNATURE ARGUMENT...]; an `h` is the path of a file, or `|TEXT`, a pipe with that text. One line answers each:
  *     UNIQUE-NAME INTERFACE.METHOD ok|ERROR-NAME
  */
 #include <errno.h>
@@ -33,6 +33,17 @@ static const char *take(Words *w) {
         return word;
 }
 
+/* Short enough for the pipe. */
+static int pipe_with(const char *text) {
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -1;
+        (void) write_all(fds[1], text, strlen(text));
+        (void) close_fd(fds[1]);
+        return fds[0];
+}
+
 static int append_basic(sd_bus_message *m, char type, const char *word) {
         uint32_t u = (uint32_t) strtoul(word, NULL, 10);
         uint64_t t = strtoull(word, NULL, 10);
@@ -50,7 +61,7 @@ static int append_basic(sd_bus_message *m, char type, const char *word) {
         case 'b':
                 return sd_bus_message_append_basic(m, type, &b);
         case 'h':
-                fd = open(word, O_RDONLY | O_CLOEXEC);
+                fd = *word == '|' ? pipe_with(word + 1) : open(word, O_RDONLY | O_CLOEXEC);
                 return fd < 0 ? -errno : sd_bus_message_append_basic(m, type, &fd);
         default:
                 return -EINVAL;

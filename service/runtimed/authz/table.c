@@ -16,6 +16,10 @@ static const AuthRow rows[] = {
         {"Network", "Remove", AUTH_ASK, "manage-networks", NULL},
         {"Manager", "ImportImage", AUTH_ASK, "import-image", NULL},
         {"Manager", "ImportImageFile", AUTH_ASK, "import-image", NULL}, /* and use-host-path */
+        {"Manager", "PullImage", AUTH_ASK, "pull-image", NULL},
+        {"Manager", "PushImage", AUTH_ASK, "push-image", NULL},
+        {"Manager", "Login", AUTH_ASK, "pull-image", NULL},
+        {"Manager", "Logout", AUTH_ASK, "pull-image", NULL},
         {"Manager", "ImageExists", AUTH_OPEN, NULL, NULL},
         {"Manager", "GetImage", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},

@@ -24,8 +24,9 @@ struct Import {
         double from, to; /* the import's part of the job's progress */
         uint32_t owner;
         char *reference, *tmp;
-        uint64_t size;  /* of the root image */
-        uint64_t bytes; /* the image may have at most */
+        char *archive, *manifest, *resolved; /* see ImportRequest */
+        uint64_t size;                       /* of the root image */
+        uint64_t bytes;                      /* the image may have at most */
         Work *work;
         json_t *result; /* of the first run */
         ImportDone done;
@@ -38,7 +39,12 @@ Import *import_cancel(Import *im) {
         (void) work_cancel(im->work);
         if (im->tmp)
                 store_image_discard(im->runtime->store, im->owner, im->tmp);
+        if (im->archive)
+                store_image_discard(im->runtime->store, im->owner, im->archive);
         json_decref(im->result);
+        g_free(im->archive);
+        g_free(im->manifest);
+        g_free(im->resolved);
         g_free(im->reference);
         g_free(im->tmp);
         g_free(im);
@@ -73,12 +79,42 @@ static const char *result_hex(json_t *result) {
         return digest && digest_is_valid(digest) ? digest + strlen("sha256:") : NULL;
 }
 
+void image_name_job(Image *image, Job *job) {
+        if (job->image_id)
+                return;
+        job->runtime->observer->job_changing(job, "Subject", job->runtime->observer_data);
+        job->image_id = g_strdup(image->id);
+}
+
+/* The form in which a push sends it, beside the image; one that is there already stays. */
+static int import_keep_archive(Import *im, Image *image) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+        int r;
+
+        if (!im->archive || image->archive_size > 0 || !im->runtime->config->keep_archives)
+                return 0;
+        fd = store_image_reopen(im->runtime->store, im->owner, im->archive);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return fd < 0 ? fd : -errno;
+        r = store_image_commit_archive(im->runtime->store, im->owner, im->archive, image->hex);
+        if (r < 0)
+                return r;
+        g_clear_pointer(&im->archive, g_free);
+        image->archive_size = (uint64_t) st.st_size;
+        return 0;
+}
+
 /* The image is there under its digest; its record and names are what is left. */
 static int import_record(Import *im, Image *image, bool is_new) {
         Runtime *rt = im->runtime;
         int r;
 
         r = image_add_reference(image, im->reference);
+        if (r >= 0)
+                r = import_keep_archive(im, image);
+        if (r >= 0 && im->resolved)
+                image_set_source(image, im->reference, im->resolved);
         if (r >= 0)
                 r = image_save(image);
         if (r < 0)
@@ -87,10 +123,7 @@ static int import_record(Import *im, Image *image, bool is_new) {
                 (void) g_hash_table_insert(rt->images, image->id, image);
                 rt->observer->image_new(image, rt->observer_data);
         }
-        if (!im->job->image_id) {
-                rt->observer->job_changing(im->job, "Subject", rt->observer_data);
-                im->job->image_id = g_strdup(image->id);
-        }
+        image_name_job(image, im->job);
         return 0;
 }
 
@@ -198,6 +231,23 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_repair(im, known, root_hex);
 }
 
+/* A worker without network followed the digests from the reference's own to the manifest's. */
+static bool result_is_expected(Import *im, json_t *result) {
+        const char *digest = json_string_value(json_object_get(result, "digest"));
+        json_t *step;
+        size_t k;
+
+        if (im->manifest && g_strcmp0(digest, im->manifest) != 0)
+                return false;
+        if (!im->resolved)
+                return true;
+        json_array_foreach(json_object_get(result, "chain"), k, step) {
+                if (g_strcmp0(json_string_value(step), im->resolved) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static void on_written(json_t *result, const Problem *problem, void *userdata) {
         static const char *const names[] = {"file"};
         Import *im = userdata;
@@ -215,6 +265,14 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
         if (!hex || g_strcmp0(json_string_value(json_object_get(result, "architecture")),
                             im->runtime->limits.architecture) != 0) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's answer");
+                return;
+        }
+        if (!result_is_expected(im, result)) {
+                g_autoptr(Problem) p =
+                        problem_new("DigestMismatch", NULL, "what was fetched is not the image %s: its manifest is %s",
+                                im->resolved ?: im->manifest, json_string_value(json_object_get(result, "digest")));
+
+                import_end(im, NULL, p);
                 return;
         }
         im->result = json_incref(result);
@@ -243,10 +301,10 @@ static void on_message(json_t *message, void *userdata) {
         const char *hex = result_hex(message);
         Image *known;
 
-        if (strcmp(json_string_value(json_object_get(message, "type")), "digest") != 0 || !hex)
-                return;
+        if (strcmp(json_string_value(json_object_get(message, "type")), "digest") != 0 || !hex || im->resolved)
+                return; /* the reference's own digest must lead to it, which the worker tells in the end */
         known = find_known(im, hex);
-        if (known && image_is_sound(known)) {
+        if (known && (!im->archive || known->archive_size > 0) && image_is_sound(known)) {
                 job_log(im->job, LOG_INFO, "the image is there already");
                 import_known(im, known);
         }
@@ -309,6 +367,9 @@ int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, v
                 .owner = q->owner,
                 .reference = g_strdup(q->reference),
                 .bytes = q->bytes,
+                .manifest = g_strdup(q->manifest),
+                .resolved = g_strdup(q->resolved),
+                .archive = q->archive,
                 .done = done,
                 .userdata = userdata};
         r = import_start(im, &source, q->path);

@@ -8,6 +8,10 @@ json_t *image_to_json(const Image *i);
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret);
 int image_save(const Image *i);
 int image_add_reference(Image *i, const char *reference);
+void image_set_source(Image *i, const char *reference, const char *digest);
+
+/* It becomes the job's subject, where that is no VM. */
+void image_name_job(Image *image, Job *job);
 
 /* What failed, with an errno: NoSpace where there is none, else error. */
 Problem *image_problem(const char *error, int r, const char *what);
@@ -21,6 +25,9 @@ typedef struct ImportRequest {
         const char *path;
         uint64_t bytes; /* the image may have at most */
         double from, to;
+        char *archive; /* temporary file of the store with the OCI archive, kept beside the image; taken, NULL: none */
+        const char *manifest; /* digest that the image must come to; NULL: any */
+        const char *resolved; /* digest that the reference stands for, which must lead to it; NULL: none */
 } ImportRequest;
 
 /* Once, with the image or a problem (both borrowed); the Import is gone after it. Never from within import_new(). */

@@ -24,6 +24,7 @@ void image_free(Image *i) {
         g_free(i->architecture);
         g_free(i->kind);
         image_config_free(i->config);
+        g_hash_table_unref(i->sources);
         g_free(i);
 }
 
@@ -38,7 +39,15 @@ const char *image_reference(const Image *i) {
         return i->references->len > 0 ? i->references->pdata[0] : "";
 }
 
+/* "sha256:..." of itself or behind the name; NULL without. */
+static const char *digest_of(const char *reference) {
+        const char *at = strchr(reference, '@'), *digest = at ? at + 1 : reference;
+
+        return g_str_has_prefix(digest, "sha256:") ? digest : NULL;
+}
+
 Image *image_find(Runtime *rt, uint32_t owner, const char *reference) {
+        const char *digest = digest_of(reference);
         GHashTableIter iter;
         gpointer value;
 
@@ -50,7 +59,7 @@ Image *image_find(Runtime *rt, uint32_t owner, const char *reference) {
                         continue;
                 if (has_reference(i, reference))
                         return i;
-                if (g_str_has_prefix(reference, "sha256:") && strcmp(reference + strlen("sha256:"), i->hex) == 0)
+                if (digest && strcmp(digest + strlen("sha256:"), i->hex) == 0)
                         return i;
         }
         return NULL;
@@ -111,6 +120,32 @@ void image_provenance(const Image *i, ImageProvenance each, void *userdata) {
 
 /* ---- Records ---- */
 
+static json_t *sources_to_json(const Image *i) {
+        json_t *sources = json_object();
+        GHashTableIter iter;
+        gpointer reference, digest;
+
+        g_hash_table_iter_init(&iter, i->sources);
+        while (g_hash_table_iter_next(&iter, &reference, &digest))
+                (void) json_object_set_new(sources, reference, json_string(digest));
+        return sources;
+}
+
+static void read_sources(Image *i, json_t *sources) {
+        const char *reference;
+        json_t *digest;
+
+        json_object_foreach(
+                sources, reference, digest) if (json_is_string(digest) && digest_is_valid(json_string_value(digest)))
+                image_set_source(i, reference, json_string_value(digest));
+}
+
+/* Kept as long as the image has the reference. */
+void image_set_source(Image *i, const char *reference, const char *digest) {
+        if (has_reference(i, reference))
+                (void) g_hash_table_replace(i->sources, g_strdup(reference), g_strdup(digest));
+}
+
 json_t *image_to_json(const Image *i) {
         json_t *references = json_array(), *layers = json_array();
 
@@ -118,11 +153,12 @@ json_t *image_to_json(const Image *i) {
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
         for (char **l = i->layers; l && *l; l++)
                 (void) json_array_append_new(layers, json_string(*l));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o}", "version", 1, "references",
-                references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size", (json_int_t) i->size,
-                "architecture", i->architecture, "kind", i->kind, "config", image_config_to_json(i->config),
-                "created_at", (json_int_t) i->created_at, "layers", layers, "config_digest", i->config_digest, "stamp",
-                stamp_to_json(&i->stamp));
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o, s:I, s:o}", "version", 1,
+                "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
+                (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
+                image_config_to_json(i->config), "created_at", (json_int_t) i->created_at, "layers", layers,
+                "config_digest", i->config_digest, "stamp", stamp_to_json(&i->stamp), "archive_size",
+                (json_int_t) i->archive_size, "sources", sources_to_json(i));
 }
 
 int image_save(const Image *i) {
@@ -154,17 +190,19 @@ static void read_digests(Image *i, json_t *object) {
 
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret) {
         const char *root_hash, *architecture, *kind;
-        json_int_t size, created_at;
-        json_t *references, *config, *value;
+        json_int_t size, created_at, archive_size = 0;
+        json_t *sources = NULL, *references, *config, *value;
         size_t index;
         Image *i;
 
-        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I}", "references", &references, "root_hash",
+        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I, s?I, s?o}", "references", &references, "root_hash",
                     &root_hash, "size", &size, "architecture", &architecture, "kind", &kind, "config", &config,
-                    "created_at", &created_at) < 0)
+                    "created_at", &created_at, "archive_size", &archive_size, "sources", &sources) < 0)
                 return -EBADMSG;
         i = g_new0(Image, 1);
         *i = (Image){.runtime = rt, .owner = owner, .size = (uint64_t) size, .created_at = (uint64_t) created_at};
+        i->archive_size = (uint64_t) MAX(archive_size, 0);
+        i->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         i->hex = g_strdup(hex);
         i->id = g_strdup_printf("%u/%s", owner, hex);
         i->root_hash = g_strdup(root_hash);
@@ -175,6 +213,7 @@ int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object
                 value) if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
                 g_ptr_array_add(i->references, g_strdup(json_string_value(value)));
         read_digests(i, object);
+        read_sources(i, sources);
         if (image_config_parse(config, &i->config) < 0) {
                 image_free(i);
                 return -EBADMSG;
@@ -195,6 +234,8 @@ static void load_image(uint32_t owner, const char *hex, const char *text, size_t
                 return;
         }
         json_decref(object);
+        if (i->archive_size == 0) /* it came and its record did not */
+                store_image_drop_archive(rt->store, owner, hex);
         (void) g_hash_table_insert(rt->images, i->id, i);
         rt->observer->image_new(i, rt->observer_data);
 }
@@ -220,6 +261,7 @@ int image_add_reference(Image *i, const char *reference) {
                 for (guint k = 0; k < old->references->len; k++)
                         if (strcmp(old->references->pdata[k], reference) == 0)
                                 g_ptr_array_remove_index(old->references, k--);
+                (void) g_hash_table_remove(old->sources, reference);
                 r = image_save(old);
                 if (r < 0)
                         return r;

@@ -12,8 +12,10 @@ struct Image {
         char *hex; /* of the manifest's digest */
         char *id;  /* "UID/HEX", the key in Runtime.images */
         GPtrArray *references;
-        char *root_hash; /* hex SHA-256 of the root image */
-        uint64_t size;   /* of the root image, bytes */
+        char *root_hash;       /* hex SHA-256 of the root image */
+        uint64_t size;         /* of the root image, bytes */
+        uint64_t archive_size; /* of the OCI archive beside it, which a push sends; 0: there is none */
+        GHashTable *sources;   /* reference -> the digest that a registry gave for it */
         char *architecture;
         char *kind;
         ImageConfig *config;
@@ -44,6 +46,21 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
 /* Where it comes from, digest by digest: calls each with a key and its value. */
 typedef void (*ImageProvenance)(const char *key, const char *value, void *userdata);
 void image_provenance(const Image *i, ImageProvenance each, void *userdata);
+/* Whether a reference names a registry to pull it from, with DefaultRegistry= where it does not itself. */
+bool image_can_be_pulled(Runtime *rt, const char *reference);
+
+/* A pull within a job: the image with that reference, from its registry or, where its digest is here already, from
+ * here. done as ImportDone. */
+int pull_check(Runtime *rt, uint32_t owner, Problem **ret_problem); /* whether one more may begin: QuotaExceeded */
+typedef struct Pull Pull;
+typedef void (*PullDone)(Image *image, const Problem *problem, void *userdata);
+int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, double to, PullDone done, void *userdata,
+        Pull **ret, Problem **ret_problem);
+Pull *pull_cancel(Pull *p);
+
+/* The same as a job of its own; and the way back, to another name. */
+int image_pull(Runtime *rt, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem);
+int image_push(Image *i, const char *destination, Job **ret, Problem **ret_problem);
 
 /* ImageInUse while a VM names it. */
 int image_remove(Image *i, Problem **ret_problem);

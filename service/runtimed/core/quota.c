@@ -93,7 +93,7 @@ static void count_images(Runtime *rt, uint32_t owner, uint64_t *ret_stored, uint
         g_hash_table_iter_init(&iter, rt->images);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Image *) value)->owner == owner)
-                        *ret_stored += ((Image *) value)->size;
+                        *ret_stored += ((Image *) value)->size + ((Image *) value)->archive_size;
         g_hash_table_iter_init(&iter, rt->jobs);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state))

@@ -12,6 +12,7 @@
 #include "core/image.h"
 #include "core/initrd.h"
 #include "core/job.h"
+#include "core/logins.h"
 #include "core/network.h"
 #include "core/restart.h"
 #include "core/vm.h"
@@ -46,6 +47,7 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) network_free);
         rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
+        rt->logins = logins_new(rt);
         r = builds_new(rt, &rt->builds);
         if (r < 0) {
                 (void) runtime_free(rt);
@@ -59,6 +61,7 @@ Runtime *runtime_free(Runtime *rt) {
         if (!rt)
                 return NULL;
         sd_event_source_disable_unref(rt->grace);
+        logins_free(rt->logins);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
         g_hash_table_unref(rt->networks);
@@ -256,8 +259,10 @@ void runtime_load(Runtime *rt) {
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
+        logins_restore(rt->logins);
         fd_store_drop_unclaimed(rt->fd_store);
         launch_stop_unknown(rt->launch, "mcp-image@*.service"); /* their jobs died with the daemon before */
+        launch_stop_unknown(rt->launch, "mcp-fetch@*.service");
         runtime_probe_kvm(rt, NULL, NULL, NULL);
 }
 

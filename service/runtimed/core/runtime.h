@@ -24,6 +24,7 @@ typedef struct Job Job;
 typedef struct Image Image;
 typedef struct Network Network;
 typedef struct Builds Builds;
+typedef struct Logins Logins;
 
 /* What the bus wants to know; every member is set. property is a name of the interface, static; *_changing is called
  * before its value changes, and may be called where it stays. */
@@ -68,7 +69,8 @@ struct Runtime {
         Builds *builds;        /* the line in front of the workers */
         GPtrArray *cleans;     /* Clean, owned; NULL before the first */
         uint32_t last_job;
-        uint32_t last_work;
+        Logins *logins;
+        uint32_t last_work, last_fetch;
         sd_event_source *grace; /* VMs whose monitors have not come back are lost when it fires */
 
         enum { KVM_UNKNOWN, KVM_PROBING, KVM_USABLE, KVM_UNUSABLE } kvm;

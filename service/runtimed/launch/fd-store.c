@@ -76,6 +76,19 @@ int fd_store_take(FdStore *s, const char *name) {
         return GPOINTER_TO_INT(fd);
 }
 
+int fd_store_take_any(FdStore *s, const char *prefix, char **ret_name) {
+        GHashTableIter iter;
+        gpointer key;
+
+        g_hash_table_iter_init(&iter, s->passed);
+        while (g_hash_table_iter_next(&iter, &key, NULL))
+                if (g_str_has_prefix(key, prefix)) {
+                        *ret_name = g_strdup(key);
+                        return fd_store_take(s, *ret_name);
+                }
+        return -ENOENT;
+}
+
 void fd_store_drop(FdStore *s, const char *name) {
         g_autofree char *state = g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s", name);
 

@@ -22,6 +22,9 @@ int fd_store_put(FdStore *s, const char *name, int fd);
 /* What systemd kept under name: the descriptor, now the caller's; it also stays with systemd. -ENOENT. */
 int fd_store_take(FdStore *s, const char *name);
 
+/* The same for the next one whose name begins with prefix; the caller frees *ret_name. */
+int fd_store_take_any(FdStore *s, const char *prefix, char **ret_name);
+
 /* Forgets the name. */
 void fd_store_drop(FdStore *s, const char *name);
 

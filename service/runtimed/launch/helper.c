@@ -36,8 +36,8 @@ struct Launch {
         void *userdata;
         GHashTable *helpers; /* unit -> Helper, borrowed */
         GPtrArray *peers;
-        Peer *current; /* during the stranger callback */
-        sd_bus_slot *listing;
+        Peer *current;       /* during the stranger callback */
+        GPtrArray *listings; /* sd_bus_slot: questions for units of a daemon that died */
 };
 
 struct Helper {
@@ -278,8 +278,10 @@ static void on_units_found(char **units, void *userdata) {
 }
 
 void launch_stop_unknown(Launch *l, const char *pattern) {
-        l->listing = sd_bus_slot_unref(l->listing);
-        (void) systemd_list(l->systemd, pattern, on_units_found, l, &l->listing);
+        sd_bus_slot *slot;
+
+        if (systemd_list(l->systemd, pattern, on_units_found, l, &slot) >= 0)
+                g_ptr_array_add(l->listings, slot);
 }
 
 const char *helper_unit(const Helper *h) {
@@ -396,7 +398,7 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
 /* "mcp-vm-web" -> "mcp-vm@web.service"; NULL for a user that is none of ours. */
 static char *unit_of_user(const char *user) {
         static const char *const kinds[][2] = {{"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"},
-                {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
+                {"mcp-fetch-", "mcp-fetch"}, {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
 
         for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
                 if (g_str_has_prefix(user, kinds[i][0]) && user[strlen(kinds[i][0])])
@@ -455,6 +457,10 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+static void listing_free(void *slot) {
+        sd_bus_slot_unref(slot);
+}
+
 Launch *launch_new(sd_event *event, Systemd *systemd, int fd, LaunchStranger stranger, void *userdata) {
         Launch *l = g_new0(Launch, 1);
 
@@ -462,6 +468,7 @@ Launch *launch_new(sd_event *event, Systemd *systemd, int fd, LaunchStranger str
                 .event = sd_event_ref(event), .systemd = systemd, .fd = fd, .stranger = stranger, .userdata = userdata};
         l->helpers = g_hash_table_new(g_str_hash, g_str_equal);
         l->peers = g_ptr_array_new();
+        l->listings = g_ptr_array_new_with_free_func(listing_free);
         if (sd_event_add_io(event, &l->accept, fd, EPOLLIN, on_accept, l) < 0)
                 return launch_free(l);
         return l;
@@ -480,7 +487,7 @@ Launch *launch_free(Launch *l) {
                 ((Helper *) helper)->launch = NULL;
         g_ptr_array_unref(l->peers);
         g_hash_table_unref(l->helpers);
-        sd_bus_slot_unref(l->listing);
+        g_ptr_array_unref(l->listings);
         sd_event_source_disable_unref(l->accept);
         (void) close_fd(l->fd);
         sd_event_unref(l->event);

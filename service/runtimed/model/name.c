@@ -3,6 +3,7 @@
 #include "model/name.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <glib.h>
 #include <string.h>
 
@@ -92,7 +93,7 @@ static bool registry_host_is_valid(const char *host) {
         return true;
 }
 
-static bool registry_is_valid(const char *registry) {
+bool registry_name_is_valid(const char *registry) {
         const char *end = strrchr(registry, ']'), *colon = strchr(end ? end : registry, ':');
         g_autofree char *host = colon ? g_strndup(registry, (size_t) (colon - registry)) : g_strdup(registry);
 
@@ -115,7 +116,7 @@ static bool repository_is_valid(const char *name) {
         size_t n = g_strv_length(parts), i = 0;
 
         if (n > 1 && is_registry(parts[0])) {
-                if (!registry_is_valid(parts[0]))
+                if (!registry_name_is_valid(parts[0]))
                         return false;
                 i = 1;
         }
@@ -179,4 +180,42 @@ char *image_reference_tag(const char *reference) {
         if (tag)
                 return g_strdup(tag + 1);
         return g_strdup(at ? "" : "latest");
+}
+
+int image_reference_split(const char *reference, ImageReference *ret) {
+        if (!image_reference_is_valid(reference) || digest_is_valid(reference))
+                return -EINVAL;
+
+        g_autofree char *name = g_strdup(reference);
+        char *at = strchr(name, '@');
+
+        *ret = (ImageReference){.digest = at ? g_strdup(at + 1) : NULL};
+        if (at)
+                *at = '\0';
+
+        char *tag = find_tag(name);
+
+        if (tag) {
+                ret->tag = g_strdup(tag + 1);
+                *tag = '\0';
+        } else if (!at)
+                ret->tag = g_strdup("latest");
+
+        const char *slash = strchr(name, '/');
+        g_autofree char *first = slash ? g_strndup(name, (size_t) (slash - name)) : NULL;
+
+        if (first && is_registry(first)) {
+                ret->registry = g_steal_pointer(&first);
+                ret->path = g_strdup(slash + 1);
+        } else
+                ret->path = g_steal_pointer(&name);
+        return 0;
+}
+
+void image_reference_clear(ImageReference *r) {
+        g_free(r->registry);
+        g_free(r->path);
+        g_free(r->tag);
+        g_free(r->digest);
+        *r = (ImageReference){};
 }

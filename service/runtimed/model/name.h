@@ -24,5 +24,20 @@ bool image_reference_is_valid(const char *reference);
 /* The tag of a reference, "latest" where it has none ("" with a digest only). Caller frees. */
 char *image_reference_tag(const char *reference);
 
+/* host[:port], the host a name, an IPv4 address or an IPv6 address in brackets. */
+bool registry_name_is_valid(const char *registry);
+
+/* The parts of a reference. */
+typedef struct ImageReference {
+        char *registry; /* NULL: it names none */
+        char *path;     /* in the registry */
+        char *tag;      /* "latest" where neither tag nor digest is given; NULL with a digest alone */
+        char *digest;   /* NULL without */
+} ImageReference;
+
+/* -EINVAL for what is no reference. */
+int image_reference_split(const char *reference, ImageReference *ret);
+void image_reference_clear(ImageReference *r);
+
 /* "sha256:" and 64 lower-case hex digits. */
 bool digest_is_valid(const char *digest);

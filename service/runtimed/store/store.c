@@ -211,6 +211,17 @@ static int open_owner(Store *s, uint32_t owner, bool create) {
         return fd < 0 ? -errno : fd;
 }
 
+/* What belongs to an image beside its record. */
+static const char *const image_suffixes[] = {".squashfs", ".oci"};
+
+static void unlink_image_files(int dir, const char *hex) {
+        for (size_t i = 0; i < G_N_ELEMENTS(image_suffixes); i++) {
+                g_autofree char *name = g_strconcat(hex, image_suffixes[i], NULL);
+
+                (void) unlinkat(dir, name, 0);
+        }
+}
+
 struct image_walk {
         StoreImageFound each;
         void *userdata;
@@ -224,8 +235,9 @@ static void walk_image(int dir, const char *name, void *userdata) {
         char *text = NULL;
         size_t len;
 
-        if (g_str_has_suffix(name, ".squashfs"))
-                (void) g_hash_table_add(w->roots, g_strndup(name, strlen(name) - strlen(".squashfs")));
+        for (size_t i = 0; i < G_N_ELEMENTS(image_suffixes); i++)
+                if (g_str_has_suffix(name, image_suffixes[i]))
+                        (void) g_hash_table_add(w->roots, g_strndup(name, strlen(name) - strlen(image_suffixes[i])));
         if (!g_str_has_suffix(name, ".json"))
                 return;
         hex = g_strndup(name, strlen(name) - strlen(".json"));
@@ -241,12 +253,9 @@ static void drop_orphans(int dir, struct image_walk *w) {
         gpointer hex;
 
         g_hash_table_iter_init(&iter, w->roots);
-        while (g_hash_table_iter_next(&iter, &hex, NULL)) {
-                g_autofree char *name = g_strdup_printf("%s.squashfs", (char *) hex);
-
+        while (g_hash_table_iter_next(&iter, &hex, NULL))
                 if (!g_hash_table_contains(w->records, hex))
-                        (void) unlinkat(dir, name, 0);
-        }
+                        unlink_image_files(dir, hex);
 }
 
 static void walk_owner(int dir, const char *name, void *userdata) {
@@ -281,9 +290,9 @@ int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record) 
         return dir < 0 ? dir : save_json(dir, name, record);
 }
 
-int store_image_open(Store *s, uint32_t owner, const char *hex) {
+static int open_image_file(Store *s, uint32_t owner, const char *hex, const char *suffix) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
-        g_autofree char *name = g_strdup_printf("%s.squashfs", hex);
+        g_autofree char *name = g_strconcat(hex, suffix, NULL);
         int fd;
 
         if (dir < 0)
@@ -292,16 +301,33 @@ int store_image_open(Store *s, uint32_t owner, const char *hex) {
         return fd < 0 ? -errno : fd;
 }
 
+int store_image_open(Store *s, uint32_t owner, const char *hex) {
+        return open_image_file(s, owner, hex, ".squashfs");
+}
+
+int store_image_open_archive(Store *s, uint32_t owner, const char *hex) {
+        return open_image_file(s, owner, hex, ".oci");
+}
+
+void store_image_drop_archive(Store *s, uint32_t owner, const char *hex) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        g_autofree char *name = g_strconcat(hex, ".oci", NULL);
+
+        if (dir >= 0)
+                (void) unlinkat(dir, name, 0);
+}
+
 int store_image_remove(Store *s, uint32_t owner, const char *hex) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
-        g_autofree char *root = g_strdup_printf("%s.squashfs", hex), *record = g_strdup_printf("%s.json", hex);
+        g_autofree char *record = g_strdup_printf("%s.json", hex);
         char uid[16];
 
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;
         /* The record first: a root image without one is removed at the next start. */
-        if ((unlinkat(dir, record, 0) < 0 && errno != ENOENT) || (unlinkat(dir, root, 0) < 0 && errno != ENOENT))
+        if ((unlinkat(dir, record, 0) < 0 && errno != ENOENT))
                 return -errno;
+        unlink_image_files(dir, hex);
         (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
         (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */
         return 0;
@@ -381,11 +407,19 @@ int store_image_reopen(Store *s, uint32_t owner, const char *tmp) {
         return fd < 0 ? -errno : fd;
 }
 
-int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
+static int commit_image_file(Store *s, uint32_t owner, const char *tmp, const char *hex, const char *suffix) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
-        g_autofree char *name = g_strdup_printf("%s.squashfs", hex);
+        g_autofree char *name = g_strconcat(hex, suffix, NULL);
 
         return dir < 0 ? dir : commit_temporary(dir, tmp, name, 0400);
+}
+
+int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
+        return commit_image_file(s, owner, tmp, hex, ".squashfs");
+}
+
+int store_image_commit_archive(Store *s, uint32_t owner, const char *tmp, const char *hex) {
+        return commit_image_file(s, owner, tmp, hex, ".oci");
 }
 
 void store_image_discard(Store *s, uint32_t owner, const char *tmp) {

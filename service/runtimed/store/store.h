@@ -8,7 +8,8 @@
 /*
  * The state directory (default /var/lib/mcp-runtime), which belongs to the daemon alone:
  *   vms/NAME/meta.json        the VM's record        vms/NAME/exit    the monitor's last exit record
- *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest
+ *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest;
+ *                                                     HEX.oci   the archive that a push of it sends, where it is kept
  *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
  */
@@ -41,6 +42,8 @@ typedef void (*StoreImageFound)(uint32_t owner, const char *hex, const char *tex
 void store_images_load(Store *s, StoreImageFound each, void *userdata);
 int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record);
 int store_image_open(Store *s, uint32_t owner, const char *hex);
+int store_image_open_archive(Store *s, uint32_t owner, const char *hex);
+void store_image_drop_archive(Store *s, uint32_t owner, const char *hex);
 int store_image_remove(Store *s, uint32_t owner, const char *hex);
 
 /* Network records; text is borrowed. */
@@ -58,6 +61,7 @@ int store_image_reopen(Store *s, uint32_t owner, const char *tmp);
 
 /* The temporary file becomes the image's root, or the cache's entry; or is dropped. */
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex);
+int store_image_commit_archive(Store *s, uint32_t owner, const char *tmp, const char *hex);
 int store_cache_commit(Store *s, const char *tmp, const char *key);
 void store_image_discard(Store *s, uint32_t owner, const char *tmp);
 void store_cache_discard(Store *s, const char *tmp);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The Manager's methods about registries: PullImage, PushImage, Login, Logout. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/gate.h"
+#include "bus/manager.h"
+#include "bus/message.h"
+#include "core/logins.h"
+#include "core/registry.h"
+#include "core/secret.h"
+#include "model/name.h"
+#include "shared/fd.h"
+
+static const OptionKey no_options[] = {{}};
+
+typedef struct RegistryRequest {
+        char *reference, *destination; /* PullImage, PushImage */
+        char *registry, *user;         /* Login, Logout */
+        int password;
+} RegistryRequest;
+
+static void registry_request_free(void *p) {
+        RegistryRequest *q = p;
+
+        g_free(q->reference);
+        g_free(q->destination);
+        g_free(q->registry);
+        g_free(q->user);
+        (void) close_fd(q->password);
+        g_free(q);
+}
+
+static RegistryRequest *registry_request_new(void) {
+        RegistryRequest *q = g_new0(RegistryRequest, 1);
+
+        q->password = -1;
+        return q;
+}
+
+static int read_no_options(sd_bus_message *m, sd_bus_error *error) {
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, no_options, &options, error);
+        if (r >= 0)
+                json_decref(options);
+        return r;
+}
+
+static int reply_job(Call *c, const Job *job) {
+        char *path;
+        int r;
+
+        bus_watch_job(c->bus, job, c->message);
+        path = bus_job_path(job);
+        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
+        free(path);
+        return r;
+}
+
+/* Whether the reference has a registry, before anybody is asked. */
+static int check_place(Bus *b, const char *reference, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        RegistryPlace place;
+
+        if (registry_place(b->runtime, reference, &place, &problem) < 0)
+                return bus_error_problem(error, problem);
+        registry_place_clear(&place);
+        return 0;
+}
+
+/* ---- PullImage, PushImage ---- */
+
+static int run_pull(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+        Job *job;
+
+        if (image_pull(c->bus->runtime, c->uid, q->reference, &job, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return reply_job(c, job);
+}
+
+int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *reference;
+        RegistryRequest *q;
+        Call *c;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &reference);
+        if (r >= 0)
+                r = read_no_options(m, error);
+        if (r >= 0)
+                r = check_place(userdata, reference, error);
+        if (r < 0)
+                return r;
+        q = registry_request_new();
+        q->reference = g_strdup(reference);
+        c = call_new(userdata, m, "Manager", q, registry_request_free, run_pull);
+        c->detail_image = g_strdup(reference);
+        return call_begin(c, error);
+}
+
+static int find_own(Call *c, Image **ret, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autofree char *shown = problem_quote(q->reference);
+
+        *ret = image_find(c->bus->runtime, c->uid, q->reference);
+        return *ret ? 0 : bus_error_named(error, "NoSuchImage", "you have no image %s", shown);
+}
+
+static int plan_push(Call *c, sd_bus_error *error) {
+        Image *image;
+
+        return find_own(c, &image, error);
+}
+
+static int run_push(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+        Image *image;
+        Job *job;
+        int r;
+
+        r = find_own(c, &image, error);
+        if (r < 0)
+                return r;
+        if (image_push(image, q->destination, &job, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return reply_job(c, job);
+}
+
+int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *reference, *destination;
+        RegistryRequest *q;
+        Call *c;
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &reference, &destination);
+        if (r >= 0)
+                r = read_no_options(m, error);
+        if (r >= 0)
+                r = check_place(userdata, destination, error);
+        if (r < 0)
+                return r;
+        q = registry_request_new();
+        q->reference = g_strdup(reference);
+        q->destination = g_strdup(destination);
+        c = call_new(userdata, m, "Manager", q, registry_request_free, run_push);
+        c->plan = plan_push;
+        c->detail_image = g_strdup(destination);
+        return call_begin(c, error);
+}
+
+/* ---- Login, Logout ---- */
+
+/* A call whose password is still to come. */
+typedef struct LoginWait {
+        sd_bus_message *message;
+        sd_bus_track *track;
+        LoginRead *read;
+} LoginWait;
+
+static void login_wait_free(LoginWait *w) {
+        sd_bus_track_unref(w->track);
+        sd_bus_message_unref(w->message);
+        g_free(w);
+}
+
+static void on_login(const Problem *problem, void *userdata) {
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        LoginWait *w = userdata;
+
+        if (problem) {
+                (void) bus_error_problem(&error, problem);
+                (void) sd_bus_reply_method_error(w->message, &error);
+        } else
+                (void) sd_bus_reply_method_return(w->message, NULL);
+        login_wait_free(w);
+}
+
+static int on_caller_gone(sd_bus_track *track, void *userdata) {
+        LoginWait *w = userdata;
+
+        w->read = login_cancel(w->read);
+        login_wait_free(w);
+        return 0;
+}
+
+static int plan_login(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+
+        if (logins_check(c->bus->runtime->logins, c->uid, q->registry, q->user, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return 0;
+}
+
+static int run_login(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+        LoginWait *w = g_new0(LoginWait, 1);
+        int r;
+
+        w->message = sd_bus_message_ref(c->message);
+        r = sd_bus_track_new(c->bus->bus, &w->track, on_caller_gone, w);
+        if (r >= 0)
+                r = sd_bus_track_add_sender(w->track, c->message);
+        if (r >= 0 && logins_add(c->bus->runtime->logins, c->uid, q->registry, q->user,
+                              take_fd(&q->password), on_login, w, &w->read, &problem) < 0)
+                r = bus_error_problem(error, problem);
+        if (r < 0)
+                login_wait_free(w);
+        return r;
+}
+
+int manager_login(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *registry, *user;
+        RegistryRequest *q;
+        int fd, r;
+        Call *c;
+
+        r = sd_bus_message_read(m, "ssh", &registry, &user, &fd);
+        if (r >= 0)
+                r = read_no_options(m, error);
+        if (r < 0)
+                return r;
+        if (!secret_fd_is_readable(fd))
+                return bus_error_named(
+                        error, "InvalidSpec", "password: expected a descriptor of a pipe or a socket that can be read");
+        q = registry_request_new();
+        q->registry = g_strdup(registry);
+        q->user = g_strdup(user);
+        q->password = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (q->password < 0) {
+                r = -errno;
+                registry_request_free(q);
+                return r;
+        }
+        c = call_new(userdata, m, "Manager", q, registry_request_free, run_login);
+        c->plan = plan_login;
+        return call_begin(c, error);
+}
+
+static int run_logout(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+
+        if (logins_remove(c->bus->runtime->logins, c->uid, q->registry, &problem) < 0)
+                return bus_error_problem(error, problem);
+        return sd_bus_reply_method_return(c->message, NULL);
+}
+
+int manager_logout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *registry;
+        RegistryRequest *q;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &registry);
+        if (r < 0)
+                return r;
+        q = registry_request_new();
+        q->registry = g_strdup(registry);
+        return call_begin(call_new(userdata, m, "Manager", q, registry_request_free, run_logout), error);
+}
