@@ -7,6 +7,7 @@
 
 #include "monitor/machine.h"
 #include "monitor/signal-names.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/wire.h"
 
@@ -111,6 +112,7 @@ static void do_stop(struct machine *m, json_int_t id, const json_t *message) {
                 reply_error(m, id, "InvalidSpec", "timeout is no number of microseconds");
                 return;
         }
+        CRASH_POINT(MONITOR_STOP);
         reply_ok(m, id);
         machine_stop(m, (uint64_t) json_integer_value(timeout));
 }

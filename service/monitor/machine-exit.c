@@ -12,6 +12,7 @@
 #include "monitor/machine.h"
 #include "monitor/oom.h"
 #include "monitor/signal-names.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 
 /* What is said of a crash, with the last words of whom it concerns. */
@@ -137,7 +138,9 @@ void machine_finish(struct machine *m) {
         guest_drain(m->guest);
         console_drain(m->console);
         make_exit(m);
+        CRASH_POINT(MONITOR_ENDED);
         r = m->launch->exit_fd >= 0 ? write_record(m) : 0;
+        CRASH_POINT(MONITOR_RECORDED);
         if (r < 0)
                 console_say(m->console, "the exit record could not be written: %s", strerror(-r));
         (void) sd_notifyf(0, "STATUS=Ended: %s", json_string_value(json_object_get(m->exit, "reason")));
@@ -148,6 +151,7 @@ void machine_finish(struct machine *m) {
          * connection shortens it. */
         heard = daemon_link_is_heard(m->link);
         daemon_link_send(m->link, json_incref(m->exit));
+        CRASH_POINT(MONITOR_LAST_WORD);
         m->exit_told = daemon_link_is_connected(m->link);
         if (m->exit_told)
                 daemon_link_drain(m->link);

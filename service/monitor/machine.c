@@ -12,6 +12,7 @@
 
 #include "monitor/oom.h"
 #include "monitor/qemu.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 
 /* A guest that reports errors all the time is no longer listened to. */
@@ -47,6 +48,7 @@ void machine_set_state(struct machine *m, enum machine_state state) {
         /* Its first run is told by "running", with the process. */
         if (state == MACHINE_RUNNING && !m->was_running) {
                 m->was_running = true;
+                CRASH_POINT(MONITOR_RUNNING);
                 daemon_link_send(m->link,
                         json_pack("{s:s, s:i, s:I}", "type", "running", "pid", (int) m->pid, "started", m->started));
                 (void) sd_notify(0, "READY=1");
@@ -60,6 +62,7 @@ static void set_ready(struct machine *m) {
         if (m->ready)
                 return;
         m->ready = true;
+        CRASH_POINT(MONITOR_READY);
         daemon_link_send(m->link, json_pack("{s:s}", "type", "ready"));
         notify_status(m);
 }
@@ -287,6 +290,7 @@ static int start(struct machine *m) {
                 return 0;
         }
         console_say(m->console, "boot %" PRIu32 ": QEMU started, process %d", m->launch->boot, (int) m->pid);
+        CRASH_POINT(MONITOR_SPAWNED);
         notify_status(m);
         return attach(m, &channels);
 }

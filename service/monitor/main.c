@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "monitor/machine.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/wire.h"
 
@@ -91,6 +92,7 @@ int main(int argc, char *argv[]) {
                 return fail("bad launch message", problem);
         }
 
+        CRASH_POINT(MONITOR_TOLD);
         (void) sigemptyset(&mask);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);

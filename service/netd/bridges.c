@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "netd/networks.h"
+#include "shared/crash-point.h"
 #include "shared/log.h"
 
 static int refuse_kernel(struct netd_reply *reply, const char *what, int r) {
@@ -93,6 +94,7 @@ static int make_interface(struct networks *n, struct bridge *b, bool exists) {
         if (!link_is_ours(&link))
                 return -EEXIST;
         b->ifindex = link.ifindex;
+        CRASH_POINT(BRIDGE_MADE);
         r = set_address(n, b);
         if (r >= 0)
                 r = kernel_link_up(&n->kernel, b->ifindex);
@@ -182,7 +184,9 @@ int bridge_up(struct networks *n, const struct netd_bridge *request, struct netd
                         net_bridge_remove(&n->net, b);
                 return (int) reply->error;
         }
+        CRASH_POINT(BRIDGE_GUARDED);
         r = b->managed ? make_interface(n, b, exists) : 0;
+        CRASH_POINT(BRIDGE_UP);
         if (r < 0) {
                 (void) refuse_kernel(reply, request->name, r);
                 if (known)
@@ -214,6 +218,7 @@ int bridge_down(struct networks *n, const struct netd_bridge *request, struct ne
                 if (r < 0 && r != -ENODEV)
                         return refuse_kernel(reply, b->name, r);
         }
+        CRASH_POINT(BRIDGE_REMOVED);
         if (b->managed && guard_bridge_remove(&n->guard, b->name) < 0)
                 log_warning("%s: its rules stay for now: %s", b->name, n->guard.error);
         net_bridge_remove(&n->net, b);

@@ -7,6 +7,7 @@
 
 #include "netd/networks.h"
 #include "netd/tap.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -91,7 +92,9 @@ static int guard_and_attach(struct networks *n, const struct port *p, struct net
 
         if (guard_port(&n->guard, p) < 0)
                 return refuse(reply, NETD_GUARD, "%s: no rules: %s", p->name, n->guard.error);
+        CRASH_POINT(TAP_GUARDED);
         r = port_attach(n, p);
+        CRASH_POINT(TAP_ATTACHED);
         if (r == -EXFULL)
                 return refuse(reply, NETD_LIMIT, "%s takes no more ports", p->bridge);
         if (r == -ENODEV || r == -EINVAL) /* the latter is the kernel's word for a master that has just gone */
@@ -116,6 +119,7 @@ int port_add(struct networks *n, const struct netd_port *request, struct netd_re
                 net_port_remove(&n->net, p);
                 return refuse(reply, NETD_KERNEL, "cannot make a TAP: %s", strerror(-r));
         }
+        CRASH_POINT(TAP_MADE);
         if (guard_and_attach(n, p, reply) != NETD_OK) {
                 close_all(fds, request->queues);
                 (void) guard_ports_remove(&n->guard, p, 1);

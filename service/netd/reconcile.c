@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "netd/networks.h"
+#include "shared/crash-point.h"
 #include "shared/log.h"
 
 /* ---- at start ----------------------------------------------------------------------------------- */
@@ -123,6 +124,7 @@ void networks_settle(struct networks *n) {
         if (gone == 0)
                 return;
         ports = n->net.ports + n->net.n_ports - gone;
+        CRASH_POINT(TAP_REMOVED);
         if (guard_ports_remove(&n->guard, ports, gone) < 0)
                 log_warning("rules of %zu ports that have gone stay for now: %s", gone, n->guard.error);
         n->net.n_ports -= gone;

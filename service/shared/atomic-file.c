@@ -4,14 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 
-int atomic_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode) {
+static int replace(int dir_fd, const char *name, const void *data, size_t len, mode_t mode, bool durable) {
         _cleanup_close_ int fd = -1;
         char tmp[64];
         uint64_t random;
@@ -26,13 +28,25 @@ int atomic_write(int dir_fd, const char *name, const void *data, size_t len, mod
                 return -errno;
 
         r = write_all(fd, data, len);
-        if (r >= 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+        if (r >= 0 && (fchmod(fd, mode) < 0 || (durable && fsync(fd) < 0)))
                 r = -errno;
+        if (durable)
+                CRASH_POINT(RECORD_WRITTEN);
         if (r >= 0 && renameat(dir_fd, tmp, dir_fd, name) < 0)
                 r = -errno;
         if (r < 0) {
                 (void) unlinkat(dir_fd, tmp, 0);
                 return r;
         }
-        return fsync(dir_fd) < 0 ? -errno : 0;
+        if (durable)
+                CRASH_POINT(RECORD_RENAMED);
+        return durable && fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+int atomic_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode) {
+        return replace(dir_fd, name, data, len, mode, true);
+}
+
+int atomic_replace(int dir_fd, const char *name, const void *data, size_t len, mode_t mode) {
+        return replace(dir_fd, name, data, len, mode, false);
 }

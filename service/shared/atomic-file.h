@@ -9,3 +9,6 @@
  * skips and may delete such files. */
 #define ATOMIC_TMP_PREFIX ".tmp-"
 int atomic_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);
+
+/* The same without fsync: whole for whoever reads it, and perhaps lost when the host crashes. */
+int atomic_replace(int dir_fd, const char *name, const void *data, size_t len, mode_t mode);

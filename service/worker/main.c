@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "shared/crash-point.h"
 #include "worker/hash.h"
 #include "worker/import.h"
 #include "worker/initrd.h"
@@ -49,7 +50,9 @@ static int work(struct job *job) {
                 r = failf(&f, -errno, errno == ENOSPC || errno == EDQUOT ? FAILURE_SPACE : FAILURE_OTHER,
                         "the output could not be made durable: %s", g_strerror(errno));
         if (r >= 0) {
+                CRASH_POINT(WORKER_WRITTEN);
                 r = job_done(job, done);
+                CRASH_POINT(WORKER_DONE);
         } else {
                 (void) fail_errno(&f, r, "the job");
                 r = job_failed(job, &f);
@@ -72,6 +75,7 @@ int main(int argc, char **argv) {
         r = job_receive(&job);
         if (r > 0) {
                 (void) sd_notify(0, "READY=1");
+                CRASH_POINT(WORKER_TOLD);
                 r = work(&job);
         }
         job_clear(&job);

@@ -86,7 +86,7 @@ static void test_adoption(void **state) {
         assert_error(twice, ERROR("VMRunning"));
         stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 1000000, 0);
         assert_good(stop);
-        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
         assert_property(r, WEB, VM, "State", "stopped");
         rig_settle(r);
         assert_int_equal(unit_runs(r, PASST), 0);
@@ -250,7 +250,7 @@ static void test_stop_of_an_awaited(void **state) {
         restart(r, SIGKILL);
         stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 1000000, 0);
         assert_good(stop);
-        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
         assert_int_equal(unit_runs(r, MONITOR), 0);
         assert_startable(r);
 }

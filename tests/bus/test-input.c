@@ -311,7 +311,7 @@ static void test_signatures(void **state) {
         static const struct {
                 const char *path, *interface, *members[16];
         } objects[] = {
-                {ROOT, MANAGER, {"CreateVM", "RunVM", "GetVM", "ListVMs", "ValidateVM", "ImportImage", "ImportImageFile", "ImageExists", "GetImage", "ListImages", "ListJobs"}},
+                {ROOT, MANAGER, {"CreateVM", "RunVM", "GetVM", "ListVMs", "ValidateVM", "ImportImage", "ImportImageFile", "ImageExists", "GetImage", "ListImages", "ListJobs", "Reconcile"}},
                 {WEB, VM, {"Start", "Stop", "Kill", "Pause", "Resume", "Remove", "GetSpec", "DescribeCommand", "ReadLog", "OpenLog", "Wait"}},
         };
         Rig *r = *state;

@@ -25,6 +25,7 @@ static const AuthRow rows[] = {
         {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},
         {"Manager", "CleanImages", AUTH_ASK, "import-image", NULL}, /* and manage-service */
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
+        {"Manager", "Reconcile", AUTH_ASK, "manage-service", NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Stop", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Kill", AUTH_ASK, "run-vm", "manage-vms"},

@@ -10,6 +10,7 @@
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
+#include "core/reconcile.h"
 #include "model/name.h"
 #include "shared/fd.h"
 
@@ -308,6 +309,34 @@ static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *err
         return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
 }
 
+/* ---- Reconcile ---- */
+
+static void on_reconciled(unsigned repaired, void *userdata) {
+        sd_bus_message *m = userdata;
+
+        (void) sd_bus_reply_method_return(m, "u", (uint32_t) repaired);
+        sd_bus_message_unref(m);
+}
+
+static int run_reconcile(Call *c, sd_bus_error *error) {
+        if (reconcile(c->bus->runtime, false, on_reconciled, sd_bus_message_ref(c->message)) < 0) {
+                sd_bus_message_unref(c->message);
+                return bus_error_named(error, "Busy", "%u calls wait for this already", RECONCILE_WAITING_MAX);
+        }
+        return 0;
+}
+
+static int method_reconcile(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, no_options, &options, error);
+        if (r < 0)
+                return r;
+        json_decref(options);
+        return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_reconcile), error);
+}
+
 /* ---- Properties ---- */
 
 BUS_GETTER(get_version) {
@@ -394,6 +423,8 @@ const sd_bus_vtable manager_vtable[] = {
                 manager_list_networks, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(usso)", jobs),
                 method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reconcile", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", repaired),
+                method_reconcile, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VMNew", SD_BUS_ARGS("s", name, "o", vm), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VMRemoved", SD_BUS_ARGS("s", name, "o", vm), 0),
         SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("u", id, "o", job), 0),

@@ -5,6 +5,7 @@
 #include "core/boot.h"
 #include "core/image.h"
 #include "core/request.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -28,6 +29,7 @@ static void on_running(VM *vm, json_t *message) {
         if (vm_state(vm) == VM_STARTING) {
                 vm_set_state(vm, VM_RUNNING, "");
                 (void) vm_save(vm);
+                CRASH_POINT(START_RUNNING);
         }
         if (vm->boot)
                 boot_running(vm->boot);

@@ -15,6 +15,7 @@
 #include "core/network.h"
 #include "core/restart.h"
 #include "qemu/argv.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log-line.h"
@@ -227,6 +228,7 @@ static void on_initrd(const Problem *problem, void *userdata) {
 static void step_initrd(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
+        CRASH_POINT(START_INITRD);
         if (kernel_find(b->runtime->config, b->vm->record->spec->kernel, &b->kernel, &problem) < 0) {
                 boot_abort(b, problem);
                 return;
@@ -258,6 +260,7 @@ static void on_passt_message(Helper *h, json_t *message, void *userdata) {
         if (!vm->boot || vm->boot->step != STEP_NETWORK)
                 return;
         if (strcmp(type, "ready") == 0) {
+                CRASH_POINT(START_PASST_UP);
                 boot_next(vm->boot);
                 return;
         }
@@ -310,6 +313,7 @@ static void on_attached(int *fds, size_t n_fds, const Problem *problem, void *us
         b->n_network = MIN(n_fds, G_N_ELEMENTS(b->network));
         for (size_t i = 0; i < b->n_network; i++)
                 b->network[i] = take_fd(&fds[i]);
+        CRASH_POINT(START_TAP_HELD);
         boot_next(b);
 }
 
@@ -332,6 +336,7 @@ static void step_network(Boot *b) {
         if (network_is_bridge(spec->network)) {
                 push_undo(b, undo_attach);
                 network_attach(b->vm, boot_queues(spec), on_attached, b, &b->attachment);
+                CRASH_POINT(START_TAP);
                 return;
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -344,6 +349,7 @@ static void step_network(Boot *b) {
         message = boot_passt_message(b->runtime, spec);
         push_undo(b, undo_network);
         r = helper_start(b->runtime->launch, unit, message, pair, names, 1, &vm_passt_ops, b->vm, &b->vm->passt);
+        CRASH_POINT(START_PASST);
         if (r < 0)
                 boot_abort_errno(b, r, "the network's unit could not be started");
 }
@@ -458,7 +464,9 @@ static void step_monitor(Boot *b) {
                 boot_abort_errno(b, n, "the VM's files could not be opened");
                 return;
         }
+        CRASH_POINT(START_FILES);
         r = record_boot(b);
+        CRASH_POINT(START_RECORDED);
         if (r < 0) {
                 for (int i = 0; i < n; i++)
                         (void) close_fd(fds[i]);
@@ -470,12 +478,17 @@ static void step_monitor(Boot *b) {
         if (r >= 0)
                 r = sd_event_add_time_relative(b->runtime->event, &b->timer, CLOCK_MONOTONIC,
                         b->runtime->config->boot_timeout, 0, on_timeout, b);
+        CRASH_POINT(START_UNIT);
         if (r < 0)
                 boot_abort_errno(b, r, "the VM's unit could not be started");
 }
 
 bool boot_is_launched(const Boot *b) {
         return b->step == STEP_MONITOR && b->vm->monitor && helper_is_connected(b->vm->monitor);
+}
+
+bool boot_awaits_port(const Boot *b) {
+        return b->attachment != NULL;
 }
 
 void boot_release_job(Boot *b) {
@@ -491,6 +504,7 @@ void boot_ready(Boot *b) {
         VM *vm = b->vm;
         Job *j = b->job;
 
+        CRASH_POINT(START_READY);
         b->n_undo = 0;
         boot_free(b);
         finish_job(vm, j, NULL);

@@ -18,6 +18,9 @@ void boot_forget(Boot *b);
 /* Whether its monitor has its orders: from then on the end comes from the monitor. */
 bool boot_is_launched(const Boot *b);
 
+/* Whether it has asked for a TAP, and its record does not say so yet. */
+bool boot_awaits_port(const Boot *b);
+
 /* The start's job has ended in another way: a stop took over. */
 void boot_release_job(Boot *b);
 

@@ -217,7 +217,7 @@ int image_verify(Image *i, uint32_t caller, Job **ret, Problem **ret_problem) {
         v = g_new0(Verify, 1);
         *v = (Verify){.job = j, .id = g_strdup(i->id)};
         job_set_cancel(j, verify_cancel, v);
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         builds_join(j, NULL, verify_start, v);
         *ret = j;
         return 0;

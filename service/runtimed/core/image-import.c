@@ -13,6 +13,7 @@
 #include "core/quota.h"
 #include "core/work.h"
 #include "model/name.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -197,8 +198,10 @@ static void import_store(Import *im, const char *hex, const char *root_hex) {
                 return;
         }
         r = take_root(im, image);
+        CRASH_POINT(IMPORT_LINKED);
         if (r >= 0)
                 r = import_record(im, image, true);
+        CRASH_POINT(IMPORT_RECORDED);
         if (r < 0) {
                 (void) store_image_remove(im->runtime->store, im->owner, hex);
                 image_free(image);
@@ -222,6 +225,7 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's hash");
                 return;
         }
+        CRASH_POINT(IMPORT_HASHED);
         known = find_known(im, hex);
         if (!known)
                 import_store(im, hex, root_hex);
@@ -261,6 +265,7 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 import_end(im, NULL, problem);
                 return;
         }
+        CRASH_POINT(IMPORT_WRITTEN);
         hex = result_hex(result);
         if (!hex || g_strcmp0(json_string_value(json_object_get(result, "architecture")),
                             im->runtime->limits.architecture) != 0) {
@@ -348,6 +353,7 @@ static int import_start(Import *im, int *source, const char *path) {
         fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
         if (fds[0] < 0)
                 return fds[0];
+        CRASH_POINT(IMPORT_FILE);
         fds[1] = take_fd(source);
         r = work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds,
                 with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
@@ -472,7 +478,7 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
         w = g_new(Waiting, 1);
         *w = (Waiting){.reference = g_strdup(reference), .path = g_strdup(path), .source = source};
         job_set_cancel(j, job_cancel_waiting, w);
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         builds_join(j, has_room, on_turn, w);
         *ret = j;
         return 0;

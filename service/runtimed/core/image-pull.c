@@ -286,7 +286,7 @@ int image_pull(Runtime *rt, uint32_t owner, const char *reference, Job **ret, Pr
         if (r < 0)
                 return r;
         j->image = g_strdup(reference);
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         if (pull_new(rt, j, owner, reference, 1, on_pulled, j, &p, &problem) < 0)
                 job_finish(j, problem);
         else

@@ -87,7 +87,7 @@ int image_push(Image *i, const char *destination, Job **ret, Problem **ret_probl
                 return r;
         }
         image_name_job(i, j);
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         p = g_new0(Push, 1);
         *p = (Push){.job = j};
         r = push_start(p, i, &archive, &place);

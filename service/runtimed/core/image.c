@@ -241,7 +241,7 @@ static void load_image(uint32_t owner, const char *hex, const char *text, size_t
 }
 
 void images_load(Runtime *rt) {
-        store_images_load(rt->store, load_image, rt);
+        (void) store_images_load(rt->store, load_image, rt);
 }
 
 /* ---- Names ---- */

@@ -8,6 +8,7 @@
 
 #include "core/work.h"
 #include "model/name.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 #include "store/stamp.h"
@@ -59,7 +60,9 @@ static int commit(InitrdBuild *b, json_t *digest) {
         Stamp stamp;
         int r;
 
+        CRASH_POINT(INITRD_BUILT);
         r = store_cache_commit(b->runtime->store, b->tmp, b->key);
+        CRASH_POINT(INITRD_LINKED);
         if (r < 0)
                 return r;
         g_clear_pointer(&b->tmp, g_free);
@@ -141,6 +144,7 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
                 json_decref(wanted);
                 return fds[2];
         }
+        CRASH_POINT(INITRD_FILE);
         fds[0] = fcntl(kernel->guest_init, F_DUPFD_CLOEXEC, 3);
         fds[1] = fcntl(kernel->modules, F_DUPFD_CLOEXEC, 3);
         r = work_start(b->runtime, NULL, 0, 0,

@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include "core/builds.h"
+#include "core/job-record.h"
 #include "core/quota.h"
 #include "shared/fd.h"
 
@@ -52,6 +53,11 @@ int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **
         (void) g_hash_table_insert(rt->jobs, GUINT_TO_POINTER(j->id), j);
         *ret = j;
         return 0;
+}
+
+void job_announce(Job *j) {
+        job_record_save(j);
+        j->runtime->observer->job_new(j, j->runtime->observer_data);
 }
 
 void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *userdata) {
@@ -105,9 +111,15 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
         Job *j = userdata;
         Runtime *rt = j->runtime;
 
+        job_record_remove(j);
         rt->observer->job_gone(j, rt->observer_data);
         (void) g_hash_table_remove(rt->jobs, GUINT_TO_POINTER(j->id));
         return 0;
+}
+
+void job_arm_grace(Job *j, uint64_t usec) {
+        (void) sd_event_add_time_relative(
+                j->runtime->event, &j->grace, CLOCK_MONOTONIC, usec, G_USEC_PER_SEC, on_grace, j);
 }
 
 void job_finish(Job *j, const Problem *problem) {
@@ -128,8 +140,9 @@ void job_finish(Job *j, const Problem *problem) {
                 j->state = JOB_DONE;
                 job_set_progress(j, 1.0);
         }
-        (void) sd_event_add_time_relative(
-                rt->event, &j->grace, CLOCK_MONOTONIC, JOB_GRACE_USEC, G_USEC_PER_SEC, on_grace, j);
+        j->ended_at = now_realtime();
+        job_record_save(j);
+        job_arm_grace(j, JOB_GRACE_USEC);
         rt->observer->job_finished(j, rt->observer_data);
         waiters_fire(j->waiters, j->problem);
 }

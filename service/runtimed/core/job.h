@@ -32,7 +32,8 @@ struct Job {
         JobState state;
         double progress;
         char *stage;
-        uint64_t started_at, progress_signalled;
+        uint64_t started_at, ended_at, progress_signalled;
+        bool interrupted; /* of a daemon that died, see job-record.h */
         Problem *problem; /* of a failed one */
         GQueue log;       /* JobLogLine */
         GPtrArray *waiters;
@@ -47,6 +48,12 @@ char *plain_text(const char *text, size_t max);
 
 /* A running job; owned by the runtime. -EDQUOT with QuotaExceeded where the owner has too many. */
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem);
+
+/* Its subject is set: from here on it is told of and recorded. */
+void job_announce(Job *j);
+
+/* The ended job goes after that time. */
+void job_arm_grace(Job *j, uint64_t usec);
 
 void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *userdata);
 /* It waits for its turn, or has it. */

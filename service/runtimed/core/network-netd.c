@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/boot.h"
 #include "core/network-private.h"
 #include "shared/log.h"
 
@@ -189,16 +190,32 @@ static void on_kept(const struct netd_reply *reply, int *fds, size_t n_fds, void
                 log_warning("a VM's port %s: %s", reply->interface, reply->text);
 }
 
+typedef struct Sweep {
+        NetworkSwept done; /* or NULL */
+        void *userdata;
+} Sweep;
+
 static void on_swept(const struct netd_reply *reply, int *fds, size_t n_fds, void *userdata) {
-        if (reply && reply->error == NETD_OK && (reply->n_bridges > 0 || reply->n_ports > 0))
+        Sweep *s = userdata;
+        unsigned n = reply && reply->error == NETD_OK ? reply->n_bridges + reply->n_ports : 0;
+
+        if (n > 0)
                 log_notice("mcp-netd removed %u bridges and %u ports that no network or VM has", reply->n_bridges,
                         reply->n_ports);
+        if (s->done)
+                s->done(n, s->userdata);
+        g_free(s);
 }
 
-/* Each new connection: all that should be is named, the rest of ours goes. */
-static void on_connected(void *userdata) {
+/* A TAP on its way to a boot is nobody's yet. */
+static bool has_port(const VM *vm) {
+        return network_is_living(vm) || (vm->boot && boot_awaits_port(vm->boot));
+}
+
+/* All that should be is named, the rest of ours goes. */
+static void name_all(Runtime *rt, NetworkSwept done, void *done_data) {
         const struct netd_request sweep = {.verb = NETD_SWEEP};
-        Runtime *rt = userdata;
+        Sweep *s = g_new(Sweep, 1);
         GHashTableIter iter;
         gpointer value;
 
@@ -217,10 +234,46 @@ static void on_connected(void *userdata) {
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 struct netd_request request;
 
-                if (network_is_living(value) && fill_port(value, NETD_PORT_KEEP, 1, &request))
+                if (has_port(value) && fill_port(value, NETD_PORT_KEEP, 1, &request))
                         netd_call(rt->netd, &request, on_kept, NULL);
         }
-        netd_call(rt->netd, &sweep, on_swept, NULL);
+        *s = (Sweep){done, done_data};
+        netd_call(rt->netd, &sweep, on_swept, s);
+}
+
+#define NETD_FACT "netd.json"
+
+/* Remembered for this boot of the host: a daemon that begins with no network has one look at the kernel all the same. */
+static void remember_netd(Runtime *rt) {
+        json_t *fact;
+
+        if (rt->netd_remembered)
+                return;
+        rt->netd_remembered = true;
+        fact = json_pack("{s:s}", "host_boot", rt->host_boot);
+        (void) store_fact_save(rt->store, NETD_FACT, fact);
+        json_decref(fact);
+}
+
+bool networks_were_used(Runtime *rt) {
+        json_t *fact = store_fact_load(rt->store, NETD_FACT);
+        bool used = g_strcmp0(json_string_value(json_object_get(fact, "host_boot")), rt->host_boot) == 0;
+
+        json_decref(fact);
+        return used;
+}
+
+/* Each new connection begins with it. */
+static void on_connected(void *userdata) {
+        remember_netd(userdata);
+        name_all(userdata, NULL, NULL);
+}
+
+void networks_sweep(Runtime *rt, NetworkSwept done, void *userdata) {
+        const struct netd_request hello = {.verb = NETD_HELLO};
+
+        netd_call(rt->netd, &hello, NULL, NULL);
+        name_all(rt, done, userdata);
 }
 
 static void on_event(const struct netd_reply *event, void *userdata) {

@@ -8,6 +8,7 @@
 #include "core/network-private.h"
 #include "model/name.h"
 #include "qemu/argv.h"
+#include "shared/crash-point.h"
 #include "shared/log.h"
 
 void network_free(Network *n) {
@@ -109,7 +110,7 @@ static void restore_lease(VM *vm) {
 void networks_load(Runtime *rt) {
         GHashTableIter iter;
         gpointer value;
-        bool wake = false;
+        bool wake = networks_were_used(rt);
 
         load_builtin(rt);
         store_networks_load(rt->store, load_record, rt);
@@ -163,12 +164,14 @@ static void forget(Network *n) {
 
         rt->observer->network_removed(n, rt->observer_data);
         (void) store_network_remove(rt->store, n->name);
+        CRASH_POINT(NETWORK_UNRECORDED);
         (void) g_hash_table_remove(rt->networks, n->name);
 }
 
 static void on_created(const Problem *problem, void *userdata) {
         Creation *c = userdata;
 
+        CRASH_POINT(NETWORK_UP);
         c->network->creating = false; /* nothing removes it before that */
         if (problem)
                 forget(c->network);
@@ -201,8 +204,10 @@ int network_create(
         *c = (Creation){network_new(rt, name, copy), done, userdata};
         c->network->wanted = true;
         c->network->creating = true;
+        CRASH_POINT(NETWORK_RECORDED);
         rt->observer->network_new(c->network, rt->observer_data);
         network_bring_up(c->network, on_created, c);
+        CRASH_POINT(NETWORK_ASKED);
         return 0;
 }
 
@@ -219,6 +224,7 @@ int network_remove(Network *n, Problem **ret_problem) {
                         "network '%s' has %u VMs, among them '%s'; remove or update them first", n->name, users->len,
                         ((VM *) users->pdata[0])->name);
         network_bring_down(n);
+        CRASH_POINT(NETWORK_DOWN);
         forget(n);
         return 0;
 }

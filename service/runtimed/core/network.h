@@ -26,6 +26,13 @@ void network_free(Network *n);
 /* Reads the records and the configuration's network, then takes the leases of the VMs, which are loaded. */
 void networks_load(Runtime *rt);
 
+/* Names all networks and ports to mcp-netd anew, which removes what else it finds of ours; done is told how many. */
+typedef void (*NetworkSwept)(unsigned removed, void *userdata);
+void networks_sweep(Runtime *rt, NetworkSwept done, void *userdata);
+
+/* Whether a daemon of this boot of the host has used mcp-netd. */
+bool networks_were_used(Runtime *rt);
+
 /* For netd_new(); userdata is the Runtime. */
 extern const NetdOps networks_netd_ops;
 

@@ -11,9 +11,10 @@
 #include "core/image-clean.h"
 #include "core/image.h"
 #include "core/initrd.h"
-#include "core/job.h"
+#include "core/job-record.h"
 #include "core/logins.h"
 #include "core/network.h"
+#include "core/reconcile.h"
 #include "core/restart.h"
 #include "core/vm.h"
 #include "model/name.h"
@@ -62,6 +63,7 @@ Runtime *runtime_free(Runtime *rt) {
                 return NULL;
         sd_event_source_disable_unref(rt->grace);
         logins_free(rt->logins);
+        reconciliation_free(rt->pass);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
         g_hash_table_unref(rt->networks);
@@ -247,6 +249,7 @@ void runtime_load(Runtime *rt) {
         g_autoptr(GPtrArray) names = store_vm_names(rt->store), vms = g_ptr_array_new();
 
         images_load(rt);
+        jobs_load(rt);
         for (guint i = 0; i < names->len; i++) {
                 VM *vm = load_vm(rt, names->pdata[i]);
 
@@ -261,9 +264,8 @@ void runtime_load(Runtime *rt) {
         (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
         logins_restore(rt->logins);
         fd_store_drop_unclaimed(rt->fd_store);
-        launch_stop_unknown(rt->launch, "mcp-image@*.service"); /* their jobs died with the daemon before */
-        launch_stop_unknown(rt->launch, "mcp-fetch@*.service");
         runtime_probe_kvm(rt, NULL, NULL, NULL);
+        (void) reconcile(rt, true, NULL, NULL);
 }
 
 /* systemctl start mcp-vm@NAME: who may start the unit may start the VM, systemd has asked polkit already. */

@@ -71,6 +71,8 @@ struct Runtime {
         uint32_t last_job;
         Logins *logins;
         uint32_t last_work, last_fetch;
+        bool netd_remembered;
+        struct Reconciliation *pass; /* the one under way, see core/reconcile.h */
         sd_event_source *grace; /* VMs whose monitors have not come back are lost when it fires */
 
         enum { KVM_UNKNOWN, KVM_PROBING, KVM_USABLE, KVM_UNUSABLE } kvm;

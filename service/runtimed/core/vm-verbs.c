@@ -9,6 +9,7 @@
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -146,7 +147,7 @@ static int vm_job(VM *vm, const char *kind, uint32_t caller, Job **ret, Problem 
         j->vm = g_strdup(vm->name);
         vm_changing(vm, "JobPath");
         vm->job = j;
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         *ret = j;
         return 0;
 }
@@ -212,6 +213,7 @@ static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem
         (void) restart_cancel(vm);
         vm->end_asked = false;
         job_set_cancel(j, start_cancel, vm);
+        CRASH_POINT(START_JOB);
         *ret = j;
         return 0;
 }
@@ -299,13 +301,14 @@ static void begin_stop(VM *vm, uint64_t timeout, const char *why) {
                 return;
         }
         vm_set_state(vm, VM_STOPPING, why);
+        (void) vm_save(vm); /* that it was wanted down, whatever becomes of us */
+        CRASH_POINT(STOP_ASKED);
         if (!vm->monitor || send_stop(vm, timeout) < 0) {
                 /* The monitor does not listen: systemd ends it, by the same ladder or without it. */
-                g_autofree char *unit = vm_unit(vm);
-
                 log_warning("%s: its monitor does not listen, systemd stops the unit", vm->name);
-                systemd_stop_and_forget(vm->runtime->systemd, unit);
+                vm_stop_unit(vm);
         }
+        CRASH_POINT(STOP_SENT);
 }
 
 void vm_end_now(VM *vm) {
@@ -370,6 +373,7 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
                 network_release(rt, vm->record);
                 vm_drop_credentials(vm);
         }
+        CRASH_POINT(REMOVE_RELEASED);
         rt->observer->runtime_changing("VMCount", rt->observer_data);
         if (image)
                 rt->observer->image_changing(image, "UsedBy", rt->observer_data);

@@ -13,6 +13,7 @@
 #include "core/request.h"
 #include "core/restart.h"
 #include "model/name.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -133,6 +134,23 @@ static void end_unit(VM *vm) {
         vm->ending = systemd_stop(vm->runtime->systemd, unit, on_unit_ended, vm, &vm->unit_stop) >= 0;
 }
 
+static void on_unit_stopped(int r, const char *text, void *userdata) {
+        VM *vm = userdata;
+
+        vm->unit_stop = systemd_call_free(vm->unit_stop);
+        if (r < 0 && r != -ENOENT)
+                log_warning("%s: %s", vm->name, text);
+        else if (vm_state(vm) == VM_STOPPING && !vm->monitor) /* there was nobody to tell of the end */
+                vm_ended_by_record(vm);
+}
+
+void vm_stop_unit(VM *vm) {
+        g_autofree char *unit = vm_unit(vm);
+
+        vm->unit_stop = systemd_call_free(vm->unit_stop);
+        (void) systemd_stop(vm->runtime->systemd, unit, on_unit_stopped, vm, &vm->unit_stop);
+}
+
 /* Every helper of a boot goes; passt would follow the guest by itself, and is told so that nothing is left to chance.
  */
 static void let_helpers_go(VM *vm) {
@@ -199,11 +217,14 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
 
                 boot_failed(vm->boot, boot_problem);
         }
+        CRASH_POINT(STOP_ENDED);
         let_helpers_go(vm);
+        CRASH_POINT(STOP_RELEASED);
         requests_fail(vm->requests, "VMNotRunning", "the VM ended");
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         (void) restart_consider(vm, reason, code);
         (void) vm_save(vm);
+        CRASH_POINT(STOP_RECORDED);
         vm_after_end(vm);
 }
 
@@ -332,12 +353,14 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
                 forget_new(vm);
                 return r;
         }
+        CRASH_POINT(CREATE_LEASED);
         r = vm_save(vm);
         if (r < 0) {
                 forget_new(vm);
                 return problem_set(
                         ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }
+        CRASH_POINT(CREATE_SAVED);
         log_info("%s: created for uid %u from %s", name, owner, vm->record->image_digest);
         rt->observer->vm_new(vm, rt->observer_data);
         *ret = vm;

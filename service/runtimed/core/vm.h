@@ -109,6 +109,9 @@ extern const HelperOps vm_passt_ops;
  * is for the owner's job (NULL: none). */
 void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *words, const char *detail);
 
+/* Has systemd stop the VM's unit; a VM that is stopping and has no monitor has ended then. */
+void vm_stop_unit(VM *vm);
+
 /* Whether there is an exit record of this boot; then the VM has ended as it says. */
 bool vm_end_is_recorded(VM *vm);
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log.h"
@@ -36,8 +37,7 @@ struct Launch {
         void *userdata;
         GHashTable *helpers; /* unit -> Helper, borrowed */
         GPtrArray *peers;
-        Peer *current;       /* during the stranger callback */
-        GPtrArray *listings; /* sd_bus_slot: questions for units of a daemon that died */
+        Peer *current; /* during the stranger callback */
 };
 
 struct Helper {
@@ -139,6 +139,7 @@ static int helper_take_peer(Helper *h, Peer *p) {
         h->timer = sd_event_source_disable_unref(h->timer);
         (void) peer_free(p);
         r = h->message ? send_launch(h) : 0;
+        CRASH_POINT(HELPER_TOLD);
         return r < 0 ? r : sd_event_add_io(h->launch->event, &h->io, h->fd, EPOLLIN, on_helper_io, h);
 }
 
@@ -171,6 +172,7 @@ static void on_cleared(int r, const char *text, void *userdata) {
         }
         drop_peers(h->launch, h->unit);
         h->armed = true;
+        CRASH_POINT(HELPER_CLEARED);
         r = systemd_start(h->launch->systemd, h->unit, on_started, h, &h->start);
         if (r < 0)
                 helper_end(h, r, "systemd could not be asked");
@@ -267,21 +269,8 @@ int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names
         return h->fd < 0 ? 0 : send_launch(h);
 }
 
-static void on_units_found(char **units, void *userdata) {
-        Launch *l = userdata;
-
-        for (char **unit = units; *unit; unit++)
-                if (!g_hash_table_contains(l->helpers, *unit)) {
-                        log_notice("%s is left of a daemon that died, and is stopped", *unit);
-                        systemd_stop_and_forget(l->systemd, *unit);
-                }
-}
-
-void launch_stop_unknown(Launch *l, const char *pattern) {
-        sd_bus_slot *slot;
-
-        if (systemd_list(l->systemd, pattern, on_units_found, l, &slot) >= 0)
-                g_ptr_array_add(l->listings, slot);
+bool launch_runs(const Launch *l, const char *unit) {
+        return g_hash_table_contains(l->helpers, unit);
 }
 
 const char *helper_unit(const Helper *h) {
@@ -395,11 +384,21 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
         return 0;
 }
 
+/* Prefixes of their users and of their units. */
+static const char *const kinds[][2] = {
+        {"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"}, {"mcp-fetch-", "mcp-fetch"}, {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
+
+bool launch_is_helper(const char *unit) {
+        const char *at = strchr(unit, '@');
+
+        for (size_t i = 0; at && i < G_N_ELEMENTS(kinds); i++)
+                if (strlen(kinds[i][1]) == (size_t) (at - unit) && g_str_has_prefix(unit, kinds[i][1]))
+                        return true;
+        return false;
+}
+
 /* "mcp-vm-web" -> "mcp-vm@web.service"; NULL for a user that is none of ours. */
 static char *unit_of_user(const char *user) {
-        static const char *const kinds[][2] = {{"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"},
-                {"mcp-fetch-", "mcp-fetch"}, {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
-
         for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
                 if (g_str_has_prefix(user, kinds[i][0]) && user[strlen(kinds[i][0])])
                         return g_strdup_printf("%s@%s.service", kinds[i][1], user + strlen(kinds[i][0]));
@@ -457,10 +456,6 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
-static void listing_free(void *slot) {
-        sd_bus_slot_unref(slot);
-}
-
 Launch *launch_new(sd_event *event, Systemd *systemd, int fd, LaunchStranger stranger, void *userdata) {
         Launch *l = g_new0(Launch, 1);
 
@@ -468,7 +463,6 @@ Launch *launch_new(sd_event *event, Systemd *systemd, int fd, LaunchStranger str
                 .event = sd_event_ref(event), .systemd = systemd, .fd = fd, .stranger = stranger, .userdata = userdata};
         l->helpers = g_hash_table_new(g_str_hash, g_str_equal);
         l->peers = g_ptr_array_new();
-        l->listings = g_ptr_array_new_with_free_func(listing_free);
         if (sd_event_add_io(event, &l->accept, fd, EPOLLIN, on_accept, l) < 0)
                 return launch_free(l);
         return l;
@@ -487,7 +481,6 @@ Launch *launch_free(Launch *l) {
                 ((Helper *) helper)->launch = NULL;
         g_ptr_array_unref(l->peers);
         g_hash_table_unref(l->helpers);
-        g_ptr_array_unref(l->listings);
         sd_event_source_disable_unref(l->accept);
         (void) close_fd(l->fd);
         sd_event_unref(l->event);

@@ -48,8 +48,9 @@ int helper_adopt(Launch *l, const HelperOps *ops, void *userdata, Helper **ret);
  * the same as helper_start(). */
 int helper_launch(Helper *h, json_t *message, int *fds, const char *const *names, size_t n);
 
-/* Stops the units that match and that no Helper runs: those of a daemon that died. */
-void launch_stop_unknown(Launch *l, const char *pattern);
+/* Whether a unit is an instance of a helper's template; whether there is a Helper of that unit. */
+bool launch_is_helper(const char *unit);
+bool launch_runs(const Launch *l, const char *unit);
 
 const char *helper_unit(const Helper *h);
 bool helper_is_connected(const Helper *h);

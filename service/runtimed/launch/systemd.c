@@ -209,25 +209,29 @@ struct listing {
 
 static int on_units(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         struct listing *l = userdata;
-        g_autoptr(GPtrArray) units = g_ptr_array_new();
-        const char *unit;
+        g_autoptr(GHashTable) units = g_hash_table_new(g_str_hash, g_str_equal);
+        const char *unit, *state;
         int r;
 
-        if (sd_bus_message_is_method_error(m, NULL))
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                l->found(NULL, l->userdata);
                 return 0;
+        }
         r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "ssssssouso")) > 0) {
                 r = sd_bus_message_read(m, "s", &unit);
+                if (r >= 0)
+                        r = sd_bus_message_skip(m, "ss");
+                if (r >= 0)
+                        r = sd_bus_message_read(m, "s", &state);
                 if (r >= 0) {
-                        g_ptr_array_add(units, (gpointer) unit);
-                        r = sd_bus_message_skip(m, "sssssouso");
+                        (void) g_hash_table_insert(units, (gpointer) unit, (gpointer) state);
+                        r = sd_bus_message_skip(m, "ssouso");
                 }
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
-        g_ptr_array_add(units, NULL);
-        if (r >= 0)
-                l->found((char **) units->pdata, l->userdata);
+        l->found(r >= 0 ? units : NULL, l->userdata);
         return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <glib.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -27,9 +28,9 @@ int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata,
 /* The same with nobody waiting for the answer; a refusal is logged. */
 void systemd_stop_and_forget(Systemd *s, const char *unit);
 
-/* Names of the loaded units that match a glob; called once, NULL-terminated, borrowed; not at all where systemd does
- * not tell. */
-typedef void (*SystemdUnitsFound)(char **units, void *userdata);
+/* The loaded units that match a glob: name -> ActiveState ("active", "activating", "deactivating", "inactive", "failed").
+ * Called once, borrowed; NULL where systemd does not tell. */
+typedef void (*SystemdUnitsFound)(GHashTable *units, void *userdata);
 int systemd_list(Systemd *s, const char *pattern, SystemdUnitsFound found, void *userdata, sd_bus_slot **ret);
 
 /* Kills every process of the unit; a refusal is logged. For what does not listen to systemd_stop(). */

@@ -15,12 +15,14 @@
 #include "model/name.h"
 #include "model/record.h"
 #include "shared/atomic-file.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 
 #define META "meta.json"
 
 struct Store {
-        int vms, images, cache, networks;
+        int vms, images, cache, networks, jobs;
+        GHashTable *temporaries; /* names of the files that workers write */
 };
 
 static int open_dir(int dir, const char *name) {
@@ -66,11 +68,19 @@ static void remove_directory(int dir, const char *name) {
         (void) unlinkat(dir, name, AT_REMOVEDIR);
 }
 
+struct cleaning {
+        Store *store;
+        unsigned removed;
+};
+
 static void clean_entry(int dir, const char *name, void *userdata) {
-        if (!is_temporary(name))
+        struct cleaning *c = userdata;
+
+        if (!is_temporary(name) || g_hash_table_contains(c->store->temporaries, name))
                 return;
         if (unlinkat(dir, name, 0) < 0 && errno == EISDIR)
                 remove_directory(dir, name);
+        c->removed++;
 }
 
 static void clean_subdirectory(int dir, const char *name, void *userdata) {
@@ -79,7 +89,18 @@ static void clean_subdirectory(int dir, const char *name, void *userdata) {
         clean_entry(dir, name, userdata);
         fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0)
-                for_each_entry(fd, clean_entry, NULL);
+                for_each_entry(fd, clean_entry, userdata);
+}
+
+unsigned store_clean(Store *s) {
+        struct cleaning c = {.store = s};
+
+        for_each_entry(s->vms, clean_subdirectory, &c);
+        for_each_entry(s->images, clean_subdirectory, &c);
+        for_each_entry(s->cache, clean_entry, &c);
+        for_each_entry(s->networks, clean_entry, &c);
+        for_each_entry(s->jobs, clean_entry, &c);
+        return c.removed;
 }
 
 int store_open(const char *path, Store **ret) {
@@ -90,20 +111,19 @@ int store_open(const char *path, Store **ret) {
         if (root < 0)
                 return -errno;
         s = g_new(Store, 1);
+        s->temporaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         s->vms = open_dir(root, "vms");
         s->images = open_dir(root, "images");
         s->cache = open_dir(root, "cache");
         s->networks = open_dir(root, "networks");
-        if (s->vms < 0 || s->images < 0 || s->cache < 0 || s->networks < 0) {
-                int r = MIN(MIN(s->vms, s->networks), MIN(s->images, s->cache));
+        s->jobs = s->cache < 0 ? s->cache : open_dir(s->cache, "jobs");
+        if (s->vms < 0 || s->images < 0 || s->cache < 0 || s->networks < 0 || s->jobs < 0) {
+                int r = MIN(s->jobs, MIN(MIN(s->vms, s->networks), MIN(s->images, s->cache)));
 
                 (void) store_free(s);
                 return r;
         }
-        for_each_entry(s->vms, clean_subdirectory, NULL);
-        for_each_entry(s->images, clean_subdirectory, NULL);
-        for_each_entry(s->cache, clean_entry, NULL);
-        for_each_entry(s->networks, clean_entry, NULL);
+        (void) store_clean(s);
         *ret = s;
         return 0;
 }
@@ -115,6 +135,8 @@ Store *store_free(Store *s) {
         (void) close_fd(s->images);
         (void) close_fd(s->cache);
         (void) close_fd(s->networks);
+        (void) close_fd(s->jobs);
+        g_hash_table_unref(s->temporaries);
         g_free(s);
         return NULL;
 }
@@ -162,6 +184,24 @@ int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len) {
         return dir < 0 ? dir : load_text(dir, META, ret, ret_len);
 }
 
+/* Whether the file holds just this. */
+static bool is_saved(int dir, const char *name, json_t *object) {
+        char *wanted = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS), *text = NULL;
+        size_t len;
+        bool same;
+
+        same = wanted && load_text(dir, name, &text, &len) >= 0 && len == strlen(wanted) && memcmp(text, wanted, len) == 0;
+        free(wanted);
+        free(text);
+        return same;
+}
+
+bool store_vm_is_saved(Store *s, const char *name, json_t *record) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        return dir >= 0 && is_saved(dir, META, record);
+}
+
 int store_vm_save(Store *s, const char *name, json_t *record) {
         _cleanup_close_ int dir = open_vm(s, name);
 
@@ -169,6 +209,7 @@ int store_vm_save(Store *s, const char *name, json_t *record) {
                 dir = open_dir(s->vms, name);
                 if (dir >= 0 && fsync(s->vms) < 0)
                         return -errno;
+                CRASH_POINT(CREATE_DIRECTORY);
         }
         return dir < 0 ? dir : save_json(dir, META, record);
 }
@@ -180,7 +221,9 @@ int store_vm_remove(Store *s, const char *name) {
                 return errno == ENOENT ? 0 : -errno;
         if (fsync(s->vms) < 0)
                 return -errno;
+        CRASH_POINT(REMOVE_RENAMED);
         remove_directory(s->vms, tmp);
+        CRASH_POINT(REMOVE_FILES);
         return 0;
 }
 
@@ -227,6 +270,7 @@ struct image_walk {
         void *userdata;
         uint32_t owner;
         GHashTable *roots, *records; /* hex */
+        unsigned dropped;            /* root images without a record */
 };
 
 static void walk_image(int dir, const char *name, void *userdata) {
@@ -242,7 +286,7 @@ static void walk_image(int dir, const char *name, void *userdata) {
                 return;
         hex = g_strndup(name, strlen(name) - strlen(".json"));
         (void) g_hash_table_add(w->records, g_strdup(hex));
-        if (load_text(dir, name, &text, &len) >= 0)
+        if (w->each && load_text(dir, name, &text, &len) >= 0)
                 w->each(w->owner, hex, text, len, w->userdata);
         free(text);
 }
@@ -254,8 +298,10 @@ static void drop_orphans(int dir, struct image_walk *w) {
 
         g_hash_table_iter_init(&iter, w->roots);
         while (g_hash_table_iter_next(&iter, &hex, NULL))
-                if (!g_hash_table_contains(w->records, hex))
+                if (!g_hash_table_contains(w->records, hex)) {
                         unlink_image_files(dir, hex);
+                        w->dropped++;
+                }
 }
 
 static void walk_owner(int dir, const char *name, void *userdata) {
@@ -277,10 +323,11 @@ static void walk_owner(int dir, const char *name, void *userdata) {
         g_hash_table_unref(w->records);
 }
 
-void store_images_load(Store *s, StoreImageFound each, void *userdata) {
+unsigned store_images_load(Store *s, StoreImageFound each, void *userdata) {
         struct image_walk walk = {.each = each, .userdata = userdata};
 
         for_each_entry(s->images, walk_owner, &walk);
+        return walk.dropped;
 }
 
 int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record) {
@@ -288,6 +335,13 @@ int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record) 
         g_autofree char *name = g_strdup_printf("%s.json", hex);
 
         return dir < 0 ? dir : save_json(dir, name, record);
+}
+
+bool store_image_is_saved(Store *s, uint32_t owner, const char *hex, json_t *record) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+        g_autofree char *name = g_strdup_printf("%s.json", hex);
+
+        return dir >= 0 && is_saved(dir, name, record);
 }
 
 static int open_image_file(Store *s, uint32_t owner, const char *hex, const char *suffix) {
@@ -327,6 +381,7 @@ int store_image_remove(Store *s, uint32_t owner, const char *hex) {
         /* The record first: a root image without one is removed at the next start. */
         if ((unlinkat(dir, record, 0) < 0 && errno != ENOENT))
                 return -errno;
+        CRASH_POINT(IMAGE_UNRECORDED);
         unlink_image_files(dir, hex);
         (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
         (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */
@@ -365,6 +420,12 @@ int store_network_save(Store *s, const char *name, json_t *record) {
         return save_json(s->networks, file, record);
 }
 
+bool store_network_is_saved(Store *s, const char *name, json_t *record) {
+        g_autofree char *file = g_strdup_printf("%s.json", name);
+
+        return is_saved(s->networks, file, record);
+}
+
 int store_network_remove(Store *s, const char *name) {
         g_autofree char *file = g_strdup_printf("%s.json", name);
 
@@ -373,28 +434,88 @@ int store_network_remove(Store *s, const char *name) {
         return fsync(s->networks) < 0 ? -errno : 0;
 }
 
+/* ---- Jobs ---- */
+
+struct job_walk {
+        StoreJobFound each;
+        void *userdata;
+};
+
+static void walk_job(int dir, const char *name, void *userdata) {
+        struct job_walk *w = userdata;
+        g_autofree char *stem = NULL;
+        char *text = NULL;
+        guint64 id;
+        size_t len;
+
+        if (is_temporary(name) || !g_str_has_suffix(name, ".json"))
+                return;
+        stem = g_strndup(name, strlen(name) - strlen(".json"));
+        if (!g_ascii_string_to_unsigned(stem, 10, 1, UINT32_MAX, &id, NULL))
+                return;
+        if (load_text(dir, name, &text, &len) < 0)
+                len = 0;
+        w->each(text ?: "", len, (uint32_t) id, w->userdata);
+        free(text);
+}
+
+void store_jobs_load(Store *s, StoreJobFound each, void *userdata) {
+        struct job_walk walk = {each, userdata};
+
+        for_each_entry(s->jobs, walk_job, &walk);
+}
+
+int store_job_save(Store *s, uint32_t id, json_t *record) {
+        g_autofree char *name = g_strdup_printf("%" PRIu32 ".json", id);
+        char *text;
+        int r;
+
+        if (!s) /* jobs on their own, without a store: nobody comes after */
+                return 0;
+        text = json_dumps(record, JSON_COMPACT);
+        if (!text)
+                return -ENOMEM;
+        r = atomic_replace(s->jobs, name, text, strlen(text), 0600);
+        free(text);
+        return r;
+}
+
+void store_job_remove(Store *s, uint32_t id) {
+        g_autofree char *name = g_strdup_printf("%" PRIu32 ".json", id);
+
+        if (s)
+                (void) unlinkat(s->jobs, name, 0);
+}
+
 /* ---- Files for workers ---- */
 
-static int create_temporary(int dir, char **ret_name) {
+static int create_temporary(Store *s, int dir, char **ret_name) {
         g_autofree char *uuid = g_uuid_string_random(), *name = g_strconcat(ATOMIC_TMP_PREFIX, uuid, NULL);
         int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (fd < 0)
                 return -errno;
+        (void) g_hash_table_add(s->temporaries, g_strdup(name));
         *ret_name = g_steal_pointer(&name);
         return fd;
 }
 
-static int commit_temporary(int dir, const char *tmp, const char *name, mode_t mode) {
-        if (fchmodat(dir, tmp, mode, 0) < 0 || renameat(dir, tmp, dir, name) < 0 || fsync(dir) < 0)
+static int commit_temporary(Store *s, int dir, const char *tmp, const char *name, mode_t mode) {
+        if (fchmodat(dir, tmp, mode, 0) < 0 || renameat(dir, tmp, dir, name) < 0)
                 return -errno;
-        return 0;
+        (void) g_hash_table_remove(s->temporaries, tmp);
+        return fsync(dir) < 0 ? -errno : 0;
+}
+
+static void discard_temporary(Store *s, int dir, const char *tmp) {
+        (void) unlinkat(dir, tmp, 0);
+        (void) g_hash_table_remove(s->temporaries, tmp);
 }
 
 int store_image_create(Store *s, uint32_t owner, char **ret_name) {
         _cleanup_close_ int dir = open_owner(s, owner, true);
 
-        return dir < 0 ? dir : create_temporary(dir, ret_name);
+        return dir < 0 ? dir : create_temporary(s, dir, ret_name);
 }
 
 int store_image_reopen(Store *s, uint32_t owner, const char *tmp) {
@@ -411,7 +532,7 @@ static int commit_image_file(Store *s, uint32_t owner, const char *tmp, const ch
         _cleanup_close_ int dir = open_owner(s, owner, false);
         g_autofree char *name = g_strconcat(hex, suffix, NULL);
 
-        return dir < 0 ? dir : commit_temporary(dir, tmp, name, 0400);
+        return dir < 0 ? dir : commit_temporary(s, dir, tmp, name, 0400);
 }
 
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
@@ -426,21 +547,21 @@ void store_image_discard(Store *s, uint32_t owner, const char *tmp) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
 
         if (dir >= 0)
-                (void) unlinkat(dir, tmp, 0);
+                discard_temporary(s, dir, tmp);
 }
 
 int store_cache_create(Store *s, char **ret_name) {
-        return create_temporary(s->cache, ret_name);
+        return create_temporary(s, s->cache, ret_name);
 }
 
 /* QEMU opens the initrd again through /proc/self/fd as another user, hence the mode; the directory is closed to others.
  */
 int store_cache_commit(Store *s, const char *tmp, const char *key) {
-        return commit_temporary(s->cache, tmp, key, 0444);
+        return commit_temporary(s, s->cache, tmp, key, 0444);
 }
 
 void store_cache_discard(Store *s, const char *tmp) {
-        (void) unlinkat(s->cache, tmp, 0);
+        discard_temporary(s, s->cache, tmp);
 }
 
 int store_cache_open(Store *s, const char *key) {

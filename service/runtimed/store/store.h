@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -11,6 +12,7 @@
  *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest;
  *                                                     HEX.oci   the archive that a push of it sends, where it is kept
  *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
+ *   cache/jobs/ID.json        a job, until its grace time is over
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
  */
 typedef struct Store Store;
@@ -18,6 +20,9 @@ typedef struct Store Store;
 /* Makes what is missing, removes what is half. Negative errno. */
 int store_open(const char *path, Store **ret);
 Store *store_free(Store *s);
+
+/* Removes what is half and that no worker writes; returns how much. */
+unsigned store_clean(Store *s);
 
 /* Directories of VMs, by name; with meta.json or without it. */
 GPtrArray *store_vm_names(Store *s);
@@ -28,6 +33,9 @@ int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len);
 /* Writes the record durably, making the VM's directory where it is new. */
 int store_vm_save(Store *s, const char *name, json_t *record);
 
+/* Whether the record on disk is this one, byte for byte; the same for an image and a network below. */
+bool store_vm_is_saved(Store *s, const char *name, json_t *record);
+
 /* The directory goes at once (by rename), its content with it. */
 int store_vm_remove(Store *s, const char *name);
 
@@ -37,10 +45,12 @@ int store_vm_remove_empty(Store *s, const char *name);
 /* A file of the VM's directory; flags as open(2). Returns the descriptor. */
 int store_vm_open(Store *s, const char *name, const char *file, int flags);
 
-/* Image records: calls each for every HEX.json; text is borrowed. */
+/* Image records: calls each (or nobody, NULL) for every HEX.json; text is borrowed. Removes root images without a
+ * record; returns how many. */
 typedef void (*StoreImageFound)(uint32_t owner, const char *hex, const char *text, size_t len, void *userdata);
-void store_images_load(Store *s, StoreImageFound each, void *userdata);
+unsigned store_images_load(Store *s, StoreImageFound each, void *userdata);
 int store_image_save(Store *s, uint32_t owner, const char *hex, json_t *record);
+bool store_image_is_saved(Store *s, uint32_t owner, const char *hex, json_t *record);
 int store_image_open(Store *s, uint32_t owner, const char *hex);
 int store_image_open_archive(Store *s, uint32_t owner, const char *hex);
 void store_image_drop_archive(Store *s, uint32_t owner, const char *hex);
@@ -50,7 +60,14 @@ int store_image_remove(Store *s, uint32_t owner, const char *hex);
 typedef void (*StoreNetworkFound)(const char *name, const char *text, size_t len, void *userdata);
 void store_networks_load(Store *s, StoreNetworkFound each, void *userdata);
 int store_network_save(Store *s, const char *name, json_t *record);
+bool store_network_is_saved(Store *s, const char *name, json_t *record);
 int store_network_remove(Store *s, const char *name);
+
+/* Records of jobs, for the next daemon: not durable. text is borrowed, len 0 where it cannot be read; each may remove it. */
+typedef void (*StoreJobFound)(const char *text, size_t len, uint32_t id, void *userdata);
+void store_jobs_load(Store *s, StoreJobFound each, void *userdata);
+int store_job_save(Store *s, uint32_t id, json_t *record);
+void store_job_remove(Store *s, uint32_t id);
 
 /* A new empty file for a worker to write, O_RDWR; *ret_name is its temporary name, the caller's. */
 int store_image_create(Store *s, uint32_t owner, char **ret_name);

@@ -11,6 +11,7 @@ typedef struct Bench {
         Config config;
         Runtime runtime;
         GString *trace;
+        char *dir;
 } Bench;
 
 static void on_changing(Job *job, const char *property, void *userdata) {
@@ -44,6 +45,8 @@ static int setup(void **state) {
         b->trace = g_string_new(NULL);
         b->config.jobs_max = 2;
         b->runtime = (Runtime){.config = &b->config, .observer = &observer, .observer_data = b};
+        b->dir = scratch_new();
+        assert_int_equal(store_open(b->dir, &b->runtime.store), 0);
         b->runtime.jobs = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) job_free);
         assert_true(sd_event_new(&b->runtime.event) >= 0);
         *state = b;
@@ -55,6 +58,8 @@ static int teardown(void **state) {
 
         g_hash_table_unref(b->runtime.jobs);
         sd_event_unref(b->runtime.event);
+        (void) store_free(b->runtime.store);
+        scratch_remove(b->dir);
         g_string_free(b->trace, TRUE);
         g_free(b);
         return 0;
