@@ -32,6 +32,7 @@ static const struct machine {
 struct header {
         const struct elf_source *source;
         bool is64, swap;
+        bool library; /* needs no entry point */
         uint16_t type, machine, phentsize, phnum;
         uint64_t entry, phoff;
 };
@@ -146,7 +147,7 @@ static int read_header(struct header *h, struct failure *f) {
                 return unsupported(f, "it is a core dump, not a program");
         if (h->type != ET_EXEC && h->type != ET_DYN)
                 return unsupported(f, "its type is neither executable nor position independent");
-        if (h->entry == 0)
+        if (h->entry == 0 && !h->library)
                 return unsupported(f, "it has no entry point (a shared library?)");
         if (h->phnum == 0)
                 return unsupported(f, "it has no program headers");
@@ -208,10 +209,8 @@ static uint64_t offset_of(const struct header *h, uint64_t address, struct failu
 }
 
 /* Calls each for every entry of the dynamic section until it returns false. */
-static void each_dynamic(const struct header *h,
-        const struct segment *dynamic,
-        bool (*each)(void *user, int64_t tag, uint64_t value),
-        void *user) {
+static void each_dynamic(const struct header *h, const struct segment *dynamic,
+        bool (*each)(void *user, int64_t tag, uint64_t value), void *user) {
         size_t size = h->is64 ? sizeof(Elf64_Dyn) : sizeof(Elf32_Dyn);
         size_t word = size / 2;
         uint64_t n = segment_in_file(h, dynamic) ? MIN(dynamic->filesz / size, DYNAMIC_MAX) : 0;
@@ -229,8 +228,10 @@ static void each_dynamic(const struct header *h,
 }
 
 struct needed {
-        uint64_t names[NEEDED_SHOWN], strings;
+        uint64_t *names; /* ELF_NEEDED_MAX of them */
+        uint64_t strings, search;
         unsigned n, total;
+        bool has_search;
 };
 
 static bool note_needed(void *user, int64_t tag, uint64_t value) {
@@ -238,32 +239,109 @@ static bool note_needed(void *user, int64_t tag, uint64_t value) {
 
         if (tag == DT_STRTAB)
                 needed->strings = value;
+        if (tag == DT_RUNPATH || (tag == DT_RPATH && !needed->has_search)) {
+                needed->search = value;
+                needed->has_search = true;
+        }
         if (tag == DT_NEEDED) {
-                if (needed->n < NEEDED_SHOWN)
+                if (needed->n < ELF_NEEDED_MAX)
                         needed->names[needed->n++] = value;
                 needed->total++;
         }
         return true;
 }
 
-static int refuse_dynamic(
-        const struct header *h, const char *interpreter, const struct needed *needed, struct failure *f) {
-        g_autoptr(GString) libs = g_string_new(NULL);
+static void read_string(const struct header *h, uint64_t strings, uint64_t at, char ret[TEXT_MAX]) {
+        ret[0] = 0;
+        if (strings != UINT64_MAX && at <= UINT64_MAX - strings)
+                read_text(h, strings + at, TEXT_MAX, ret);
+}
+
+static void note_links(
+        const struct header *h, const char *interpreter, const struct needed *needed, struct elf_links *links) {
         struct failure ignored = {};
         uint64_t strings = offset_of(h, needed->strings, &ignored);
+        char text[TEXT_MAX] = "";
 
         failure_clear(&ignored);
-        for (unsigned i = 0; i < needed->n && strings != UINT64_MAX; i++) {
-                char name[TEXT_MAX];
-
-                if (needed->names[i] > UINT64_MAX - strings)
-                        continue;
-                read_text(h, strings + needed->names[i], TEXT_MAX, name);
-                if (name[0])
-                        g_string_append_printf(libs, "%s%s", libs->len > 0 ? ", " : "", name);
+        *links = (struct elf_links){
+                .interpreter = g_strdup(interpreter), .needed = g_ptr_array_new_with_free_func(g_free)};
+        for (unsigned i = 0; i < needed->n; i++) {
+                read_string(h, strings, needed->names[i], text);
+                g_ptr_array_add(links->needed, g_strdup(text));
         }
-        if (needed->total > needed->n)
-                g_string_append_printf(libs, " and %u more", needed->total - needed->n);
+        if (needed->has_search)
+                read_string(h, strings, needed->search, text);
+        links->search = g_strdup(needed->has_search ? text : "");
+        links->total = needed->total;
+}
+
+void elf_links_clear(struct elf_links *links) {
+        g_free(links->interpreter);
+        g_free(links->search);
+        if (links->needed)
+                g_ptr_array_unref(links->needed);
+        *links = (struct elf_links){};
+}
+
+/* All segments: do they lie in the file, what do they load, what do they ask for. */
+static int read_segments(const struct header *h, struct elf_links *links, struct failure *f) {
+        g_autofree uint64_t *names = g_new(uint64_t, ELF_NEEDED_MAX);
+        struct needed needed = {.names = names};
+        char interpreter[TEXT_MAX] = "";
+        bool loads = false, named = false;
+        int r;
+
+        for (unsigned i = 0; i < h->phnum; i++) {
+                struct segment s;
+
+                r = read_segment(h, i, &s, f);
+                if (r < 0)
+                        return r;
+                if (s.type == PT_LOAD && (!segment_in_file(h, &s) || s.filesz > s.memsz))
+                        return unsupported(f, "a segment lies outside the file (truncated?)");
+                loads = loads || (s.type == PT_LOAD && s.filesz > 0);
+                if (s.type == PT_DYNAMIC)
+                        each_dynamic(h, &s, note_needed, &needed);
+                if (s.type == PT_INTERP) {
+                        read_text(h, s.offset, s.filesz, interpreter);
+                        named = true;
+                }
+        }
+        note_links(h, named ? interpreter : NULL, &needed, links);
+        if (!loads && !named && needed.total == 0) {
+                elf_links_clear(links);
+                return unsupported(f, "it has no segment to load");
+        }
+        return 0;
+}
+
+int elf_read_links(const struct elf_source *source, const char *architecture, bool library, struct elf_links *ret,
+        struct failure *f) {
+        const struct machine *want = machine_by_name(architecture);
+        struct header h;
+        int r;
+
+        if (!want)
+                return failf(f, -EINVAL, FAILURE_SPEC, "architecture %s is not known", architecture);
+        r = read_ident(&h, source, want, f);
+        h.library = library;
+        if (r >= 0)
+                r = read_header(&h, f);
+        return r >= 0 ? read_segments(&h, ret, f) : r;
+}
+
+static int refuse_dynamic(const struct elf_links *links, struct failure *f) {
+        g_autoptr(GString) libs = g_string_new(NULL);
+        const char *interpreter = links->interpreter ?: "";
+        unsigned shown = 0;
+
+        for (unsigned i = 0; i < links->needed->len && i < NEEDED_SHOWN; i++, shown++)
+                if (*(char *) links->needed->pdata[i])
+                        g_string_append_printf(
+                                libs, "%s%s", libs->len > 0 ? ", " : "", (char *) links->needed->pdata[i]);
+        if (links->total > shown)
+                g_string_append_printf(libs, " and %u more", links->total - shown);
         return failf(f, -ENOEXEC, FAILURE_UNSUPPORTED,
                 "ELF program refused: it is dynamic%s%s%s%s and a single file brings no libraries; link it "
                 "statically or import an OCI image that holds it and its libraries",
@@ -272,39 +350,12 @@ static int refuse_dynamic(
 }
 
 int elf_check(const struct elf_source *source, const char *architecture, struct failure *f) {
-        const struct machine *want = machine_by_name(architecture);
-        char interpreter[TEXT_MAX] = "";
-        struct needed needed = {};
-        bool loads = false, dynamic = false;
-        struct header h;
+        struct elf_links links = {};
         int r;
 
-        if (!want)
-                return failf(f, -EINVAL, FAILURE_SPEC, "architecture %s is not known", architecture);
-        r = read_ident(&h, source, want, f);
-        if (r >= 0)
-                r = read_header(&h, f);
-        for (unsigned i = 0; r >= 0 && i < h.phnum; i++) {
-                struct segment s;
-
-                r = read_segment(&h, i, &s, f);
-                if (r < 0)
-                        return r;
-                if (s.type == PT_LOAD && (!segment_in_file(&h, &s) || s.filesz > s.memsz))
-                        return unsupported(f, "a segment lies outside the file (truncated?)");
-                loads = loads || (s.type == PT_LOAD && s.filesz > 0);
-                if (s.type == PT_DYNAMIC)
-                        each_dynamic(&h, &s, note_needed, &needed);
-                if (s.type == PT_INTERP) {
-                        read_text(&h, s.offset, s.filesz, interpreter);
-                        dynamic = true;
-                }
-        }
-        if (r < 0)
-                return r;
-        if (dynamic || needed.total > 0)
-                return refuse_dynamic(&h, interpreter, &needed, f);
-        if (!loads)
-                return unsupported(f, "it has no segment to load");
-        return 0;
+        r = elf_read_links(source, architecture, false, &links, f);
+        if (r >= 0 && elf_is_dynamic(&links))
+                r = refuse_dynamic(&links, f);
+        elf_links_clear(&links);
+        return r;
 }

@@ -16,6 +16,7 @@ struct failure {
 #define FAILURE_NOT_SUPPORTED "NotSupported"
 #define FAILURE_REGISTRY "RegistryFailed"
 #define FAILURE_TOOL "ToolMissing"
+#define FAILURE_BUILD "BuildFailed"
 #define FAILURE_OTHER "Failed"
 
 /* Longest message kept; the rest is cut. */

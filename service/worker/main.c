@@ -16,6 +16,7 @@
 #include "worker/initrd.h"
 #include "worker/job.h"
 #include "worker/resources.h"
+#include "worker/nanos.h"
 
 static const struct {
         const char *name;
@@ -24,6 +25,7 @@ static const struct {
         {"import", import_run},
         {"initrd", initrd_run},
         {"hash", hash_run},
+        {"nanos", nanos_run},
 };
 
 static int run(struct job *job, json_t **ret_done, struct failure *f) {
@@ -32,7 +34,7 @@ static int run(struct job *job, json_t **ret_done, struct failure *f) {
         for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
                 if (g_strcmp0(op, operations[i].name) == 0)
                         return operations[i].run(job, ret_done, f);
-        return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are import, initrd and hash", op ?: "");
+        return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are import, initrd, hash and nanos", op ?: "");
 }
 
 /* Tells the outcome. A job that failed is no failure of this program: it exits 0 once the daemon knows. */

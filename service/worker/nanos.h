@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "worker/job.h"
+
+/* The operation "nanos": a root image's program becomes the disk of a Nanos guest, through `ops`. */
+int nanos_run(struct job *job, json_t **ret_done, struct failure *f);
