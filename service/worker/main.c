@@ -15,8 +15,8 @@
 #include "worker/import.h"
 #include "worker/initrd.h"
 #include "worker/job.h"
-#include "worker/resources.h"
 #include "worker/nanos.h"
+#include "worker/resources.h"
 
 static const struct {
         const char *name;

@@ -227,11 +227,34 @@ static void environment_add(GPtrArray *env, char **assignments) {
         }
 }
 
-static void append_environment(GByteArray *b, const VMSpec *spec, const ImageConfig *image) {
-        g_autoptr(GPtrArray) env = g_ptr_array_new();
+static GPtrArray *environment(const VMSpec *spec, const ImageConfig *image) {
+        GPtrArray *env = g_ptr_array_new();
 
         environment_add(env, image->env);
         environment_add(env, spec->environment);
+        return env;
+}
+
+static char **copy_strings(GPtrArray *borrowed) {
+        char **copy;
+
+        g_ptr_array_add(borrowed, NULL);
+        copy = g_strdupv((char **) borrowed->pdata);
+        g_ptr_array_unref(borrowed);
+        return copy;
+}
+
+char **boot_command_line(const VMSpec *spec, const ImageConfig *image) {
+        return copy_strings(command_line(spec, image));
+}
+
+char **boot_environment(const VMSpec *spec, const ImageConfig *image) {
+        return copy_strings(environment(spec, image));
+}
+
+static void append_environment(GByteArray *b, const VMSpec *spec, const ImageConfig *image) {
+        g_autoptr(GPtrArray) env = environment(spec, image);
+
         for (guint i = 0; i < env->len; i++)
                 append(b, "env", env->pdata[i]);
 }

@@ -24,6 +24,11 @@ typedef struct BootNetwork {
         char **dns; /* NULL-terminated, may be NULL */
 } BootNetwork;
 
+/* Copies, NULL-terminated, the caller's: Entrypoint + Command, else Entrypoint + Cmd, which may be empty; and the image's
+ * environment with the spec's over it by key. */
+char **boot_command_line(const VMSpec *spec, const ImageConfig *image);
+char **boot_environment(const VMSpec *spec, const ImageConfig *image);
+
 /* The boot message. Command given: Entrypoint + Command, else Entrypoint + Cmd; environment: the image's, then the
  * spec's over it by key; -EINVAL with InvalidSpec when there is no program at all or it is larger than GUEST_BOOT_MAX.
  */

@@ -57,8 +57,14 @@ void spec_check_image(const VMSpec *spec, const SpecCheck *check) {
 }
 
 void spec_check_target(const VMSpec *spec, const SpecCheck *check) {
-        if (!g_str_equal(spec->target, TARGET_LINUX))
-                problem_value(check, spec->target, "'" TARGET_LINUX "', the only target of this version");
+        if (!g_str_equal(spec->target, TARGET_LINUX) && !g_str_equal(spec->target, TARGET_NANOS))
+                problem_value(check, spec->target, "'" TARGET_LINUX "' or '" TARGET_NANOS "'");
+}
+
+/* A key that says something to guest init, which a Nanos guest does not have. */
+static void check_for_linux(const VMSpec *spec, const char *value, const SpecCheck *check) {
+        if (*value && spec_is_nanos(spec) && !check->limits->form_only)
+                spec_problem(check, "is not known to a guest of Target '" TARGET_NANOS "'; leave it out");
 }
 
 /* Bytes as the guest receives them, with a NUL each. */
@@ -117,6 +123,7 @@ void spec_check_user(const VMSpec *spec, const SpecCheck *check) {
 
         if (user[0] == '\0')
                 return;
+        check_for_linux(spec, user, check);
         if (!is_user_part(user, n) || (user[n] == ':' && !is_user_part(user + n + 1, strlen(user + n + 1))))
                 problem_value(check, user, "USER[:GROUP], names or numbers of at most 64 of [A-Za-z0-9_.-] each");
 }
@@ -138,6 +145,7 @@ static bool is_hostname(const char *s) {
 }
 
 void spec_check_hostname(const VMSpec *spec, const SpecCheck *check) {
+        check_for_linux(spec, spec->hostname, check);
         if (spec->hostname[0] != '\0' && !is_hostname(spec->hostname))
                 problem_value(check, spec->hostname,
                         "a host name: at most 64 characters, labels of letters, digits and inner dashes between dots");
@@ -146,15 +154,17 @@ void spec_check_hostname(const VMSpec *spec, const SpecCheck *check) {
 void spec_check_working_directory(const VMSpec *spec, const SpecCheck *check) {
         const char *s = spec->working_directory;
 
+        check_for_linux(spec, s, check);
         if (s[0] != '\0' && (s[0] != '/' || strlen(s) > PATH_BYTES_MAX || has_control(s)))
                 problem_value(check, s, "an absolute path of at most 4095 bytes without control characters");
 }
 
 void spec_check_memory(const VMSpec *spec, const SpecCheck *check) {
+        uint32_t min = spec_is_nanos(spec) ? SPEC_NANOS_MEMORY_MIN : SPEC_MEMORY_MIN;
         uint32_t max = check->limits->memory_mib_max;
 
-        if (!check->limits->form_only && (spec->memory_mib < SPEC_MEMORY_MIN || spec->memory_mib > max))
-                spec_problem(check, "%u is not between %u and %u", spec->memory_mib, SPEC_MEMORY_MIN, max);
+        if (!check->limits->form_only && (spec->memory_mib < min || spec->memory_mib > max))
+                spec_problem(check, "%u is not between %u and %u", spec->memory_mib, min, max);
 }
 
 void spec_check_vcpus(const VMSpec *spec, const SpecCheck *check) {
@@ -193,6 +203,7 @@ static bool is_address(const char *s) {
 void spec_check_dns(const VMSpec *spec, const SpecCheck *check) {
         guint n = g_strv_length(spec->dns);
 
+        check_for_linux(spec, n > 0 ? spec->dns[0] : "", check);
         if (n > SPEC_DNS_MAX)
                 spec_problem(check, "has %u elements, at most %u are accepted", n, SPEC_DNS_MAX);
         for (char **s = spec->dns; *s; s++)
@@ -247,6 +258,7 @@ void spec_check_kernel(const VMSpec *spec, const SpecCheck *check) {
         const char *s = spec->kernel;
         size_t n = strlen(s);
 
+        check_for_linux(spec, s, check);
         if (n > 0 && (n > KERNEL_VERSION_MAX || strspn(s, LOWER UPPER DIGITS "._+~-") != n || !g_ascii_isalnum(s[0])))
                 problem_value(check, s, "a kernel version as in /lib/modules, such as '6.1.0-18-cloud-amd64'");
 }
@@ -255,6 +267,8 @@ void spec_check_architecture(const VMSpec *spec, const SpecCheck *check) {
         const char *s = spec->architecture, *host = check->limits->architecture;
         size_t n = strlen(s);
 
+        if (!check->limits->form_only && spec_is_nanos(spec) && !g_str_equal(s, "x86_64"))
+                spec_problem(check, "a guest of Target '" TARGET_NANOS "' runs on x86_64 only");
         if (check->limits->form_only) {
                 if (n < 1 || n > 32 || strspn(s, LOWER DIGITS "_") != n)
                         problem_value(check, s, "an architecture such as 'x86_64'");

@@ -396,6 +396,8 @@ int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems,
                 if (problems->len == n && k->field->check)
                         k->field->check(spec, &check);
         }
+        if (!json_object_get(object, "StopTimeout") && spec_is_nanos(spec))
+                spec->stop_timeout = MAX(spec->stop_timeout, SPEC_NANOS_STOP_TIMEOUT);
         report_unknown_keys(object, problems);
         if (problems->len > before || problems->len >= SPEC_PROBLEMS_MAX)
                 return -EINVAL;
@@ -409,6 +411,10 @@ json_t *vm_spec_to_json(const VMSpec *spec) {
         for (const SpecKey *k = keys; k->name; k++)
                 json_object_set_new(o, k->name, k->field->kind->print(field_of(spec, k)));
         return o;
+}
+
+bool spec_is_nanos(const VMSpec *spec) {
+        return g_str_equal(spec->target, TARGET_NANOS);
 }
 
 VMSpec *vm_spec_copy(const VMSpec *spec) {

@@ -21,10 +21,11 @@
 #define NETWORK_USER "user"
 #define NETWORK_NONE "none"
 #define TARGET_LINUX "linux"
+#define TARGET_NANOS "nanos"
 
 typedef struct VMSpec {
         char *image;        /* reference or digest; required */
-        char *target;       /* TARGET_LINUX */
+        char *target;       /* TARGET_LINUX, TARGET_NANOS */
         char **command;     /* replaces the image's Cmd (and Entrypoint stays), empty: the image's */
         char **environment; /* KEY=VALUE, over the image's */
         char *user;         /* "" the image's */
@@ -58,6 +59,9 @@ typedef struct SpecLimits {
 } SpecLimits;
 
 #define SPEC_MEMORY_MIN 64U /* MiB; below a Linux guest does not boot */
+/* A Nanos guest whose program does not obey SIGTERM powers itself off after 30 s; a fifth of the time is for QEMU. */
+#define SPEC_NANOS_STOP_TIMEOUT (40ULL * 1000000ULL)
+#define SPEC_NANOS_MEMORY_MIN 32U /* MiB */
 #define SPEC_STOP_TIMEOUT_MAX (3600ULL * 1000000ULL)
 #define SPEC_STRINGS_MAX 1024U       /* elements of Command, Environment */
 #define SPEC_STRING_BYTES_MAX 32768U /* of one element */
@@ -70,6 +74,8 @@ typedef struct SpecLimits {
 #define SPEC_CREDENTIAL_NAME_MAX 64U
 #define SPEC_CREDENTIAL_BYTES_MAX 65536U /* of all values together */
 #define SPEC_PROBLEMS_MAX 64U            /* found in one spec; what comes after is not told */
+
+bool spec_is_nanos(const VMSpec *spec);
 
 /* Neither user networking nor none: a bridge. */
 bool network_is_bridge(const char *network);

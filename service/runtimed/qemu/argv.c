@@ -16,10 +16,13 @@
 
 static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         switch (slot) {
+        case QEMU_SLOT_KERNEL:
+        case QEMU_SLOT_INITRD:
+                return !plan->nanos;
         case QEMU_SLOT_BOOT:
-                return !qemu_boot_in_initrd(plan);
+                return !plan->nanos && !qemu_boot_in_initrd(plan);
         case QEMU_SLOT_CREDENTIALS:
-                return plan->credentials;
+                return !plan->nanos && plan->credentials;
         case QEMU_SLOT_CODE:
         case QEMU_SLOT_VARS:
         case QEMU_SLOT_TPM:
@@ -103,7 +106,7 @@ static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
 
         addf(argv, "-name", "guest=%s", name);
         add(argv, "-uuid", plan->uuid);
-        addf(argv, "-machine", "%s,accel=%s%s", machine->machine, accelerator_to_string(plan->accelerator),
+        addf(argv, "-machine", "%s,accel=%s%s", plan->nanos ? machine->nanos : machine->machine, accelerator_to_string(plan->accelerator),
                 plan->uefi ? ",pflash0=code,pflash1=vars" : "");
         add(argv, "-cpu", kvm ? "host" : machine->tcg_cpu);
         addf(argv, "-smp", "%u", plan->vcpus);
@@ -167,6 +170,15 @@ static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan, const Machine *
                         "root"));
 }
 
+/* Nanos writes into its disk, which is shared: QEMU lays a file over it that has no name any more (in the unit's own
+ * /var/tmp) and goes with this boot. The port at 0x501 is how the guest tells its program's exit code. */
+static void add_nanos(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
+        addf(argv, "-drive", "if=none,id=root,format=raw,file=/dev/fdset/%d,file.locking=off,snapshot=on", ROOT_FDSET);
+        add_json(argv, "-device", json_pack("{s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root"));
+        add_json(argv, "-device", json_pack("{s:s}", "driver", "isa-debug-exit"));
+}
+
 /* "7:8:9", the descriptors of a TAP's queues. */
 static char *queue_fds(const QEMUPlan *plan) {
         GString *s = g_string_new(NULL);
@@ -205,11 +217,13 @@ static void add_network(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
         add_json(argv, "-device", nic);
 }
 
-static void add_channels(GPtrArray *argv, const Machine *machine) {
+static void add_channels(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         addf(argv, "-chardev", "socket,id=qmp,fd=%d", QEMU_FD_QMP);
         add(argv, "-mon", "chardev=qmp,mode=control");
         addf(argv, "-chardev", "socket,id=serial,fd=%d", QEMU_FD_SERIAL);
         add(argv, "-serial", "chardev:serial");
+        if (plan->nanos)
+                return;
         addf(argv, "-chardev", "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
         addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
         /* Queues with interrupts of their own: on a shared line a busy console makes the kernel switch the line off. */
@@ -224,7 +238,7 @@ static void add_channels(GPtrArray *argv, const Machine *machine) {
 char **qemu_argv(const QEMUPlan *plan) {
         const Machine *machine = machine_find(plan->architecture);
 
-        if (!machine || (plan->uefi && !machine->uefi))
+        if (!machine || (plan->uefi && !machine->uefi) || (plan->nanos && (plan->uefi || !machine->nanos)))
                 return NULL;
 
         GPtrArray *argv = g_ptr_array_new();
@@ -232,12 +246,17 @@ char **qemu_argv(const QEMUPlan *plan) {
         g_ptr_array_add(argv, g_strdup(plan->binary));
         add_flags(argv, plan);
         add_machine(argv, plan, machine);
-        add_kernel(argv, plan, machine);
-        add_root_disk(argv, plan, machine);
+        if (plan->nanos) {
+                add_nanos(argv, plan, machine);
+        } else {
+                add_kernel(argv, plan, machine);
+                add_root_disk(argv, plan, machine);
+        }
         add_uefi(argv, plan, machine);
         add_network(argv, plan, machine);
-        add_channels(argv, machine);
-        add_json(argv, "-device", json_pack("{s:s}", "driver", machine->rng));
+        add_channels(argv, plan, machine);
+        if (!plan->nanos)
+                add_json(argv, "-device", json_pack("{s:s}", "driver", machine->rng));
         g_ptr_array_add(argv, NULL);
         return (char **) g_ptr_array_free(argv, FALSE);
 }

@@ -25,6 +25,7 @@ typedef struct QEMUPlan {
         uint32_t memory_mib, vcpus;
         bool uefi;       /* firmware with variables of its own, TPM, USB and a display */
         bool credentials;
+        bool nanos;      /* a Nanos guest: it boots from its disk, and has no guest init */
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
         const char *mac; /* "52:54:00:.." when network */
@@ -33,11 +34,11 @@ typedef struct QEMUPlan {
 /* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up.
  */
 typedef enum QEMUSlot {
-        QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read */
+        QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read; not with nanos */
         QEMU_SLOT_INITRD, /* likewise */
-        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused where that comes in the initrd */
+        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused with nanos, and where that comes in the initrd */
         QEMU_SLOT_CREDENTIALS, /* sealed memfd, fw_cfg opt/org.mcp/credentials */
-        QEMU_SLOT_ROOT,   /* SquashFS, by -add-fd, read-only */
+        QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only */
         QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
         QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */
         QEMU_SLOT_TPM,    /* and the control socket of its swtpm */

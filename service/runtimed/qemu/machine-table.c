@@ -19,6 +19,7 @@ static const Machine machines[] = {
                 .architecture = "x86_64",
                 .image = "x86_64",
                 .machine = "q35,usb=off,vmport=off,smm=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off",
+                .nanos = "q35,usb=off,vmport=off,dump-guest-core=off", /* it uses the HPET */
                 .tcg_cpu = "max",
                 .console = "ttyS0",
                 .program = "hvc0",

@@ -17,6 +17,7 @@ typedef struct Machine {
         const char *architecture; /* as QEMU names it: "x86_64" */
         const char *image;        /* and as images do */
         const char *machine;      /* with its options, without the accelerator */
+        const char *nanos;        /* the same for a Nanos guest; NULL: it does not run here */
         const char *tcg_cpu;      /* under KVM it is the host's */
         const char *console;      /* the kernel's name of the first serial port */
         const char *program;      /* and of the virtio console, the program's own */

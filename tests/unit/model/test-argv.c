@@ -83,6 +83,31 @@ static void test_kvm_without_network(void **state) {
         p.mac = NULL;
         assert_argv(qemu_argv(&p), expected);
 }
+
+/* No kernel, no guest port: a disk with a file over it, and the port that tells the exit code. */
+static void test_nanos(void **state) {
+        static const char *const expected[] = {
+                HEAD, "-machine", "q35,usb=off,vmport=off,dump-guest-core=off,accel=tcg", "-cpu", "max", "-smp", "1",
+                "-m", "256M", "-add-fd", "fd=7,set=1",
+                "-drive", "if=none,id=root,format=raw,file=/dev/fdset/1,file.locking=off,snapshot=on",
+                "-device", "{\"driver\":\"virtio-blk-pci\",\"id\":\"disk0\",\"drive\":\"root\"}",
+                "-device", "{\"driver\":\"isa-debug-exit\"}", "-netdev",
+                "{\"type\":\"stream\",\"id\":\"net0\",\"server\":false,\"addr\":{\"type\":\"fd\",\"str\":\"8\"}}",
+                "-device",
+                "{\"driver\":\"virtio-net-pci\",\"id\":\"nic0\",\"netdev\":\"net0\",\"mac\":\"52:54:00:01:02:03\","
+                "\"romfile\":\"\"}",
+                "-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control",
+                "-chardev", "socket,id=serial,fd=4", "-serial", "chardev:serial", NULL,
+        };
+        QEMUPlan p = plan;
+
+        p.nanos = true;
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_KERNEL), -1);
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_BOOT), -1);
+        assert_argv(qemu_argv(&p), expected);
+        p.architecture = "aarch64";
+        assert_null(qemu_argv(&p));
+}
 /* clang-format on */
 
 static bool contains(char **argv, const char *word) {
@@ -227,6 +252,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tcg_with_network),
                 cmocka_unit_test(test_kvm_without_network),
+                cmocka_unit_test(test_nanos),
                 cmocka_unit_test(test_quoting),
                 cmocka_unit_test(test_unknown_architecture),
                 cmocka_unit_test(test_credentials),

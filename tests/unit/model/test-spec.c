@@ -332,10 +332,38 @@ static void test_words(void **state) {
         assert_problem("'Network': 'lab', 'Ports': ['8080:80']", "Ports",
                 "Ports: '127.0.0.1:8080:80/tcp': on network 'lab' only the guest's port is given, as in '80/tcp'");
         assert_problem("'Accelerator': 'hvf'", "Accelerator", "Accelerator: 'hvf' is not one of 'auto', 'kvm', 'tcg'");
-        assert_problem(
-                "'Target': 'nanos'", "Target", "Target: 'nanos' is not 'linux', the only target of this version");
+        assert_problem("'Target': 'unikraft'", "Target", "Target: 'unikraft' is not 'linux' or 'nanos'");
         assert_problem("'Architecture': 'arm64'", "Architecture",
                 "Architecture: 'arm64' is not 'x86_64', the architecture of this host");
+}
+
+/* A Nanos guest has no init of ours, so what is told to it is refused; it needs less memory, and more time to go. */
+static void test_nanos(void **state) {
+        static const char *const unknown[] = {"User", "Hostname", "WorkingDirectory", "Kernel"};
+
+        assert_good("'Target': 'nanos', 'MemoryMiB': 32, 'Environment': ['A=1'], 'Command': ['x'], 'Ports': ['80']");
+        assert_problem("'Target': 'nanos', 'MemoryMiB': 31", "MemoryMiB", "MemoryMiB: 31 is not between 32 and 24105");
+        for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++) {
+                g_autofree char *member = g_strdup_printf("'Target': 'nanos', '%s': '%s'", unknown[i],
+                        g_str_equal(unknown[i], "WorkingDirectory") ? "/x" : "6");
+                g_autofree char *expected = g_strdup_printf(
+                        "%s: is not known to a guest of Target 'nanos'; leave it out", unknown[i]);
+
+                assert_problem(member, unknown[i], expected);
+        }
+        assert_problem("'Target': 'nanos', 'DNS': ['10.0.0.1']", "DNS",
+                "DNS: is not known to a guest of Target 'nanos'; leave it out");
+
+        g_autoptr(GPtrArray) problems = problems_new();
+        g_autoptr(VMSpec) spec = NULL;
+        g_autoptr(VMSpec) wished = NULL;
+
+        assert_int_equal(parse_object(json_pack("{s:s, s:s}", "Image", "web", "Target", "nanos"), &limits, problems, &spec), 0);
+        assert_int_equal(spec->stop_timeout, SPEC_NANOS_STOP_TIMEOUT);
+        assert_int_equal(parse_object(json_pack("{s:s, s:s, s:i}", "Image", "web", "Target", "nanos", "StopTimeout", 7),
+                                 &limits, problems, &wished),
+                0);
+        assert_int_equal(wished->stop_timeout, 7);
 }
 
 static void test_environment(void **state) {
@@ -574,6 +602,7 @@ int main(void) {
                 cmocka_unit_test(test_image),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_nanos),
                 cmocka_unit_test(test_environment),
                 cmocka_unit_test(test_string_limits),
                 cmocka_unit_test(test_hostname),
