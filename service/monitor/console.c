@@ -21,6 +21,7 @@
 #define DRAIN_READS 256U
 
 static const char panic_text[] = "Kernel panic - ";
+static const char startup_text[] = "program startup failed on exec"; /* Nanos */
 
 enum { SERIAL, PROGRAM, OUTPUT, STREAMS };
 
@@ -41,7 +42,8 @@ struct console {
         struct seglog *log;
         sd_event_source *timer;
         struct stream streams[STREAMS];
-        struct last_line qemu, guest, panic;
+        struct stream *program; /* whose bytes viewers see */
+        struct last_line qemu, guest, panic, startup;
         struct viewers *viewers; /* of the program's stream */
         uint64_t now;
         char buffer[READ_SIZE];
@@ -56,6 +58,9 @@ static void take_line(void *userdata, char stream, const char *text, size_t len)
                 return;
         last->len = len < TEXT_MAX ? len : TEXT_MAX;
         memcpy(last->text, text, last->len);
+        if (stream == 'p' && console->program == &console->streams[SERIAL] &&
+                memmem(last->text, last->len, startup_text, sizeof startup_text - 1))
+                console->startup = *last;
         /* What a kernel prints behind its reason to panic says less. */
         if (stream == 'k' && memmem(last->text, last->len, panic_text, sizeof panic_text - 1))
                 console->panic = *last;
@@ -80,7 +85,7 @@ static ssize_t pump(struct stream *s) {
 
         if (n > 0) {
                 console->now = now_realtime();
-                if (s == &console->streams[PROGRAM])
+                if (s == console->program)
                         viewers_show(console->viewers, console->buffer, (size_t) n);
                 lines_feed(&s->lines, console->buffer, (size_t) n, take_line, console);
         }
@@ -105,7 +110,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-int console_new(sd_event *event, struct seglog *log, struct console **ret) {
+int console_new(sd_event *event, struct seglog *log, bool guest_init, struct console **ret) {
         static const char names[STREAMS] = {[SERIAL] = 'k', [PROGRAM] = 'p', [OUTPUT] = 'm'};
         struct console *console = calloc(1, sizeof *console);
         int r;
@@ -121,6 +126,8 @@ int console_new(sd_event *event, struct seglog *log, struct console **ret) {
                 console->streams[i].fd = -1;
                 console->streams[i].lines.stream = names[i];
         }
+        console->program = &console->streams[guest_init ? PROGRAM : SERIAL];
+        console->program->lines.stream = 'p';
         r = viewers_new(event, &console->viewers);
         if (r >= 0)
                 r = sd_event_add_time(event, &console->timer, CLOCK_MONOTONIC, 0, 10000, on_timer, console);
@@ -163,7 +170,7 @@ int console_attach(struct console *console, struct qemu_channels *channels) {
                 if (q < 0 && r == 0)
                         r = q;
         }
-        return r < 0 ? r : viewers_set_guest(console->viewers, console->streams[PROGRAM].fd);
+        return r < 0 ? r : viewers_set_guest(console->viewers, console->program->fd);
 }
 
 int console_view(struct console *console, int fd, bool write) {
@@ -190,6 +197,14 @@ void console_drain(struct console *console) {
                         if (pump(&console->streams[i]) <= 0)
                                 break;
         flush_partial(console);
+}
+
+bool console_startup_failure(struct console *console, char *buf) {
+        console_drain(console);
+        if (console->startup.len == 0)
+                return false;
+        (void) text_clean(buf, console->startup.text, console->startup.len);
+        return true;
 }
 
 char *console_last_words(const struct console *console, char *buf) {

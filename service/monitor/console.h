@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -13,8 +14,8 @@ struct console;
 
 #define CONSOLE_PARTIAL_USEC (200U * 1000U) /* how long a line may stay without its end */
 
-/* log is taken in any case. */
-int console_new(sd_event *event, struct seglog *log, struct console **ret);
+/* log is taken in any case. Without guest init the serial port is the program's console, and there is no other. */
+int console_new(sd_event *event, struct seglog *log, bool guest_init, struct console **ret);
 
 /* Flushes and frees. Takes NULL, returns NULL. */
 struct console *console_free(struct console *console);
@@ -30,6 +31,10 @@ __attribute__((format(printf, 2, 3))) void console_say(struct console *console, 
 
 /* Reads what is left after QEMU's end, gives out unfinished lines, writes all to the log. */
 void console_drain(struct console *console);
+
+/* Whether a guest without guest init said that it could not start its program: reads what is left, and puts the line
+ * into buf, cleaned as text_clean() does. */
+bool console_startup_failure(struct console *console, char *buf);
 
 /* The last line QEMU itself or the guest printed (of a guest that panicked: why), cleaned as text_clean() does, into
  * buf. Empty when there is none. */

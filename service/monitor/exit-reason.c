@@ -65,6 +65,9 @@ struct exit_verdict exit_deduce(const struct exit_facts *f) {
         if (f->exit_frame)
                 return (struct exit_verdict) {
                         f->how == 0 ? EXIT_REASON_GUEST_EXIT : EXIT_REASON_GUEST_SIGNAL, (int) f->status};
+        /* The guest wrote its program's code, and QEMU ended with (code << 1) | 1; its exit status has 8 bits. */
+        if (f->exit_port && !f->signaled && (f->qemu_status & 1) && !f->guest_error)
+                return (struct exit_verdict) {EXIT_REASON_GUEST_EXIT, f->qemu_status >> 1};
         if (f->signaled) {
                 /* A guest that went down before is not killed by what QEMU then needed. */
                 if (f->forced)

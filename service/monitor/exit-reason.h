@@ -29,7 +29,8 @@ struct exit_facts {
         bool not_started; /* QEMU could not be executed, or ended or misbehaved before its CPUs ran */
         bool exit_frame;
         uint32_t how, status; /* of it, see GUEST_EXIT */
-        bool guest_error;     /* GUEST_ERROR came */
+        bool guest_error;     /* GUEST_ERROR came, or the guest said that there is no program to run */
+        bool exit_port;       /* the machine has isa-debug-exit, for a guest without guest init */
         enum shutdown_cause cause;
         bool asked;   /* we asked the guest to stop */
         bool forced;  /* we ended QEMU */

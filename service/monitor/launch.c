@@ -50,6 +50,8 @@ static int parse_argv(struct launch *l, const json_t *message, const char **ret_
                         return -ENOMEM;
                 if (strcmp(arg, "-no-reboot") == 0 || strcmp(arg, "reboot=shutdown") == 0)
                         l->no_reboot = true;
+                if (strstr(arg, "isa-debug-exit"))
+                        l->exit_port = true;
         }
         if (l->argv[0][0] != '/')
                 return refuse(ret_problem, "\"argv\" does not begin with an absolute path");

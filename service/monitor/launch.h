@@ -18,6 +18,7 @@ struct launch {
         uint64_t log_max, stop_timeout;
         bool guest;            /* a guest init speaks on the guest port */
         bool ready_by_message; /* ready when it says so, else when the CPUs run */
+        bool exit_port; /* argv has isa-debug-exit: QEMU's exit status is the program's */
         bool no_reboot;        /* argv makes a reset of the guest end QEMU */
         int log_fds[SEGLOG_SEGMENTS_MAX];
         size_t n_log_fds;

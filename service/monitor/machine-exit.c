@@ -159,6 +159,15 @@ void machine_finish(struct machine *m) {
                 machine_leave(m);
 }
 
+/* A guest without guest init tells on its console that it has found nothing to run, and powers itself off. */
+static void note_startup_failure(struct machine *m) {
+        if (m->launch->guest || m->facts.guest_error || m->facts.signaled || m->facts.qemu_status != 0 ||
+                !console_startup_failure(m->console, m->guest_error))
+                return;
+        m->facts.guest_error = true;
+        daemon_link_send(m->link, json_pack("{s:s, s:s}", "type", "guest-error", "message", m->guest_error));
+}
+
 void machine_ended(struct machine *m, const siginfo_t *info) {
         /* Its last events still belong to its life. */
         qmp_drain(m->qmp);
@@ -168,6 +177,8 @@ void machine_ended(struct machine *m, const siginfo_t *info) {
         /* Its CPUs never ran as far as anybody saw, and nobody wanted its end. */
         if (!m->was_running && !m->facts.exit_frame && !ladder_is_active(&m->ladder))
                 m->facts.not_started = true;
+        m->facts.exit_port = m->launch->exit_port;
+        note_startup_failure(m);
         m->facts.asked = ladder_is_active(&m->ladder);
         m->facts.forced = ladder_is_forced(&m->ladder);
         m->facts.oom_kill = m->oom_before >= 0 && oom_kill_count() > m->oom_before;

@@ -315,7 +315,7 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
                 launch->n_log_fds = 0;
         }
         if (r >= 0)
-                r = console_new(event, log, &m->console);
+                r = console_new(event, log, launch->guest, &m->console);
         if (r >= 0)
                 r = machine_stop_init(m);
         if (r >= 0)

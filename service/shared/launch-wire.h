@@ -61,6 +61,9 @@
  *              "NAME?" may be missing], "kernel":TEXT? for messages
  *              -> done: {"size":N}
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
+ *   "nanos":   fds "root" (a SquashFS), "output"; "ops":PATH, "home":PATH (its .ops is a release), "argv":[], "env":[],
+ *              "workdir":TEXT, "architecture":TEXT, "address":"A/PREFIX"? with "gateway":A, "bytes":N of program and libraries
+ *              at most, "timeout":USEC -> done: {"program":PATH in the image, "size":N, "exit_code":BOOL (this ops can tell it)}
  *   each with "memory":bytes and "cpu":seconds, which the worker sets as limits on itself (0 or missing: none)
  *   worker -> daemon:
  *   {"type":"progress","fraction":0..1,"stage":TEXT}          at most ten a second

@@ -12,7 +12,8 @@
  * One line of the log is one line of the guest's output:
  *   SEQ TIME BOOT STREAM TEXT\n
  * SEQ is a decimal counter below UINT64_MAX that never goes back over the VM's life, TIME microseconds since the epoch, BOOT the boot
- * id, STREAM 'k' for the serial port (kernel, firmware), 'p' for the virtio console (the program), 'm' for the
+ * id, STREAM 'k' for the serial port (kernel, firmware), 'p' for the virtio console (the program; the serial
+ * port of a guest without guest init is its program's, too), 'm' for the
  * monitor's own words. TEXT is printable UTF-8: control characters but tab, and invalid bytes, stand as \xHH, a
  * backslash as \\. A guest line longer than LOG_TEXT_MAX is broken into several. The segment whose first SEQ is largest
  * is the one being written; when it is full the oldest one is truncated and is next.

@@ -93,7 +93,9 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
         else if (strcmp(type, "guest-error") == 0) {
                 g_free(vm->guest_error);
                 vm->guest_error = plain_text(text ?: "", FOREIGN_TEXT_MAX);
-                vm->failure = "guest init could not do what it was told; the VM's log says what";
+                vm->failure = spec_is_nanos(vm->record->spec)
+                                      ? "the guest could not start its program; the VM's log says why"
+                                      : "guest init could not do what it was told; the VM's log says what";
                 log_warning("%s: its guest failed", vm->name);
         } else if (strcmp(type, "exited") == 0)
                 on_exited(vm, message);
