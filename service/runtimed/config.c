@@ -24,6 +24,8 @@ static const struct setting {
         {"StateDirectory", PATH, offsetof(Config, state_directory), 0, 0, "/var/lib/mcp-runtime"},
         {"QEMU", PATH, offsetof(Config, qemu), 0, 0, "/usr/bin/qemu-system-x86_64"},
         {"Passt", PATH, offsetof(Config, passt), 0, 0, "/usr/bin/passt"},
+        {"Ops", PATH, offsetof(Config, ops), 0, 0, "/usr/local/bin/ops"},
+        {"OpsHome", PATH, offsetof(Config, ops_home), 0, 0, "/usr/local/share/ops"},
         {"KernelDirectory", PATH, offsetof(Config, kernel_directory), 0, 0, "/boot"},
         {"ModulesDirectory", PATH, offsetof(Config, modules_directory), 0, 0, MODULES_DIRECTORY},
         {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
@@ -35,6 +37,7 @@ static const struct setting {
         {"MemoryMiB", U32, offsetof(Config, memory_mib), SPEC_MEMORY_MIN, UINT32_MAX, "256"},
         {"VCPUs", U32, offsetof(Config, vcpus), 1, 255, "1"},
         {"BootTimeoutSec", SECONDS, offsetof(Config, boot_timeout), 1, 86400, "300"},
+        {"BuildTimeoutSec", SECONDS, offsetof(Config, build_timeout), 1, 3600, "120"},
         {"StopTimeoutSec", SECONDS, offsetof(Config, stop_timeout), 1, 3600, "15"},
         {"ImageBytesMax", U64, offsetof(Config, image_bytes_max), 1, UINT64_MAX, "8589934592"},
         {"ImageEntriesMax", U64, offsetof(Config, image_entries_max), 1, UINT64_MAX, "1000000"},
@@ -215,6 +218,8 @@ void config_free(Config *c) {
         g_free(c->state_directory);
         g_free(c->qemu);
         g_free(c->passt);
+        g_free(c->ops);
+        g_free(c->ops_home);
         g_free(c->kernel_directory);
         g_free(c->modules_directory);
         g_free(c->guest_init);

@@ -12,13 +12,14 @@
 typedef struct Config {
         char *state_directory;
         char *qemu, *passt;
+        char *ops, *ops_home; /* ops_home/.ops is what ops has fetched */
         char *kernel_directory, *modules_directory;
         char *guest_init;
         char **volume_roots;
         char *default_network;
         char *bridge, *subnet, *gateway; /* of the network that is always there; bridge "": there is none */
         uint32_t memory_mib, vcpus;
-        uint64_t stop_timeout, boot_timeout; /* usec */
+        uint64_t stop_timeout, boot_timeout, build_timeout; /* usec */
         uint64_t image_bytes_max, image_entries_max;
         uint32_t image_layers_max, image_depth_max, image_manifest_bytes_max, image_name_bytes_max;
         uint32_t worker_memory_mib, worker_cpu_sec; /* of one run of an image worker */

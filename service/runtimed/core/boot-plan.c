@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/image.h"
+#include "core/nanos.h"
 #include "core/network.h"
 #include "model/boot-message.h"
 #include "shared/fd.h"
@@ -22,7 +23,7 @@ static json_t *json_strv(char **strv) {
 }
 
 uint16_t boot_queues(const VMSpec *spec) {
-        return (uint16_t) MIN(spec->vcpus, NIC_QUEUES_MAX);
+        return spec_is_nanos(spec) ? 1 : (uint16_t) MIN(spec->vcpus, NIC_QUEUES_MAX);
 }
 
 void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
@@ -38,6 +39,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .memory_mib = spec->memory_mib,
                 .vcpus = spec->vcpus,
                 .credentials = *spec->credentials != NULL,
+                .nanos = spec_is_nanos(spec),
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};
@@ -56,13 +58,16 @@ int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
                         "Passt= "
                         "in runtime.conf, or use Network=none",
                         config->passt);
-        return 0;
+        return spec_is_nanos(spec) ? nanos_check_tools(rt, ret_problem) : 0;
 }
 
 json_t *boot_launch_message(VM *vm, char **argv) {
+        bool nanos = spec_is_nanos(vm->record->spec);
+
         return json_pack("{s:I, s:o, s:I, s:I, s:b, s:s}", "boot", (json_int_t) vm->record->boot_id, "argv",
                 json_strv(argv), "log_max", (json_int_t) LOG_SEGMENT_BYTES, "stop_timeout",
-                (json_int_t) vm->record->spec->stop_timeout, "guest", 1, "ready", "message");
+                (json_int_t) vm->record->spec->stop_timeout, "guest", (int) !nanos, "ready",
+                nanos ? "none" : "message");
 }
 
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec) {

@@ -12,6 +12,7 @@
 #include "core/boot-plan.h"
 #include "core/image-check.h"
 #include "core/initrd.h"
+#include "core/nanos.h"
 #include "core/network.h"
 #include "core/restart.h"
 #include "qemu/argv.h"
@@ -35,7 +36,8 @@ struct Boot {
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
-        int root; /* the root image that was found to be what was stored */
+        NanosBuild *disk; /* of a Nanos guest, being made */
+        int root;         /* the root image that was found to be what was stored; then the Nanos guest's disk */
         Accelerator accelerator;
         int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
         size_t n_network;
@@ -71,6 +73,7 @@ static void boot_free(Boot *b) {
         }
         kernel_free(b->kernel);
         (void) close_fd(b->root);
+        (void) nanos_cancel(b->disk);
         (void) network_attach_cancel(b->attachment);
         for (size_t i = 0; i < b->n_network; i++)
                 (void) close_fd(b->network[i]);
@@ -225,10 +228,49 @@ static void on_initrd(const Problem *problem, void *userdata) {
                 boot_next(b);
 }
 
+static void on_disk(const ImageBuild *build, const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+        VM *vm = b->vm;
+
+        b->disk = NULL;
+        if (problem) {
+                boot_abort(b, problem);
+                return;
+        }
+        (void) close_fd(b->root);
+        b->root = nanos_open(vm_image(vm), build->key);
+        if (b->root < 0) {
+                boot_abort_errno(b, b->root, "the guest's disk cannot be opened");
+                return;
+        }
+        vm_changing(vm, "ImageHash");
+        g_free(vm->record->image_hash);
+        vm->record->image_hash = g_strdup(build->hash);
+        boot_next(b);
+}
+
+/* A Nanos guest has neither kernel nor initrd of the host's: all it is lies on its disk. */
+static void step_disk(Boot *b) {
+        VM *vm = b->vm;
+        g_autofree char *address = NULL, *gateway = NULL;
+        NanosWish wish = {.spec = vm->record->spec};
+
+        if (network_is_bridge(wish.spec->network) && network_guest_addresses(vm, &address, &gateway)) {
+                wish.address = address;
+                wish.gateway = gateway;
+        }
+        nanos_ensure(vm_image(vm), b->root, &wish, b->job, (double) b->step / (STEPS + 1), (double) (b->step + 1) / (STEPS + 1),
+                on_disk, b, &b->disk);
+}
+
 static void step_initrd(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
         CRASH_POINT(START_INITRD);
+        if (spec_is_nanos(b->vm->record->spec)) {
+                step_disk(b);
+                return;
+        }
         if (kernel_find(b->runtime->config, b->vm->record->spec->kernel, &b->kernel, &problem) < 0) {
                 boot_abort(b, problem);
                 return;
@@ -452,8 +494,9 @@ static void step_monitor(Boot *b) {
         json_t *message;
         QEMUPlan plan;
 
-        boot_message = boot_message_memfd(b->runtime, vm, &problem);
-        if (boot_message < 0) {
+        if (!spec_is_nanos(vm->record->spec))
+                boot_message = boot_message_memfd(b->runtime, vm, &problem);
+        if (problem) {
                 boot_abort(b, problem);
                 return;
         }

@@ -7,6 +7,7 @@
 
 #include "core/image-check.h"
 #include "core/image-private.h"
+#include "core/nanos.h"
 #include "core/vm.h"
 #include "model/name.h"
 #include "shared/log.h"
@@ -25,6 +26,7 @@ void image_free(Image *i) {
         g_free(i->kind);
         image_config_free(i->config);
         g_hash_table_unref(i->sources);
+        g_ptr_array_unref(i->builds);
         g_free(i);
 }
 
@@ -91,6 +93,7 @@ int image_remove(Image *i, Problem **ret_problem) {
                 return problem_set(ret_problem, "ImageInUse", NULL,
                         "image %s is used by %u VMs, among them '%s'; remove them first", image_reference(i),
                         users->len, ((VM *) users->pdata[0])->name);
+        nanos_forget(i);
         r = store_image_remove(rt->store, i->owner, i->hex);
         if (r < 0)
                 return problem_set(ret_problem, "NoSpace", NULL, "image %s could not be removed: %s",
@@ -153,12 +156,12 @@ json_t *image_to_json(const Image *i) {
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
         for (char **l = i->layers; l && *l; l++)
                 (void) json_array_append_new(layers, json_string(*l));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o, s:I, s:o}", "version", 1,
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o, s:I, s:o, s:o}", "version", 1,
                 "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
                 (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
                 image_config_to_json(i->config), "created_at", (json_int_t) i->created_at, "layers", layers,
                 "config_digest", i->config_digest, "stamp", stamp_to_json(&i->stamp), "archive_size",
-                (json_int_t) i->archive_size, "sources", sources_to_json(i));
+                (json_int_t) i->archive_size, "sources", sources_to_json(i), "builds", image_builds_to_json(i));
 }
 
 int image_save(const Image *i) {
@@ -209,6 +212,8 @@ int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object
         i->architecture = g_strdup(architecture);
         i->kind = g_strdup(kind);
         i->references = g_ptr_array_new_with_free_func(g_free);
+        i->builds = g_ptr_array_new_with_free_func(image_build_free);
+        image_builds_from_json(json_object_get(object, "builds"), i);
         json_array_foreach(references, index,
                 value) if (json_is_string(value) && image_reference_is_valid(json_string_value(value)))
                 g_ptr_array_add(i->references, g_strdup(json_string_value(value)));

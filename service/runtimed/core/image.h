@@ -6,6 +6,8 @@
 #include "store/stamp.h"
 
 /* An image of one owner: a root file system under its manifest's digest, with the names it was given. */
+typedef struct ImageBuild ImageBuild;
+
 struct Image {
         Runtime *runtime;
         uint32_t owner;
@@ -24,6 +26,7 @@ struct Image {
         char **layers;       /* digests, lowest first */
         Stamp stamp;         /* of the root image when it was verified */
         struct ImageCheck *check;
+        GPtrArray *builds; /* ImageBuild, oldest first; see core/nanos.h */
 };
 
 void image_free(Image *i);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "core/image.h"
+#include "core/nanos.h"
 
 typedef struct Usage {
         uint64_t vms, running, memory_mib, vcpus;
@@ -93,7 +94,8 @@ static void count_images(Runtime *rt, uint32_t owner, uint64_t *ret_stored, uint
         g_hash_table_iter_init(&iter, rt->images);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Image *) value)->owner == owner)
-                        *ret_stored += ((Image *) value)->size + ((Image *) value)->archive_size;
+                        *ret_stored += ((Image *) value)->size + ((Image *) value)->archive_size +
+                                       nanos_bytes(value);
         g_hash_table_iter_init(&iter, rt->jobs);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (((Job *) value)->owner == owner && !job_state_is_finished(((Job *) value)->state))

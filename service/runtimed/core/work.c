@@ -69,7 +69,7 @@ static const char *string_or(json_t *message, const char *key, const char *fallb
 /* The worker read foreign bytes: its error is one of those it may give, its text is text. */
 static const char *known_error(const char *name) {
         static const char *const known[] = {"UnsupportedImage", "DigestMismatch", "LimitExceeded", "NoSpace",
-                "InvalidSpec", "NotSupported", "BuildFailed"};
+                "InvalidSpec", "NotSupported", "BuildFailed", "ToolMissing"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
                 if (strcmp(known[i], name) == 0)

@@ -518,14 +518,24 @@ int store_image_create(Store *s, uint32_t owner, char **ret_name) {
         return dir < 0 ? dir : create_temporary(s, dir, ret_name);
 }
 
-int store_image_reopen(Store *s, uint32_t owner, const char *tmp) {
+int store_image_part_open(Store *s, uint32_t owner, const char *name) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
         int fd;
 
         if (dir < 0)
                 return dir;
-        fd = openat(dir, tmp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         return fd < 0 ? -errno : fd;
+}
+
+int store_image_reopen(Store *s, uint32_t owner, const char *tmp) {
+        return store_image_part_open(s, owner, tmp);
+}
+
+int store_image_part_commit(Store *s, uint32_t owner, const char *tmp, const char *name) {
+        _cleanup_close_ int dir = open_owner(s, owner, false);
+
+        return dir < 0 ? dir : commit_temporary(s, dir, tmp, name, 0400);
 }
 
 static int commit_image_file(Store *s, uint32_t owner, const char *tmp, const char *hex, const char *suffix) {

@@ -76,6 +76,10 @@ int store_cache_create(Store *s, char **ret_name);
 /* The temporary file, read-only. */
 int store_image_reopen(Store *s, uint32_t owner, const char *tmp);
 
+/* Another file that belongs to an image, by its name; store_image_discard() removes it. */
+int store_image_part_open(Store *s, uint32_t owner, const char *name);
+int store_image_part_commit(Store *s, uint32_t owner, const char *tmp, const char *name);
+
 /* The temporary file becomes the image's root, or the cache's entry; or is dropped. */
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex);
 int store_image_commit_archive(Store *s, uint32_t owner, const char *tmp, const char *hex);

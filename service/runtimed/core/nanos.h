@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/image.h"
+
+/*
+ * The disks of Nanos guests. One holds a program of an image, its arguments, environment and address: whatever of these
+ * changes makes another disk. They lie beside the image they were made of, under the digest of all that is in them, and
+ * go with it; an unchanged VM finds its own again.
+ */
+struct ImageBuild {
+        char *key;     /* hex digest of what is in it */
+        char *hash;    /* hex SHA-256 of the file */
+        uint64_t size; /* that it takes on the host's disk */
+        uint64_t made_at;
+        Stamp stamp; /* of the file when it was hashed */
+};
+
+/* Of one image; the oldest that no VM has goes where there are more. */
+#define NANOS_BUILDS_MAX 16U
+
+void image_build_free(void *build);
+json_t *image_builds_to_json(const Image *i);
+void image_builds_from_json(json_t *array, Image *i);
+
+/* What a disk is made of; all borrowed. */
+typedef struct NanosWish {
+        const VMSpec *spec;
+        const char *address, *gateway; /* "10.99.0.2/24"; NULL: by DHCP, or no network */
+} NanosWish;
+
+/* ToolMissing, naming the setting. */
+int nanos_check_tools(Runtime *rt, Problem **ret_problem);
+
+typedef struct NanosBuild NanosBuild;
+
+/* build (borrowed) is there and is what was made, or NULL with a problem. The NanosBuild is gone after the call. */
+typedef void (*NanosDone)(const ImageBuild *build, const Problem *problem, void *userdata);
+
+/* Finds the disk or has it made of the root image behind root (borrowed), as part of a job (may be NULL) between from and to. *ret is NULL when done was called
+ * at once. */
+void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, double from, double to, NanosDone done,
+        void *userdata, NanosBuild **ret);
+
+/* Ends it and leaves nothing; done is not called. NULL is fine; returns NULL. */
+NanosBuild *nanos_cancel(NanosBuild *b);
+
+/* The file, read-only; a negative errno. */
+int nanos_open(Image *image, const char *key);
+
+/* What the disks of the image take. */
+uint64_t nanos_bytes(const Image *image);
+
+/* All disks of the image go: it is being removed. */
+void nanos_forget(Image *image);
