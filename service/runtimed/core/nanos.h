@@ -37,8 +37,8 @@ typedef struct NanosBuild NanosBuild;
 /* build (borrowed) is there and is what was made, or NULL with a problem. The NanosBuild is gone after the call. */
 typedef void (*NanosDone)(const ImageBuild *build, const Problem *problem, void *userdata);
 
-/* Finds the disk or has it made of the root image behind root (borrowed), as part of a job (may be NULL) between from and to. *ret is NULL when done was called
- * at once. */
+/* Finds the disk or has it made of the root image behind root (borrowed), as part of a job (may be NULL) between from
+ * and to. *ret is NULL when done was called at once. */
 void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, double from, double to, NanosDone done,
         void *userdata, NanosBuild **ret);
 
