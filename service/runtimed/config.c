@@ -12,7 +12,7 @@
 
 #define GROUP "Runtime"
 
-enum kind { PATH, PATHS, WORD, NETWORK, REGISTRY, REGISTRIES, YES_NO, U32, U64, SECONDS };
+enum kind { PATH, OPTIONAL_PATH, PATHS, WORD, NETWORK, REGISTRY, REGISTRIES, YES_NO, U32, U64, SECONDS };
 
 static const struct setting {
         const char *key;
@@ -29,6 +29,7 @@ static const struct setting {
         {"KernelDirectory", PATH, offsetof(Config, kernel_directory), 0, 0, "/boot"},
         {"ModulesDirectory", PATH, offsetof(Config, modules_directory), 0, 0, MODULES_DIRECTORY},
         {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
+        {"ProfileDirectory", OPTIONAL_PATH, offsetof(Config, profile_directory), 0, 0, ""},
         {"VolumeRoots", PATHS, offsetof(Config, volume_roots), 0, 0, "/srv"},
         {"DefaultNetwork", NETWORK, offsetof(Config, default_network), 0, 0, NETWORK_USER},
         {"DefaultBridge", WORD, offsetof(Config, bridge), 0, 0, "mcp-br0"},
@@ -114,6 +115,10 @@ static int store_setting(Config *c, const struct setting *s, const char *text) {
         g_auto(GStrv) list = NULL;
 
         switch (s->kind) {
+        case OPTIONAL_PATH:
+                if (!*text)
+                        return store_string(text, place);
+                /* fall through */
         case PATH:
                 return g_path_is_absolute(text) ? store_string(text, place) : -EINVAL;
         case NETWORK:
@@ -223,6 +228,7 @@ void config_free(Config *c) {
         g_free(c->kernel_directory);
         g_free(c->modules_directory);
         g_free(c->guest_init);
+        g_free(c->profile_directory);
         g_strfreev(c->volume_roots);
         g_free(c->default_network);
         g_free(c->bridge);

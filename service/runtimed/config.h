@@ -15,6 +15,7 @@ typedef struct Config {
         char *ops, *ops_home; /* ops_home/.ops is what ops has fetched */
         char *kernel_directory, *modules_directory;
         char *guest_init;
+        char *profile_directory; /* "": in the state directory */
         char **volume_roots;
         char *default_network;
         char *bridge, *subnet, *gateway; /* of the network that is always there; bridge "": there is none */

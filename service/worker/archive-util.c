@@ -20,6 +20,14 @@ archive_reader *archive_util_tar(void) {
         return reader_with(support);
 }
 
+archive_reader *archive_util_tar_packed(void) {
+        static const support_fn support[] = {archive_read_support_format_tar, archive_read_support_format_empty,
+                archive_read_support_filter_gzip, archive_read_support_filter_zstd, archive_read_support_filter_xz,
+                archive_read_support_filter_bzip2, NULL};
+
+        return reader_with(support);
+}
+
 archive_reader *archive_util_layer(void) {
         static const support_fn support[] = {archive_read_support_format_raw, archive_read_support_format_empty,
                 archive_read_support_filter_gzip, archive_read_support_filter_zstd, NULL};

@@ -15,6 +15,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(archive_reader, archive_reader_free)
 
 /* A tar, plain. */
 archive_reader *archive_util_tar(void);
+/* A tar, plain or compressed with gzip, zstd, xz or bzip2. */
+archive_reader *archive_util_tar_packed(void);
 /* A blob that is plain or compressed with gzip or zstd. */
 archive_reader *archive_util_layer(void);
 /* One compressed file: gzip, zstd, xz, bzip2, or plain. */

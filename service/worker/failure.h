@@ -17,6 +17,7 @@ struct failure {
 #define FAILURE_REGISTRY "RegistryFailed"
 #define FAILURE_TOOL "ToolMissing"
 #define FAILURE_BUILD "BuildFailed"
+#define FAILURE_PROFILE "ProfileDamaged"
 #define FAILURE_OTHER "Failed"
 
 /* Longest message kept; the rest is cut. */

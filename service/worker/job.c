@@ -105,6 +105,31 @@ void job_digest(struct job *job, const char *digest) {
         (void) wire_send_new(job->sock, json_pack("{s:s, s:s}", "type", "digest", "digest", digest));
 }
 
+int job_tell(struct job *job, json_t *message) {
+        return message ? wire_send_new(job->sock, message) : -ENOMEM;
+}
+
+int job_ask(struct job *job, json_t *message, const char *answer, json_t **ret, int *fds, size_t *ret_n_fds) {
+        json_t *m = NULL;
+        size_t n = 0;
+        int r;
+
+        r = job_tell(job, message);
+        if (r >= 0)
+                r = wire_recv(job->sock, &m, fds, &n);
+        if (r <= 0)
+                return r < 0 ? r : -ECONNRESET;
+        if (!g_str_equal(wire_type(m), answer)) {
+                while (n > 0)
+                        (void) close_fd(fds[--n]);
+                json_decref(m);
+                return -EBADMSG;
+        }
+        *ret = m;
+        *ret_n_fds = n;
+        return 0;
+}
+
 int job_done(struct job *job, json_t *done) {
         if (!done || json_object_set_new(done, "type", json_string("done")) < 0) {
                 json_decref(done);

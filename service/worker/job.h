@@ -35,6 +35,13 @@ void job_log(struct job *job, int level, const char *format, ...) __attribute__(
 /* What is about to be unpacked: the daemon ends the job where it has that already. */
 void job_digest(struct job *job, const char *digest);
 
+/* Asks the daemon for something and waits for the answer, whose type is `answer`. message's reference is taken; *ret is
+ * the caller's, and so are the descriptors (room for LAUNCH_FDS_MAX). -EBADMSG for another answer, -ECONNRESET when the
+ * daemon has gone. */
+int job_ask(struct job *job, json_t *message, const char *answer, json_t **ret, int *fds, size_t *ret_n_fds);
+/* Says something that needs no answer; the reference is taken. */
+int job_tell(struct job *job, json_t *message);
+
 /* The last message. done's reference is taken. */
 int job_done(struct job *job, json_t *done);
 int job_failed(struct job *job, const struct failure *f);

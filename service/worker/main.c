@@ -16,6 +16,7 @@
 #include "worker/initrd.h"
 #include "worker/job.h"
 #include "worker/nanos.h"
+#include "worker/profile.h"
 #include "worker/resources.h"
 
 static const struct {
@@ -26,15 +27,22 @@ static const struct {
         {"initrd", initrd_run},
         {"hash", hash_run},
         {"nanos", nanos_run},
+        {"profile-ingest", profile_ingest_run},
+        {"profile-scan", profile_scan_run},
+        {"profile-check", profile_check_run},
+        {"qemu-version", qemu_version_run},
 };
 
 static int run(struct job *job, json_t **ret_done, struct failure *f) {
+        g_autoptr(GString) known = g_string_new(NULL);
         const char *op = job_string(job, "op");
 
         for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
                 if (g_strcmp0(op, operations[i].name) == 0)
                         return operations[i].run(job, ret_done, f);
-        return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are import, initrd, hash and nanos", op ?: "");
+        for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
+                g_string_append_printf(known, "%s%s", i > 0 ? ", " : "", operations[i].name);
+        return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are %s", op ?: "", known->str);
 }
 
 /* Tells the outcome. A job that failed is no failure of this program: it exits 0 once the daemon knows. */

@@ -153,6 +153,25 @@ int source_open(struct job *job, const struct limits *limits, struct source *ret
         return 0;
 }
 
+int source_open_stream(struct job *job, struct failure *f) {
+        const char *path = job_string(job, "path");
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if ((job_fd(job, "source") >= 0) == (path != NULL))
+                return failf(f, -EINVAL, FAILURE_SPEC, "the job needs a source descriptor or a path");
+        fd = path ? open_path(json_object_get(job->launch, "roots"), path, f)
+                  : fcntl(job_fd(job, "source"), F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return path ? fd : fail_errno(f, -errno, "keeping the archive open");
+        if (fstat(fd, &st) < 0)
+                return fail_errno(f, -errno, "looking at the archive");
+        if (!S_ISREG(st.st_mode) && (path || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))))
+                return failf(f, -EINVAL, FAILURE_UNSUPPORTED, "%s is not a regular file%s", path ? path : "the source",
+                        path ? "" : ", pipe or socket");
+        return take_fd(&fd);
+}
+
 static bool has_prefix(const struct source *s, const void *magic, size_t len) {
         char head[8];
 
@@ -168,11 +187,7 @@ static bool is_compressed(const struct source *s) {
                has_prefix(s, "BZh", 3);
 }
 
-static int unpack(struct job *job,
-        struct archive *a,
-        const struct limits *limits,
-        int out,
-        uint64_t *ret_size,
+static int unpack(struct job *job, struct archive *a, const struct limits *limits, int out, uint64_t *ret_size,
         struct failure *f) {
         uint64_t size = 0;
 

@@ -17,6 +17,8 @@ struct source {
 
 /* From the job's descriptor "source", or its "path" beneath one of its "roots". */
 int source_open(struct job *job, const struct limits *limits, struct source *ret, struct failure *f);
+/* The same for what is read once, from its beginning: a pipe stays one. Returns a descriptor, the caller's. */
+int source_open_stream(struct job *job, struct failure *f);
 void source_clear(struct source *s);
 
 /* Reads exactly len bytes; -ENODATA when the source is shorter (it shrank). */

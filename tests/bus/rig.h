@@ -32,6 +32,7 @@
 #define JOB NAME ".Job"
 #define IMAGE NAME ".Image"
 #define NETWORK "org.mcp.Runtime1.Network"
+#define PROFILE "org.mcp.Runtime1.Profile"
 #define ERROR(name) NAME ".Error." name
 
 /* Of the image that is in the store from the beginning. */

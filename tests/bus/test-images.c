@@ -43,7 +43,7 @@ static char *root_file(Rig *r, const char *hex) {
         return rig_path(r, name);
 }
 
-/* Operations that workers were told, in their order. */
+/* Operations on images that workers were told, in their order; the host's QEMU is asked for its version beside them. */
 static char *operations(Rig *r) {
         GString *s = g_string_new(NULL);
 
@@ -53,7 +53,7 @@ static char *operations(Rig *r) {
                                          ? json_string_value(json_object_get(h->launch, "op"))
                                          : NULL;
 
-                if (op)
+                if (op && strcmp(op, "qemu-version") != 0)
                         g_string_append_printf(s, "%s ", op);
         }
         return g_string_free(s, FALSE);

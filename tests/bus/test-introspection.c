@@ -107,6 +107,10 @@ static void test_network(void **state) {
         compare(*state, ROOT "/network/default", NETWORK);
 }
 
+static void test_profile(void **state) {
+        compare(*state, ROOT "/profile/kvm_2dlinux", PROFILE);
+}
+
 static void test_vm_and_job(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) reply =
@@ -172,7 +176,7 @@ static void test_tree(void **state) {
         report(tree, managed, "objects", "the tree", &differences);
         report(managed, tree, "objects", "the object manager", &differences);
         assert_int_equal(differences, 0);
-        assert_int_equal(tree->len, 5); /* Manager, image, VM, job, the configuration's network */
+        assert_int_equal(tree->len, 9); /* Manager, image, VM, job, the configuration's network, four profiles */
 }
 
 int main(void) {
@@ -180,6 +184,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_manager, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_image, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_network, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_profile, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_vm_and_job, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_tree, rig_setup, rig_teardown),
         };

@@ -24,6 +24,15 @@ static const AuthRow rows[] = {
         {"Manager", "GetImage", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},
         {"Manager", "CleanImages", AUTH_ASK, "import-image", NULL}, /* and manage-service */
+        {"Manager", "SelectProfile", AUTH_OPEN, NULL, NULL},
+        {"Manager", "GetProfile", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ListProfiles", AUTH_OPEN, NULL, NULL},
+        {"Manager", "ImportProfile", AUTH_ASK, "manage-profiles", NULL},
+        {"Manager", "ImportProfileFile", AUTH_ASK, "manage-profiles", NULL}, /* and use-host-path */
+        {"Profile", "Resolve", AUTH_OPEN, NULL, NULL},
+        {"Profile", "Explain", AUTH_OPEN, NULL, NULL},
+        {"Profile", "Assemble", AUTH_ASK, "manage-profiles", NULL},
+        {"Profile", "Verify", AUTH_ASK, "manage-profiles", NULL},
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
         {"Manager", "Reconcile", AUTH_ASK, "manage-service", NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},

@@ -11,12 +11,14 @@
 #include "bus/log-stream.h"
 #include "bus/signals.h"
 #include "core/network.h"
+#include "core/profile.h"
 #include "shared/log.h"
 
 #define VM_PREFIX BUS_ROOT "/vm"
 #define JOB_PREFIX BUS_ROOT "/job"
 #define IMAGE_PREFIX BUS_ROOT "/image"
 #define NETWORK_PREFIX BUS_ROOT "/network"
+#define PROFILE_PREFIX BUS_ROOT "/profile"
 
 /* ---- Paths ---- */
 
@@ -31,6 +33,13 @@ char *bus_network_path(const char *name) {
         char *path = NULL;
 
         (void) sd_bus_path_encode(NETWORK_PREFIX, name, &path);
+        return path;
+}
+
+char *bus_profile_path(const char *name) {
+        char *path = NULL;
+
+        (void) sd_bus_path_encode(PROFILE_PREFIX, name, &path);
         return path;
 }
 
@@ -50,8 +59,8 @@ char *bus_job_subject(const Job *job) {
         char *path = NULL;
         char *result;
 
-        if (job->vm) {
-                path = bus_vm_path(job->vm);
+        if (job->vm || job->profile) {
+                path = job->vm ? bus_vm_path(job->vm) : bus_profile_path(job->profile);
                 result = g_strdup(path ?: "/");
                 free(path);
                 return result;
@@ -111,6 +120,20 @@ static int find_network(
         return *ret != NULL;
 }
 
+static int find_profile(
+        sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Bus *b = userdata;
+        char *name = NULL;
+        int r;
+
+        r = sd_bus_path_decode(path, PROFILE_PREFIX, &name);
+        if (r <= 0)
+                return r;
+        *ret = profile_find(b->runtime, name);
+        free(name);
+        return *ret != NULL;
+}
+
 /* ---- Enumerators ---- */
 
 static int enumerate(GHashTable *table, char *(*path_of)(const void *), char ***ret) {
@@ -161,6 +184,17 @@ static char *network_path_of(const void *network) {
 
 static int enumerate_networks(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         return enumerate(((Bus *) userdata)->runtime->networks, network_path_of, ret);
+}
+
+static int enumerate_profiles(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        char **nodes = calloc(PROFILE_MAX + 1, sizeof(char *));
+
+        if (!nodes)
+                return -ENOMEM;
+        for (ProfileId id = 0; id < PROFILE_MAX; id++)
+                nodes[id] = bus_profile_path(profile_to_string(id));
+        *ret = nodes;
+        return 1;
 }
 
 /* ---- Signals ---- */
@@ -282,6 +316,11 @@ static void on_network_removed(Network *network, void *userdata) {
         free(path);
 }
 
+static void on_profile_changing(Profile *profile, const char *property, void *userdata) {
+        signals_note(
+                userdata, bus_profile_path(profile->name), BUS_INTERFACE("Profile"), profile_vtable, property, profile);
+}
+
 static void on_runtime_changing(const char *property, void *userdata) {
         signals_note(userdata, strdup(BUS_ROOT), BUS_INTERFACE("Manager"), manager_vtable, property, userdata);
 }
@@ -302,6 +341,7 @@ const Observer bus_observer = {
         .network_new = on_network_new,
         .network_changing = on_network_changing,
         .network_removed = on_network_removed,
+        .profile_changing = on_profile_changing,
         .runtime_changing = on_runtime_changing,
 };
 
@@ -353,6 +393,7 @@ int bus_export(Bus *b) {
                 {JOB_PREFIX, BUS_INTERFACE("Job"), job_vtable, find_job, enumerate_jobs},
                 {IMAGE_PREFIX, BUS_INTERFACE("Image"), image_vtable, find_image, enumerate_images},
                 {NETWORK_PREFIX, BUS_INTERFACE("Network"), network_vtable, find_network, enumerate_networks},
+                {PROFILE_PREFIX, BUS_INTERFACE("Profile"), profile_vtable, find_profile, enumerate_profiles},
         };
         int r;
 

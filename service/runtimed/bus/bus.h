@@ -48,6 +48,7 @@ char *bus_vm_path(const char *name);
 char *bus_job_path(const Job *job);
 char *bus_image_path(const Image *image);
 char *bus_network_path(const char *name);
+char *bus_profile_path(const char *name);
 
 /* "/" where there is none; the caller frees (g_free()). */
 char *bus_job_subject(const Job *job);
@@ -75,4 +76,5 @@ static inline Bus *bus_of(Runtime *rt) {
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* The vtables of each file. */
-extern const sd_bus_vtable manager_vtable[], vm_vtable[], job_vtable[], image_vtable[], network_vtable[];
+extern const sd_bus_vtable manager_vtable[], vm_vtable[], job_vtable[], image_vtable[], network_vtable[],
+        profile_vtable[];

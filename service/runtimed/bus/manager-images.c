@@ -128,6 +128,17 @@ static bool path_is_below(const char *path, char **roots) {
         return false;
 }
 
+int manager_check_path(const Bus *b, const char *path, sd_bus_error *error) {
+        g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
+
+        if (path_is_plain(path) && path_is_below(path, b->runtime->config->volume_roots))
+                return 0;
+        return bus_error_named(error, "InvalidSpec",
+                "path: expected an absolute path without '..' and control characters, below one of: %s "
+                "(VolumeRoots= in runtime.conf)",
+                roots);
+}
+
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
         const char *reference, *path;
@@ -146,14 +157,9 @@ int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *e
         r = check_reference(reference, error);
         if (r < 0)
                 return r;
-        if (!path_is_plain(path) || !path_is_below(path, b->runtime->config->volume_roots)) {
-                g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
-
-                return bus_error_named(error, "InvalidSpec",
-                        "path: expected an absolute path without '..' and control characters, below one of: %s "
-                        "(VolumeRoots= in runtime.conf)",
-                        roots);
-        }
+        r = manager_check_path(b, path, error);
+        if (r < 0)
+                return r;
         q = g_new(ImageRequest, 1);
         *q = (ImageRequest){.reference = g_strdup(reference), .path = g_strdup(path), .source = -1};
         c = call_new(b, m, "Manager", q, image_request_free, run_import);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <systemd/sd-bus.h>
+#include "bus/bus.h"
 
-/* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c and network.c; userdata is the Bus. */
+/* A path that a worker may open: InvalidSpec where it is not plain, or not below the volume roots. */
+int manager_check_path(const Bus *b, const char *path, sd_bus_error *error);
+
+/* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c, network.c and profile.c; userdata is the Bus. */
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_image_exists(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -17,3 +20,8 @@ int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_login(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_logout(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_select_profile(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_get_profile(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_import_profile(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_import_profile_file(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -25,10 +25,11 @@ struct Job {
         uint32_t id;
         const char *kind; /* static: "start" "stop" "remove" "import" "verify" */
         uint32_t owner;
-        char *vm;          /* the subject: a VM's name, or */
-        char *image;       /* an image's reference while it is made, */
-        char *image_id;    /* and "UID/HEX" once it is there */
-        uint64_t reserved; /* bytes that its image may come to, counted as the owner's while it runs */
+        char *vm;            /* the subject: a VM's name, or */
+        char *image;         /* an image's reference while it is made, */
+        char *image_id;      /* and "UID/HEX" once it is there */
+        const char *profile; /* or a profile's name, static */
+        uint64_t reserved;   /* bytes that its image may come to, counted as the owner's while it runs */
         JobState state;
         double progress;
         char *stage;

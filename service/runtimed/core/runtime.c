@@ -14,6 +14,7 @@
 #include "core/job-record.h"
 #include "core/logins.h"
 #include "core/network.h"
+#include "core/profile.h"
 #include "core/reconcile.h"
 #include "core/restart.h"
 #include "core/vm.h"
@@ -48,6 +49,7 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) network_free);
         rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
+        rt->profiles = profiles_new(rt);
         rt->logins = logins_new(rt);
         r = builds_new(rt, &rt->builds);
         if (r < 0) {
@@ -69,6 +71,7 @@ Runtime *runtime_free(Runtime *rt) {
         g_hash_table_unref(rt->networks);
         (void) netd_free(rt->netd);
         g_hash_table_unref(rt->initrds);
+        profiles_free(rt->profiles);
         g_hash_table_unref(rt->instances);
         g_hash_table_unref(rt->images);
         cleans_free(rt);
@@ -265,6 +268,7 @@ void runtime_load(Runtime *rt) {
         logins_restore(rt->logins);
         fd_store_drop_unclaimed(rt->fd_store);
         runtime_probe_kvm(rt, NULL, NULL, NULL);
+        profiles_load(rt);
         (void) reconcile(rt, true, NULL, NULL);
 }
 

@@ -25,6 +25,7 @@ typedef struct Image Image;
 typedef struct Network Network;
 typedef struct Builds Builds;
 typedef struct Logins Logins;
+typedef struct Profile Profile;
 
 /* What the bus wants to know; every member is set. property is a name of the interface, static; *_changing is called
  * before its value changes, and may be called where it stays. */
@@ -44,6 +45,7 @@ typedef struct Observer {
         void (*network_new)(Network *network, void *userdata);
         void (*network_changing)(Network *network, const char *property, void *userdata);
         void (*network_removed)(Network *network, void *userdata);
+        void (*profile_changing)(Profile *profile, const char *property, void *userdata);
         void (*runtime_changing)(const char *property, void *userdata);
 } Observer;
 
@@ -68,6 +70,7 @@ struct Runtime {
         GHashTable *initrds;   /* cache key -> InitrdBuild under way, see core/initrd.h */
         Builds *builds;        /* the line in front of the workers */
         GPtrArray *cleans;     /* Clean, owned; NULL before the first */
+        struct Profiles *profiles; /* see core/profile.h */
         uint32_t last_job;
         Logins *logins;
         uint32_t last_work, last_fetch;

@@ -69,7 +69,7 @@ static const char *string_or(json_t *message, const char *key, const char *fallb
 /* The worker read foreign bytes: its error is one of those it may give, its text is text. */
 static const char *known_error(const char *name) {
         static const char *const known[] = {"UnsupportedImage", "DigestMismatch", "LimitExceeded", "NoSpace",
-                "InvalidSpec", "NotSupported", "BuildFailed", "ToolMissing"};
+                "InvalidSpec", "NotSupported", "BuildFailed", "ToolMissing", "ProfileDamaged"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
                 if (strcmp(known[i], name) == 0)
@@ -82,9 +82,14 @@ static void hear_progress(Work *w, json_t *message) {
         double fraction = json_number_value(json_object_get(message, "fraction"));
         uint64_t now = now_monotonic();
 
-        if (!w->job || now - w->told < WORK_PROGRESS_USEC)
+        if (now - w->told < WORK_PROGRESS_USEC)
                 return;
         w->told = now;
+        if (!w->job) {
+                if (w->message)
+                        w->message(message, w->userdata);
+                return;
+        }
         job_set_stage(w->job, string_or(message, "stage", ""));
         job_set_progress(w->job, w->from + (w->to - w->from) * CLAMP(fraction, 0.0, 1.0));
 }
@@ -145,13 +150,13 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
-        size_t n, WorkDone done, void *userdata, Work **ret) {
-        g_autofree char *unit = g_strdup_printf("mcp-image@%u.service", ++rt->last_work);
-        Work *w = g_new0(Work, 1);
+static int start(Runtime *rt, const char *instance, const Work *work, json_t *message, int *fds,
+        const char *const *names, size_t n, Work **ret) {
+        g_autofree char *unit = g_strdup_printf("mcp-image@%s.service", instance);
+        Work *w = g_new(Work, 1);
         int r;
 
-        *w = (Work){.runtime = rt, .job = job, .from = from, .to = to, .done = done, .userdata = userdata};
+        *w = *work;
         (void) json_object_set_new(message, "memory", json_integer((json_int_t) rt->config->worker_memory_mib << 20));
         (void) json_object_set_new(message, "cpu", json_integer(rt->config->worker_cpu_sec));
         r = helper_start(rt->launch, unit, message, fds, names, n, &ops, w, &w->helper);
@@ -166,8 +171,32 @@ int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, i
         return 0;
 }
 
+int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
+        size_t n, WorkDone done, void *userdata, Work **ret) {
+        g_autofree char *instance = g_strdup_printf("%u", ++rt->last_work);
+        Work w = {.runtime = rt, .job = job, .from = from, .to = to, .done = done, .userdata = userdata};
+
+        return start(rt, instance, &w, message, fds, names, n, ret);
+}
+
+int work_start_as(Runtime *rt, const char *instance, json_t *message, int *fds, const char *const *names, size_t n,
+        WorkDone done, void *userdata, Work **ret) {
+        Work w = {.runtime = rt, .done = done, .userdata = userdata};
+
+        return start(rt, instance, &w, message, fds, names, n, ret);
+}
+
 void work_on_message(Work *w, WorkMessage message) {
         w->message = message;
+}
+
+int work_answer(Work *w, json_t *message, int *fds, size_t n) {
+        int r = w->stopping ? -ENOTCONN : helper_send_fds(w->helper, message, fds, n);
+
+        json_decref(message);
+        for (size_t i = 0; i < n; i++)
+                fds[i] = close_fd(fds[i]);
+        return r;
 }
 
 Work *work_cancel(Work *w) {

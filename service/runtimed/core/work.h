@@ -19,9 +19,16 @@ typedef void (*WorkDone)(json_t *result, const Problem *problem, void *userdata)
 int work_start(Runtime *rt, Job *job, double from, double to, json_t *message, int *fds, const char *const *names,
         size_t n, WorkDone done, void *userdata, Work **ret);
 
-/* Hears what is neither progress, log nor end (borrowed; "type" is a string). May cancel the work. */
+/* The same as an instance with a name of its own, for what no job waits for. -EBUSY while it runs. */
+int work_start_as(Runtime *rt, const char *instance, json_t *message, int *fds, const char *const *names, size_t n,
+        WorkDone done, void *userdata, Work **ret);
+
+/* Hears what is neither progress, log nor end, and progress where there is no job (borrowed; "type" is a string). May cancel the work. */
 typedef void (*WorkMessage)(json_t *message, void *userdata);
 void work_on_message(Work *w, WorkMessage message);
+
+/* Answers what the worker asked; message's reference and the descriptors are taken, whatever the result. */
+int work_answer(Work *w, json_t *message, int *fds, size_t n);
 
 /* Ends the unit and forgets it; done is not called. NULL is fine; returns NULL. */
 Work *work_cancel(Work *w);

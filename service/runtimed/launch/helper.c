@@ -296,6 +296,10 @@ int helper_send_fd(Helper *h, json_t *message, int fd) {
         return r;
 }
 
+int helper_send_fds(Helper *h, json_t *message, const int *fds, size_t n) {
+        return h->fd < 0 ? -ENOTCONN : wire_send(h->fd, message, fds, n);
+}
+
 static void on_stopped(int r, const char *text, void *userdata) {
         Helper *h = userdata;
         SystemdDone done = h->stopped;

@@ -61,6 +61,9 @@ int helper_send(Helper *h, json_t *message);
 /* The same with one descriptor, borrowed. */
 int helper_send_fd(Helper *h, json_t *message, int fd);
 
+/* The same with several; message is borrowed as well. */
+int helper_send_fds(Helper *h, json_t *message, const int *fds, size_t n);
+
 /* Stops the unit; done once it is inactive (or systemd refused). The end is still said when the connection ends. */
 int helper_stop(Helper *h, SystemdDone done, void *userdata);
 

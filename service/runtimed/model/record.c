@@ -54,6 +54,8 @@ json_t *vm_record_to_json(const VMRecord *r) {
         json_object_set_new(o, "restart_count", json_integer(r->restart_count));
         json_object_set_new(o, "wanted", json_boolean(r->wanted));
         set_string(o, "boot_accelerator", r->accelerator);
+        if (r->profile_digest && *r->profile_digest)
+                set_string(o, "boot_profile_digest", r->profile_digest);
         set_string(o, "host_boot", r->host_boot);
         set_string(o, "unit", r->unit);
         if (r->address && *r->address)
@@ -227,6 +229,7 @@ static int read_boot(const Reader *r, VMRecord *record) {
                 read_time(r, "created", &record->created_at) < 0 || read_time(r, "started", &record->started_at) < 0 ||
                 read_time(r, "exited", &record->exited_at) < 0 ||
                 read_string(r, "boot_accelerator", &record->accelerator) < 0 ||
+                read_string(r, "boot_profile_digest", &record->profile_digest) < 0 ||
                 read_string(r, "host_boot", &record->host_boot) < 0)
                 return -EINVAL;
         record->exit_code = (int32_t) code;
@@ -287,6 +290,7 @@ void vm_record_free(VMRecord *r) {
         g_free(r->image_hash);
         g_free(r->state_reason);
         g_free(r->accelerator);
+        g_free(r->profile_digest);
         g_free(r->host_boot);
         g_free(r->unit);
         g_free(r->address);

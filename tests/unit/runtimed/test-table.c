@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The authorization table against the vtables, the bus policy and polkit's actions: nothing missing, nothing too much. */
+/* The authorization table against the vtables, the bus policy and polkit's actions: nothing missing, nothing too much.
+ */
 #include "unit.h"
 
 #include "authz/table.h"
@@ -9,7 +10,7 @@ static const struct {
         const char *interface;
         const sd_bus_vtable *vtable;
 } kinds[] = {{"Manager", manager_vtable}, {"VM", vm_vtable}, {"Job", job_vtable}, {"Image", image_vtable},
-        {"Network", network_vtable}};
+        {"Network", network_vtable}, {"Profile", profile_vtable}};
 
 static bool vtable_has(const char *interface, const char *member) {
         for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
@@ -84,9 +85,10 @@ static const char *attribute(const gchar **names, const gchar **values, const ch
         return NULL;
 }
 
-static void on_policy_element(GMarkupParseContext *context, const gchar *element, const gchar **names, const gchar **values,
-        gpointer userdata, GError **error) {
-        const char *interface = attribute(names, values, "send_interface"), *member = attribute(names, values, "send_member");
+static void on_policy_element(GMarkupParseContext *context, const gchar *element, const gchar **names,
+        const gchar **values, gpointer userdata, GError **error) {
+        const char *interface = attribute(names, values, "send_interface"),
+                   *member = attribute(names, values, "send_member");
         const char *destination = attribute(names, values, "send_destination");
         Policy *p = userdata;
 
@@ -162,8 +164,8 @@ typedef struct Actions {
         char *annotation; /* key of the one that is open */
 } Actions;
 
-static void on_action_element(GMarkupParseContext *context, const gchar *element, const gchar **names, const gchar **values,
-        gpointer userdata, GError **error) {
+static void on_action_element(GMarkupParseContext *context, const gchar *element, const gchar **names,
+        const gchar **values, gpointer userdata, GError **error) {
         Actions *a = userdata;
 
         if (strcmp(element, "action") == 0) {
@@ -177,7 +179,8 @@ static void on_action_element(GMarkupParseContext *context, const gchar *element
         }
 }
 
-static void on_action_text(GMarkupParseContext *context, const gchar *text, gsize len, gpointer userdata, GError **error) {
+static void on_action_text(
+        GMarkupParseContext *context, const gchar *text, gsize len, gpointer userdata, GError **error) {
         const char *element = g_markup_parse_context_get_element(context);
         Actions *a = userdata;
 
