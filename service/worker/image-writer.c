@@ -24,9 +24,9 @@
 #define BLOCK_BYTES (128U * 1024U)
 #define ZSTD_LEVEL 6U /* about as fast as the layers unpack, a tenth larger than the slowest */
 #define THREADS_MAX 8U
-#define BACKLOG_PER_THREAD 4U /* blocks in flight, BLOCK_BYTES each */
-#define IMAGE_TIME 0U         /* of the image itself; files keep theirs */
-#define PADDING 4096U         /* the image is a disk: whole blocks */
+#define BACKLOG 32U   /* blocks in flight, BLOCK_BYTES each: work enough while the feeding thread hashes and unpacks */
+#define IMAGE_TIME 0U /* of the image itself; files keep theirs */
+#define PADDING 4096U /* the image is a disk: whole blocks */
 #define XATTR_IDS_PER_BLOCK 512U
 
 struct image_writer {
@@ -86,7 +86,7 @@ static int create_processor(struct image_writer *w) {
         w->fragments = sqfs_frag_table_create(0);
         if (!w->blocks || !w->fragments)
                 return SQFS_ERROR_ALLOC;
-        desc.max_backlog = desc.num_workers * BACKLOG_PER_THREAD;
+        desc.max_backlog = BACKLOG;
         desc.cmp = w->cmp;
         desc.wr = w->blocks;
         desc.tbl = w->fragments;
@@ -145,7 +145,7 @@ int image_writer_new(int fd, struct image_writer **ret, struct failure *f) {
 /* What is still in flight when an import fails is waited for: the processor forgets it otherwise. Each failed call ends
  * one block at least, if any can end. */
 static void drain(struct image_writer *w) {
-        for (unsigned i = 0; w->processor && i < BACKLOG_PER_THREAD * THREADS_MAX; i++)
+        for (unsigned i = 0; w->processor && i < BACKLOG; i++)
                 if (sqfs_block_processor_sync(w->processor) == 0)
                         break;
 }
