@@ -31,7 +31,7 @@ int entry_name_clean(const char *name, const struct limits *limits, const char *
                 if (len != 1 || *p != '.') {
                         if (++depth > limits->depth)
                                 return failf(f, -E2BIG, FAILURE_LIMIT,
-                                        "%s \"%.200s\" is deeper than %" PRIu64 " directories (limit \"depth\")", what,
+                                        "%s \"%.200s\" is deeper than %" PRIu64 " names (limit \"depth\")", what,
                                         name, limits->depth);
                         if (s->len > 0)
                                 g_string_append_c(s, '/');

@@ -15,7 +15,7 @@
 #define LIMIT_ENTRIES_MAX 10000000U
 #define LIMIT_LAYERS_DEFAULT 256U
 #define LIMIT_LAYERS_MAX 1024U /* their digests go into the done message, which is one packet */
-#define LIMIT_DEPTH_DEFAULT 128U /* directories above a file */
+#define LIMIT_DEPTH_DEFAULT 128U /* names in a path */
 #define LIMIT_DEPTH_MAX 1024U
 #define LIMIT_MANIFEST_DEFAULT (4U << 20) /* bytes of an index, manifest or config */
 #define LIMIT_MANIFEST_MAX (16U << 20)

@@ -101,14 +101,8 @@ static int set_xattrs(
 }
 
 /* Where a block of data lies must fit between what came and the size that was announced. */
-static int copy_block(struct merge *m,
-        const char *path,
-        const void *block,
-        size_t len,
-        uint64_t offset,
-        uint64_t size,
-        uint64_t *at,
-        struct failure *f) {
+static int copy_block(struct merge *m, const char *path, const void *block, size_t len, uint64_t offset, uint64_t size,
+        uint64_t *at, struct failure *f) {
         int r;
 
         if (offset < *at || offset > size || len > size - offset)
@@ -265,6 +259,14 @@ static int stream_failed(struct reading *g, struct failure *f) {
                 layer_stream_error(g->stream));
 }
 
+/* libarchive goes on where it could not understand a part of a header: the entry is then another one than was meant.
+ * Names that are no UTF-8 are bytes, as they are for the guest. */
+static bool is_misread(struct reading *g, int r) {
+        const char *text = r == ARCHIVE_WARN ? archive_error_string(g->stream->tar) : NULL;
+
+        return text && !strstr(text, "converted");
+}
+
 static int read_entries(struct reading *g, struct failure *f) {
         struct merge *m = g->m;
 
@@ -274,7 +276,7 @@ static int read_entries(struct reading *g, struct failure *f) {
 
                 if (r == ARCHIVE_EOF)
                         return 0;
-                if (r < ARCHIVE_WARN)
+                if (r < ARCHIVE_WARN || is_misread(g, r))
                         return stream_failed(g, f);
                 if (!g->again && ++m->entries > m->limits->entries)
                         return failf(f, -E2BIG, FAILURE_LIMIT,

@@ -371,10 +371,17 @@ void store_image_drop_archive(Store *s, uint32_t owner, const char *hex) {
                 (void) unlinkat(dir, name, 0);
 }
 
+/* Only when it is empty. */
+static void drop_owner(Store *s, uint32_t owner) {
+        char uid[16];
+
+        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
+        (void) unlinkat(s->images, uid, AT_REMOVEDIR);
+}
+
 int store_image_remove(Store *s, uint32_t owner, const char *hex) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
         g_autofree char *record = g_strdup_printf("%s.json", hex);
-        char uid[16];
 
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;
@@ -383,8 +390,7 @@ int store_image_remove(Store *s, uint32_t owner, const char *hex) {
                 return -errno;
         CRASH_POINT(IMAGE_UNRECORDED);
         unlink_image_files(dir, hex);
-        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
-        (void) unlinkat(s->images, uid, AT_REMOVEDIR); /* only when it is empty */
+        drop_owner(s, owner);
         return 0;
 }
 
@@ -558,6 +564,7 @@ void store_image_discard(Store *s, uint32_t owner, const char *tmp) {
 
         if (dir >= 0)
                 discard_temporary(s, dir, tmp);
+        drop_owner(s, owner);
 }
 
 int store_cache_create(Store *s, char **ret_name) {

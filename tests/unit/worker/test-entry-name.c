@@ -51,7 +51,7 @@ static void test_refused(void **state) {
 static void test_edges(void **state) {
         check("12345/1/1", "12345/1/1");
         check_fails("123456", FAILURE_LIMIT, "longer than 5 bytes (limit \"name\")");
-        check_fails("1/2/3/4", FAILURE_LIMIT, "deeper than 3 directories (limit \"depth\")");
+        check_fails("1/2/3/4", FAILURE_LIMIT, "deeper than 3 names (limit \"depth\")");
 }
 
 static void test_printable(void **state) {
