@@ -470,7 +470,7 @@ static int run_read_log(Call *c, sd_bus_error *error) {
 }
 
 static int method_read_log(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        VMRequest *q = g_new0(VMRequest, 1);
+        VMRequest *q = vm_request_new();
         int r;
 
         r = sd_bus_message_read(m, "tu", &q->number, &q->lines);
@@ -512,7 +512,7 @@ static int method_open_log(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
         tail = json_object_get(options, "tail");
-        q = g_new0(VMRequest, 1);
+        q = vm_request_new();
         q->log = (LogStreamOptions){
                 .boot = (uint32_t) json_integer_value(json_object_get(options, "boot")),
                 .tail = tail ? (uint64_t) json_integer_value(tail) : UINT64_MAX,
