@@ -65,11 +65,11 @@ job_of() {
     grep -o "$root/job/[0-9]*" <<<"$1"
 }
 
-# parse_spec [-p PORT] [-m MIB] [-c CPUS] [-e KEY=VALUE] [-l KEY=VALUE] [-n NETWORK] [-R] NAME IMAGE [COMMAND...]
+# parse_spec [-p PORT] [-m MIB] [-c CPUS] [-e KEY=VALUE] [-l KEY=VALUE] [-n NETWORK] [-t TARGET] [-R] NAME IMAGE [COMMAND...]
 # sets name and spec, an a{sv} as busctl wants it: the number of keys, then key, type and value of each.
 parse_spec() {
     local option ports=() environment=() labels=() keys=()
-    while getopts :p:m:c:e:l:n:R option; do
+    while getopts :p:m:c:e:l:n:t:R option; do
         case $option in
         p) ports+=("$OPTARG") ;;
         m) keys+=(MemoryMiB u "$OPTARG") ;;
@@ -77,6 +77,7 @@ parse_spec() {
         e) environment+=("$OPTARG") ;;
         l) labels+=("${OPTARG%%=*}" "${OPTARG#*=}") ;;
         n) keys+=(Network s "$OPTARG") ;;
+        t) keys+=(Target s "$OPTARG") ;;
         R) keys+=(Ephemeral b true) ;;
         *) usage ;;
         esac

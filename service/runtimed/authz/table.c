@@ -20,6 +20,7 @@ static const AuthRow rows[] = {
         {"Manager", "PushImage", AUTH_ASK, "push-image", NULL},
         {"Manager", "Login", AUTH_ASK, "pull-image", NULL},
         {"Manager", "Logout", AUTH_ASK, "pull-image", NULL},
+        {"Manager", "BuildImage", AUTH_ASK, "import-image", NULL},
         {"Manager", "ImageExists", AUTH_OPEN, NULL, NULL},
         {"Manager", "GetImage", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListImages", AUTH_OPEN, NULL, NULL},

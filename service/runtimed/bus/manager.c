@@ -399,6 +399,8 @@ const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_RESULT("u", id, "o", job), manager_import_image, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ImportImageFile", SD_BUS_ARGS("s", reference, "s", path, "a{sv}", options),
                 SD_BUS_RESULT("u", id, "o", job), manager_import_image_file, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("BuildImage", SD_BUS_ARGS("s", reference, "a{sv}", options),
+                SD_BUS_RESULT("u", id, "o", job), manager_build_image, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PullImage", SD_BUS_ARGS("s", reference, "a{sv}", options),
                 SD_BUS_RESULT("u", id, "o", job), manager_pull_image, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PushImage", SD_BUS_ARGS("s", reference, "s", destination, "a{sv}", options),

@@ -9,6 +9,7 @@ int manager_check_path(const Bus *b, const char *path, sd_bus_error *error);
 /* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c, network.c and profile.c; userdata is the Bus. */
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_image_exists(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_get_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_create_network(sd_bus_message *m, void *userdata, sd_bus_error *error);
