@@ -19,6 +19,7 @@
 typedef struct SpecRequest {
         char *name;
         VMSpec *spec;        /* NULL where there are problems */
+        bool pulls;          /* it was asked whether the image may be pulled */
         GPtrArray *problems; /* Problem */
         SpecPayload payload;
 } SpecRequest;
@@ -56,6 +57,10 @@ static int read_spec_request(Bus *b, sd_bus_message *m, SpecRequest **ret) {
         return 0;
 }
 
+static bool is_run(const Call *c) {
+        return strcmp(c->row->member, "RunVM") == 0;
+}
+
 /* Everything that can be said of the request is said before anybody is asked. */
 static int plan_spec(Call *c, sd_bus_error *error) {
         SpecRequest *q = c->request;
@@ -66,8 +71,11 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         c->vm_name = g_strdup(q->name);
         c->detail_image = g_strdup(q->spec->image);
         c->detail_network = g_strdup(q->spec->network);
-        if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, &problem) < 0)
+        if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, is_run(c), &problem) < 0)
                 return bus_error_problem(error, problem);
+        q->pulls = is_run(c) && vm_must_pull(c->bus->runtime, c->uid, q->spec);
+        if (q->pulls)
+                call_add_action(c, "pull-image");
         n = auth_spec_actions(q->spec, extra);
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
@@ -79,7 +87,7 @@ static int create_from_request(Call *c, VM **ret, sd_bus_error *error) {
         g_autofree char *owner = user_name(c->uid);
         g_autoptr(Problem) problem = NULL;
 
-        if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, &q->payload, ret, &problem) < 0)
+        if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, q->pulls, &q->payload, ret, &problem) < 0)
                 return bus_error_problem(error, problem);
         return 0;
 }
@@ -156,7 +164,7 @@ static int run_validate(Call *c, sd_bus_error *error) {
         Problem *problem = NULL;
         int r;
 
-        if (q->spec ? vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, &problem) < 0
+        if (q->spec ? vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, true, &problem) < 0
                     : vm_check_name(c->bus->runtime, q->name, &problem) < 0)
                 g_ptr_array_add(q->problems, problem);
         problem = NULL;

@@ -27,6 +27,8 @@ typedef void (*BootUndo)(Boot *b);
 
 enum { STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_NETWORK, STEP_MONITOR, STEPS };
 
+#define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
+
 struct Boot {
         Runtime *runtime;
         VM *vm;
@@ -36,6 +38,7 @@ struct Boot {
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
+        Pull *pull;       /* its image, see vm_is_pulling() */
         NanosBuild *disk; /* of a Nanos guest, being made */
         int root;         /* the root image that was found to be what was stored; then the Nanos guest's disk */
         Accelerator accelerator;
@@ -71,6 +74,7 @@ static void boot_free(Boot *b) {
                 image_drop_unwanted(b->runtime);
                 initrd_drop_unwanted(b->runtime);
         }
+        (void) pull_cancel(b->pull);
         kernel_free(b->kernel);
         (void) close_fd(b->root);
         (void) nanos_cancel(b->disk);
@@ -110,6 +114,11 @@ static void boot_abort(Boot *b, const Problem *problem) {
         Job *j = b->job;
 
         boot_cancel(b);
+        if (vm_is_pulling(vm)) {
+                finish_job(vm, j, problem);
+                vm_discard(vm);
+                return;
+        }
         /* The text may tell of the spec, and is the job's owner's; the state's reason is everybody's. */
         reason = g_strdup_printf("the start failed: %s", problem->error);
         vm_set_state(vm, VM_FAILED, reason);
@@ -198,10 +207,40 @@ static void on_image(const Problem *problem, void *userdata) {
                 boot_next(b);
 }
 
+static void on_pulled(Image *image, const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+        int r;
+
+        b->pull = NULL;
+        if (problem) {
+                boot_abort(b, problem);
+                return;
+        }
+        vm_pin_image(b->vm, image);
+        r = vm_save(b->vm);
+        if (r < 0)
+                boot_abort_errno(b, r, "the VM's record could not be written");
+        else
+                step_image(b);
+}
+
+static void pull_image(Boot *b) {
+        g_autoptr(Problem) problem = NULL;
+        const VMRecord *record = b->vm->record;
+
+        if (pull_new(b->runtime, b->job, record->owner, record->spec->image, PULL_SHARE, on_pulled, b, &b->pull,
+                    &problem) < 0)
+                boot_abort(b, problem);
+}
+
 static void step_image(Boot *b) {
         Image *image = vm_image(b->vm);
         bool sound;
 
+        if (vm_is_pulling(b->vm)) {
+                pull_image(b);
+                return;
+        }
         if (!image) {
                 g_autoptr(Problem) p = problem_new("NoSuchImage", "Image", "the image of VM '%s' (%s) is gone",
                         b->vm->name, b->vm->record->image_digest);

@@ -221,6 +221,10 @@ static void review(VM *vm) {
 
         if (!vm->record)
                 return;
+        if (vm_is_pulling(vm)) { /* its image did not come */
+                vm_discard(vm);
+                return;
+        }
         review_owner(vm);
         review_active(vm);
         if (runtime_find_vm(rt, name) == vm) /* an ephemeral one has gone */

@@ -183,6 +183,11 @@ static void start_cancel(Job *j, void *userdata) {
         vm->end_asked = true;
         vm->record->wanted = false;
         boot_cancel(vm->boot);
+        if (vm_is_pulling(vm)) {
+                vm_job_finish(vm, problem);
+                vm_discard(vm);
+                return;
+        }
         vm_set_state(vm, VM_STOPPED, "the start was canceled");
         (void) vm_save(vm);
         vm_job_finish(vm, problem);
@@ -404,7 +409,7 @@ static void dispose_and_finish(VM *vm) {
 }
 
 void vm_after_end(VM *vm) {
-        if (vm->remove_wanted || (vm->record->spec->ephemeral && !vm->restart))
+        if (vm->remove_wanted || vm_is_pulling(vm) || (vm->record->spec->ephemeral && !vm->restart))
                 dispose_and_finish(vm);
         else
                 vm_job_finish(vm, NULL);

@@ -281,18 +281,31 @@ int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem) {
         return 0;
 }
 
-int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
+bool vm_must_pull(Runtime *rt, uint32_t owner, const VMSpec *spec) {
+        return !image_find(rt, owner, spec->image) && image_can_be_pulled(rt, spec->image);
+}
+
+static int check_image(Runtime *rt, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
+        bool can_be_pulled = image_can_be_pulled(rt, spec->image);
+        g_autofree char *shown = problem_quote(spec->image);
+
+        if (image_find(rt, owner, spec->image))
+                return 0;
+        if (pull && can_be_pulled)
+                return pull_check(rt, owner, ret_problem);
+        return problem_set(ret_problem, "NoSuchImage", "Image",
+                "Image: you have no image %s; %s it first, or see ListImages", shown,
+                can_be_pulled ? "pull or import" : "import");
+}
+
+int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
         int r;
 
         r = vm_check_name(rt, name, ret_problem);
+        if (r >= 0)
+                r = check_image(rt, owner, spec, pull, ret_problem);
         if (r < 0)
                 return r;
-        if (!image_find(rt, owner, spec->image)) {
-                g_autofree char *shown = problem_quote(spec->image);
-
-                return problem_set(ret_problem, "NoSuchImage", "Image",
-                        "Image: you have no image %s; import it first, or see ListImages", shown);
-        }
         if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
                 return problem_set(ret_problem, "NoSuchNetwork", "Network",
                         "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
@@ -308,8 +321,8 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->uuid = g_uuid_string_random();
         r->owner_name = g_strdup(owner_name);
         r->spec = vm_spec_copy(spec);
-        r->image_digest = g_strconcat("sha256:", image->hex, NULL);
-        r->image_hash = g_strdup(image->root_hash);
+        r->image_digest = image ? g_strconcat("sha256:", image->hex, NULL) : g_strdup("");
+        r->image_hash = g_strdup(image ? image->root_hash : "");
         r->state_reason = g_strdup("");
         r->accelerator = g_strdup("");
         r->host_boot = g_strdup(rt->host_boot);
@@ -317,6 +330,19 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->address = g_strdup("");
         r->mac = g_strdup("");
         return r;
+}
+
+void vm_pin_image(VM *vm, Image *image) {
+        VMRecord *r = vm->record;
+
+        vm_changing(vm, "ImageDigest");
+        vm_changing(vm, "ImageHash");
+        vm->runtime->observer->image_changing(image, "UsedBy", vm->runtime->observer_data);
+        r->pulling = false;
+        g_free(r->image_digest);
+        g_free(r->image_hash);
+        r->image_digest = g_strconcat("sha256:", image->hex, NULL);
+        r->image_hash = g_strdup(image->root_hash);
 }
 
 /* Nobody was told of it yet. */
@@ -330,13 +356,14 @@ static void forget_new(VM *vm) {
         (void) g_hash_table_remove(rt->vms, name);
 }
 
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec,
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, bool pull,
         SpecPayload *payload, VM **ret, Problem **ret_problem) {
+        Image *image = image_find(rt, owner, spec->image);
         VMRecord *record;
         VM *vm;
         int r;
 
-        r = vm_check_new(rt, name, owner, spec, ret_problem);
+        r = vm_check_new(rt, name, owner, spec, pull, ret_problem);
         if (r < 0)
                 return r;
         record = record_new(rt, name, owner, owner_name, spec);
@@ -346,8 +373,10 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
                 return r;
         }
         rt->observer->runtime_changing("VMCount", rt->observer_data);
-        rt->observer->image_changing(image_find(rt, owner, spec->image), "UsedBy", rt->observer_data);
+        if (image)
+                rt->observer->image_changing(image, "UsedBy", rt->observer_data);
         vm = vm_new(rt, name, record);
+        record->pulling = !image;
         r = vm_take_credentials(vm, payload, ret_problem);
         if (r < 0) {
                 forget_new(vm);
@@ -361,7 +390,8 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
                         ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
         }
         CRASH_POINT(CREATE_SAVED);
-        log_info("%s: created for uid %u from %s", name, owner, vm->record->image_digest);
+        log_info("%s: created for uid %u from %s", name, owner,
+                image ? vm->record->image_digest : "what is to be pulled");
         rt->observer->vm_new(vm, rt->observer_data);
         *ret = vm;
         return 0;

@@ -44,13 +44,25 @@ struct VM {
 /* problem NULL: done (both borrowed). */
 typedef void (*VMDone)(const Problem *problem, void *userdata);
 
-/* Defines a VM. The image is resolved among the owner's and pinned by digest. What it needs of the payload is taken. */
-int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec,
+/* Defines a VM. The image is resolved among the owner's and pinned by digest; where it is not there and may be pulled,
+ * vm_start() does that first. What it needs of the payload is taken. */
+int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, bool pull,
         SpecPayload *payload, VM **ret, Problem **ret_problem);
 
 /* What CreateVM checks before it asks anybody: the name and its unit; the same with image and quota. */
 int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem);
-int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
+int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem);
+
+/* Whether a VM of that spec would have to pull its image first, and could. */
+bool vm_must_pull(Runtime *rt, uint32_t owner, const VMSpec *spec);
+
+/* Whether it waits for its image; without it there is nothing to keep. */
+static inline bool vm_is_pulling(const VM *vm) {
+        return vm->record->pulling;
+}
+
+/* It has its image now. */
+void vm_pin_image(VM *vm, Image *image);
 
 uint32_t vm_owner(const VM *vm);
 VMState vm_state(const VM *vm);

@@ -53,6 +53,8 @@ json_t *vm_record_to_json(const VMRecord *r) {
         json_object_set_new(o, "boot_id", json_integer(r->boot_id));
         json_object_set_new(o, "restart_count", json_integer(r->restart_count));
         json_object_set_new(o, "wanted", json_boolean(r->wanted));
+        if (r->pulling)
+                json_object_set_new(o, "pulling", json_true());
         set_string(o, "boot_accelerator", r->accelerator);
         if (r->profile_digest && *r->profile_digest)
                 set_string(o, "boot_profile_digest", r->profile_digest);
@@ -238,6 +240,7 @@ static int read_boot(const Reader *r, VMRecord *record) {
         if (wanted && !json_is_boolean(wanted))
                 return wrong(r, "wanted", "true or false");
         record->wanted = json_is_true(wanted);
+        record->pulling = json_is_true(member(r, "pulling"));
         if (record->created_at == 0)
                 record->created_at = record->started_at;
         return 0;

@@ -28,6 +28,7 @@ typedef struct VMRecord {
         uint64_t created_at, started_at, exited_at;
         uint32_t boot_id;
         uint32_t restart_count; /* since the last start by request */
+        bool pulling;           /* made before its image is there: it goes where that does not come */
         bool wanted;            /* started, and not stopped, by request */
         char *accelerator;      /* of the last boot: "kvm", "tcg" or "" */
         char *profile_digest;   /* of the profile's assembly that it ran; "" the host's QEMU */
