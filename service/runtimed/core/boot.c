@@ -38,7 +38,7 @@ struct Boot {
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Kernel *kernel;
-        Pull *pull;       /* its image, see vm_is_pulling() */
+        VMPull *pull;     /* its image, see vm_is_pulling() */
         NanosBuild *disk; /* of a Nanos guest, being made */
         int root;         /* the root image that was found to be what was stored; then the Nanos guest's disk */
         Accelerator accelerator;
@@ -74,7 +74,7 @@ static void boot_free(Boot *b) {
                 image_drop_unwanted(b->runtime);
                 initrd_drop_unwanted(b->runtime);
         }
-        (void) pull_cancel(b->pull);
+        (void) vm_pull_cancel(b->pull);
         kernel_free(b->kernel);
         (void) close_fd(b->root);
         (void) nanos_cancel(b->disk);
@@ -207,30 +207,15 @@ static void on_image(const Problem *problem, void *userdata) {
                 boot_next(b);
 }
 
-static void on_pulled(Image *image, const Problem *problem, void *userdata) {
+/* Its own image came, or it did not. */
+static void on_pulled(const Problem *problem, void *userdata) {
         Boot *b = userdata;
-        int r;
 
         b->pull = NULL;
-        if (problem) {
+        if (problem)
                 boot_abort(b, problem);
-                return;
-        }
-        vm_pin_image(b->vm, image);
-        r = vm_save(b->vm);
-        if (r < 0)
-                boot_abort_errno(b, r, "the VM's record could not be written");
         else
                 step_image(b);
-}
-
-static void pull_image(Boot *b) {
-        g_autoptr(Problem) problem = NULL;
-        const VMRecord *record = b->vm->record;
-
-        if (pull_new(b->runtime, b->job, record->owner, record->spec->image, PULL_SHARE, on_pulled, b, &b->pull,
-                    &problem) < 0)
-                boot_abort(b, problem);
 }
 
 static void step_image(Boot *b) {
@@ -238,7 +223,7 @@ static void step_image(Boot *b) {
         bool sound;
 
         if (vm_is_pulling(b->vm)) {
-                pull_image(b);
+                b->pull = vm_pull(b->vm, b->job, PULL_SHARE, on_pulled, b);
                 return;
         }
         if (!image) {
@@ -298,8 +283,8 @@ static void step_disk(Boot *b) {
                 wish.address = address;
                 wish.gateway = gateway;
         }
-        nanos_ensure(vm_image(vm), b->root, &wish, b->job, (double) b->step / (STEPS + 1), (double) (b->step + 1) / (STEPS + 1),
-                on_disk, b, &b->disk);
+        nanos_ensure(vm_image(vm), b->root, &wish, b->job, (double) b->step / (STEPS + 1),
+                (double) (b->step + 1) / (STEPS + 1), on_disk, b, &b->disk);
 }
 
 static void step_initrd(Boot *b) {

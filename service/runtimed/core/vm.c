@@ -281,29 +281,12 @@ int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem) {
         return 0;
 }
 
-bool vm_must_pull(Runtime *rt, uint32_t owner, const VMSpec *spec) {
-        return !image_find(rt, owner, spec->image) && image_can_be_pulled(rt, spec->image);
-}
-
-static int check_image(Runtime *rt, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
-        bool can_be_pulled = image_can_be_pulled(rt, spec->image);
-        g_autofree char *shown = problem_quote(spec->image);
-
-        if (image_find(rt, owner, spec->image))
-                return 0;
-        if (pull && can_be_pulled)
-                return pull_check(rt, owner, ret_problem);
-        return problem_set(ret_problem, "NoSuchImage", "Image",
-                "Image: you have no image %s; %s it first, or see ListImages", shown,
-                can_be_pulled ? "pull or import" : "import");
-}
-
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
         int r;
 
         r = vm_check_name(rt, name, ret_problem);
         if (r >= 0)
-                r = check_image(rt, owner, spec, pull, ret_problem);
+                r = vm_check_image(rt, owner, spec, pull, ret_problem);
         if (r < 0)
                 return r;
         if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
@@ -330,19 +313,6 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->address = g_strdup("");
         r->mac = g_strdup("");
         return r;
-}
-
-void vm_pin_image(VM *vm, Image *image) {
-        VMRecord *r = vm->record;
-
-        vm_changing(vm, "ImageDigest");
-        vm_changing(vm, "ImageHash");
-        vm->runtime->observer->image_changing(image, "UsedBy", vm->runtime->observer_data);
-        r->pulling = false;
-        g_free(r->image_digest);
-        g_free(r->image_hash);
-        r->image_digest = g_strconcat("sha256:", image->hex, NULL);
-        r->image_hash = g_strdup(image->root_hash);
 }
 
 /* Nobody was told of it yet. */

@@ -53,6 +53,9 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
 int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem);
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem);
 
+/* Its image alone. */
+int vm_check_image(Runtime *rt, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem);
+
 /* Whether a VM of that spec would have to pull its image first, and could. */
 bool vm_must_pull(Runtime *rt, uint32_t owner, const VMSpec *spec);
 
@@ -61,8 +64,11 @@ static inline bool vm_is_pulling(const VM *vm) {
         return vm->record->pulling;
 }
 
-/* It has its image now. */
-void vm_pin_image(VM *vm, Image *image);
+/* Pulls it, as a part of job up to `to`, and pins it; done is called once, never from within, and not after the cancel.
+ */
+typedef struct VMPull VMPull;
+VMPull *vm_pull(VM *vm, Job *job, double to, WaiterDone done, void *userdata);
+VMPull *vm_pull_cancel(VMPull *p);
 
 uint32_t vm_owner(const VM *vm);
 VMState vm_state(const VM *vm);
