@@ -119,6 +119,7 @@ static char *describe_object(const Call *c) {
                              : c->image_id       ? c->image_id
                              : c->detail_image   ? c->detail_image
                              : c->detail_network ? c->detail_network
+                             : c->detail_profile ? c->detail_profile
                                                  : "";
 
         return g_strescape(object, NULL);

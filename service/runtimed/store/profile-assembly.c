@@ -17,6 +17,7 @@
 typedef struct Pending {
         int dir; /* owned */
         char *name;
+        ino_t inode;
         char hash[PROFILE_HASH_LENGTH + 1];
 } Pending;
 
@@ -41,9 +42,22 @@ static void pending_clear(void *p) {
 
 static void add_pending(Assembly *a, int dir, const char *name, const char *hash) {
         Pending p = {.dir = fcntl(dir, F_DUPFD_CLOEXEC, 3), .name = g_strdup(name)};
+        struct stat st;
 
+        p.inode = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : st.st_ino;
         g_strlcpy(p.hash, hash, sizeof p.hash);
         g_array_append_val(a->pending, p);
+}
+
+/* Whether another entry of this batch has the file read already. */
+static bool is_pending(const Assembly *a, ino_t inode, const char *hash) {
+        for (guint i = 0; i < a->pending->len; i++) {
+                const Pending *p = &g_array_index(a->pending, Pending, i);
+
+                if (p->inode == inode && strcmp(p->hash, hash) == 0)
+                        return true;
+        }
+        return false;
 }
 
 /* What was given out before has been read and was what it should be. */
@@ -251,8 +265,8 @@ static int place_verify(Assembly *a, const char *path, const char *hash, Assembl
         return 0;
 }
 
-static int place_copy(Assembly *a, int dir, const char *path, const char *hash, bool executable, int *object,
-        AssemblyItem *ret) {
+static int place_copy(
+        Assembly *a, int dir, const char *path, const char *hash, bool executable, int *object, AssemblyItem *ret) {
         int copy = openat(dir, base_name(path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (copy < 0)
@@ -293,7 +307,7 @@ int assembly_place(Assembly *a, const char *path, const char *hash, bool executa
                 return r;
         if (fstatat(dir, base_name(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        if (verified_matches(a->store->verified, &st, hash))
+        if (verified_matches(a->store->verified, &st, hash) || is_pending(a, st.st_ino, hash))
                 return 0;
         add_pending(a, dir, base_name(path), hash);
         ret[(*ret_n)++] = (AssemblyItem){take_fd(&object), -1};
