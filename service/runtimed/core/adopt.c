@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What monitors say, during a boot and after a daemon's restart. */
+#include <errno.h>
 #include <string.h>
 
 #include "core/boot.h"
@@ -56,8 +57,8 @@ static void on_state(VM *vm, const char *text) {
 
         if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
                 vm_state_may_follow(vm_state(vm), state)) {
+                /* Not written: the monitor says it again to the next daemon, and may say it as often as it likes. */
                 vm_set_state(vm, state, "");
-                (void) vm_save(vm);
         }
 }
 
@@ -104,7 +105,10 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
 static void on_end(Helper *h, int r, const char *text, void *userdata) {
         VM *vm = userdata;
 
-        if (r < 0)
+        if (r == -ECANCELED) { /* systemctl stop: no end to restart from */
+                vm->end_asked = true;
+                vm_ended(vm, EXIT_KILLED, 0, now_realtime(), "its unit was stopped while it started", NULL);
+        } else if (r < 0)
                 vm_ended(vm, EXIT_CRASHED, 0, now_realtime(), "its unit did not start", text);
         else if (vm_state(vm) == VM_PREPARING)
                 vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its unit ended before it had started", NULL);
@@ -113,6 +117,27 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 }
 
 const HelperOps vm_monitor_ops = {.message = on_message, .end = on_end};
+
+static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        VM *vm = userdata;
+
+        vm->boot_timer = sd_event_source_unref(vm->boot_timer);
+        if (vm->ready || vm_state(vm) == VM_STOPPING)
+                return 0;
+        vm->failure = BOOT_TIMEOUT_TEXT;
+        vm_end_now(vm);
+        return 0;
+}
+
+/* The start that another daemon began has the time it would have had with that one. */
+static void arm_boot_timer(VM *vm, uint64_t started) {
+        uint64_t limit = vm->runtime->config->boot_timeout, now = now_realtime();
+        uint64_t age = started > 0 && now > started ? now - started : 0;
+
+        vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
+        (void) sd_event_add_time_relative(vm->runtime->event, &vm->boot_timer, CLOCK_MONOTONIC,
+                age < limit ? limit - age : 0, G_USEC_PER_SEC, on_boot_timeout, vm);
+}
 
 void vm_adopt(VM *vm, json_t *hello) {
         const char *state = json_string_value(json_object_get(hello, "state"));
@@ -130,4 +155,6 @@ void vm_adopt(VM *vm, json_t *hello) {
         }
         if (json_is_true(json_object_get(hello, "ready")))
                 on_ready(vm);
+        else
+                arm_boot_timer(vm, time_of(hello, "started"));
 }

@@ -483,7 +483,7 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         Boot *b = userdata;
 
-        b->vm->failure = "the guest was not up in time (BootTimeoutSec= in runtime.conf)";
+        b->vm->failure = BOOT_TIMEOUT_TEXT;
         vm_end_now(b->vm);
         return 0;
 }

@@ -6,6 +6,8 @@
 /* One boot: accelerator, initrd, network, monitor. Each step pushes its undo; failure and cancel run the same list
  * backwards. It ends, and is gone, when the guest's program runs (READY) or with the problem that stopped it. */
 
+#define BOOT_TIMEOUT_TEXT "the guest was not up in time (BootTimeoutSec= in runtime.conf)"
+
 /* The VM is startable; its job is set. */
 void boot_start(VM *vm);
 

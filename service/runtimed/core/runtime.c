@@ -126,11 +126,12 @@ char *user_name(uint32_t uid) {
 
 /* ---- Loading ---- */
 
-static VM *load_broken(Runtime *rt, const char *name, const char *why) {
+/* What is in a record may be a secret of its owner; why a VM has failed is for everybody. */
+static VM *load_broken(Runtime *rt, const char *name, const char *why, const char *detail) {
         VM *vm = vm_new(rt, name, NULL);
 
         vm->broken = g_strdup(why);
-        log_error("%s: its record is broken: %s", name, why);
+        log_error("%s: its record is broken: %s", name, detail ?: why);
         return vm;
 }
 
@@ -155,10 +156,11 @@ static VM *load_vm(Runtime *rt, const char *name) {
         if (r == -ENOENT && store_vm_remove_empty(rt->store, name) >= 0)
                 return NULL; /* its creation was broken off before there was a record */
         if (r < 0)
-                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r));
+                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r), NULL);
         r = vm_record_parse(text, len, &rt->limits, &record, &problem);
         if (r < 0) {
-                vm = load_broken(rt, name, problem ? problem->text : g_strerror(-r));
+                vm = load_broken(rt, name, "its record cannot be understood; the service's journal says why",
+                        problem ? problem->text : g_strerror(-r));
                 vm->broken_owner = salvage_owner(text, len);
         }
         free(text);
@@ -166,7 +168,7 @@ static VM *load_vm(Runtime *rt, const char *name) {
                 return vm;
         if (strcmp(record->name, name) != 0 || g_hash_table_contains(rt->instances, record->unit)) {
                 vm_record_free(record);
-                return load_broken(rt, name, "it names another VM");
+                return load_broken(rt, name, "it names another VM", NULL);
         }
         vm = vm_new(rt, name, record);
         vm_credentials_restore(vm);
@@ -287,7 +289,7 @@ static void start_by_unit(VM *vm) {
         log_info("%s: started by its unit", vm->name);
         if (vm_start(vm, vm_owner(vm), NULL, &job, &problem) < 0) {
                 log_warning("%s: %s", vm->name, problem->text);
-                vm->monitor = helper_free(vm->monitor);
+                vm->monitor = helper_dismiss(vm->monitor);
         }
 }
 

@@ -333,6 +333,11 @@ static void supersede_job(VM *vm, const char *text) {
         vm_job_finish(vm, problem);
 }
 
+/* A start gives its job up only to a job that there may be. One of the same caller takes its place in the count. */
+static int check_takeover(VM *vm, uint32_t caller, Problem **ret_problem) {
+        return vm->job && vm->job->owner == caller ? 0 : quota_check_job(vm->runtime, caller, ret_problem);
+}
+
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem) {
         Job *j;
         int r;
@@ -348,6 +353,9 @@ int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_
                 *ret = vm->job;
                 return 0;
         }
+        r = check_takeover(vm, caller, ret_problem);
+        if (r < 0)
+                return r;
         supersede_job(vm, "the VM was stopped while it started");
         r = vm_job(vm, "stop", caller, &j, ret_problem);
         if (r < 0)
@@ -428,6 +436,9 @@ int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
                 *ret = vm->job;
                 return 0;
         }
+        r = check_takeover(vm, caller, ret_problem);
+        if (r < 0)
+                return r;
         if (vm->job)
                 supersede_job(vm, "the VM was removed while it started");
         r = vm_job(vm, "remove", caller, &j, ret_problem);

@@ -39,6 +39,7 @@ void vm_free(VM *vm) {
                 return;
         (void) restart_cancel(vm);
         sd_event_source_disable_unref(vm->stop_timer);
+        sd_event_source_disable_unref(vm->boot_timer);
         (void) systemd_call_free(vm->unit_stop);
         if (vm->boot)
                 boot_forget(vm->boot);
@@ -157,6 +158,7 @@ static void let_helpers_go(VM *vm) {
         bool had_monitor = vm->monitor != NULL;
 
         vm->stop_timer = sd_event_source_disable_unref(vm->stop_timer);
+        vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
         vm->monitor = helper_free(vm->monitor);
         if (had_monitor && !vm->stopped_outside)
                 end_unit(vm);
@@ -212,8 +214,10 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         vm->main_pid = 0;
         set_ready(vm, false);
         if (vm->boot) {
-                g_autoptr(Problem) boot_problem =
-                        problem_new("GuestNotResponding", NULL, "the VM ended before it was ready: %s", detail);
+                bool stopped = vm->end_asked && !vm->failure;
+                g_autoptr(Problem) boot_problem = problem_new(stopped ? "Canceled" : "GuestNotResponding", NULL,
+                        stopped ? "the VM was stopped before it was ready: %s" : "the VM ended before it was ready: %s",
+                        detail);
 
                 boot_failed(vm->boot, boot_problem);
         }

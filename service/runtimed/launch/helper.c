@@ -16,6 +16,9 @@
 #define PEERS_UNKNOWN_MAX 256U                    /* connections that have not said who they are yet */
 #define PEERS_UNKNOWN_PER_UID 4U                  /* of one uid: a unit needs one */
 #define CONNECT_USEC (60U * G_USEC_PER_SEC)       /* from the start of the unit to its hello */
+#define ACCEPT_PAUSE_USEC (1U * G_USEC_PER_SEC)   /* without descriptors to be had */
+#define MESSAGES_BURST 256U                       /* that a helper may send at once, */
+#define MESSAGE_USEC (10U * 1000U)                /* and one more each that often */
 #define PEER_IDENTIFY_USEC (20U * G_USEC_PER_SEC) /* from the connection to the first message */
 
 /* A connection, until it belongs to a Helper. */
@@ -32,7 +35,7 @@ struct Launch {
         sd_event *event;
         Systemd *systemd;
         int fd;
-        sd_event_source *accept;
+        sd_event_source *accept, *pause;
         LaunchStranger stranger;
         void *userdata;
         GHashTable *helpers; /* unit -> Helper, borrowed */
@@ -45,6 +48,8 @@ struct Helper {
         char *unit;
         int fd;
         sd_event_source *io, *timer, *defer;
+        sd_event_source *throttle; /* it is not read before that */
+        uint64_t allowance;        /* when all its messages so far would have been fine at the least rate */
         SystemdCall *start, *stop;
         json_t *message;
         int fds[LAUNCH_FDS_MAX];
@@ -83,6 +88,7 @@ static Peer *peer_free(Peer *p) {
 static void helper_disconnect(Helper *h) {
         h->io = sd_event_source_disable_unref(h->io);
         h->timer = sd_event_source_disable_unref(h->timer);
+        h->throttle = sd_event_source_disable_unref(h->throttle);
         h->fd = close_fd(h->fd);
 }
 
@@ -96,6 +102,28 @@ static void helper_end(Helper *h, int r, const char *text) {
         h->ops->end(h, r, text, h->userdata);
 }
 
+static int on_throttled(sd_event_source *source, uint64_t usec, void *userdata) {
+        Helper *h = userdata;
+
+        h->throttle = sd_event_source_unref(h->throttle);
+        (void) sd_event_source_set_enabled(h->io, SD_EVENT_ON);
+        return 0;
+}
+
+/* A helper may be a guest's by now. One that says more than any of ours has to say is read slowly, and waits for itself. */
+static bool is_too_fast(Helper *h) {
+        uint64_t now = now_monotonic();
+
+        h->allowance = MAX(h->allowance, now) + MESSAGE_USEC;
+        if (h->allowance - now <= MESSAGES_BURST * MESSAGE_USEC)
+                return false;
+        h->allowance -= MESSAGE_USEC;
+        if (sd_event_add_time_relative(h->launch->event, &h->throttle, CLOCK_MONOTONIC, MESSAGES_BURST / 4 * MESSAGE_USEC,
+                    0, on_throttled, h) >= 0)
+                (void) sd_event_source_set_enabled(h->io, SD_EVENT_OFF);
+        return true;
+}
+
 static int on_helper_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Helper *h = userdata;
         json_t *message = NULL;
@@ -103,6 +131,8 @@ static int on_helper_io(sd_event_source *source, int fd, uint32_t revents, void 
         size_t n_fds = 0;
         int r;
 
+        if (is_too_fast(h))
+                return 0;
         r = wire_recv(fd, &message, fds, &n_fds);
         if (r == -EAGAIN)
                 return 0;
@@ -166,7 +196,8 @@ static void on_cleared(int r, const char *text, void *userdata) {
         Helper *h = userdata;
 
         h->start = systemd_call_free(h->start);
-        if (r < 0 && r != -ENOENT) {
+        /* Canceled: somebody else starts it at this moment. Our start takes that over. */
+        if (r < 0 && r != -ENOENT && r != -ECANCELED) {
                 helper_end(h, r, text);
                 return;
         }
@@ -318,6 +349,12 @@ int helper_stop(Helper *h, SystemdDone done, void *userdata) {
         return systemd_stop(h->launch->systemd, h->unit, on_stopped, h, &h->stop);
 }
 
+Helper *helper_dismiss(Helper *h) {
+        if (h && h->fd >= 0)
+                (void) wire_send_new(h->fd, json_pack("{s:s}", "type", "goodbye"));
+        return helper_free(h);
+}
+
 Helper *helper_free(Helper *h) {
         if (!h)
                 return NULL;
@@ -436,6 +473,22 @@ static unsigned count_peers(Launch *l, uint32_t uid) {
         return n;
 }
 
+static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Launch *l = userdata;
+
+        l->pause = sd_event_source_unref(l->pause);
+        (void) sd_event_source_set_enabled(l->accept, SD_EVENT_ON);
+        return 0;
+}
+
+/* Who waits in the socket makes it readable for as long as we have no descriptor for him. */
+static void pause_accepting(Launch *l, int error) {
+        log_warning("the launch socket rests for a while: %s", g_strerror(error));
+        if (sd_event_add_time_relative(
+                    l->event, &l->pause, CLOCK_MONOTONIC, ACCEPT_PAUSE_USEC, 0, on_accept_again, l) >= 0)
+                (void) sd_event_source_set_enabled(l->accept, SD_EVENT_OFF);
+}
+
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Launch *l = userdata;
         struct ucred cred;
@@ -443,8 +496,11 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
         Peer *p;
 
         fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
+        if (fd < 0) {
+                if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                        pause_accepting(l, errno);
                 return 0;
+        }
         if (l->peers->len >= PEERS_UNKNOWN_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
                 count_peers(l, cred.uid) >= PEERS_UNKNOWN_PER_UID) {
                 (void) close_fd(fd);
@@ -486,6 +542,7 @@ Launch *launch_free(Launch *l) {
         g_ptr_array_unref(l->peers);
         g_hash_table_unref(l->helpers);
         sd_event_source_disable_unref(l->accept);
+        sd_event_source_disable_unref(l->pause);
         (void) close_fd(l->fd);
         sd_event_unref(l->event);
         g_free(l);

@@ -67,6 +67,9 @@ int helper_send_fds(Helper *h, json_t *message, const int *fds, size_t n);
 /* Stops the unit; done once it is inactive (or systemd refused). The end is still said when the connection ends. */
 int helper_stop(Helper *h, SystemdDone done, void *userdata);
 
+/* Tells one that waits for its orders that there are none, and forgets it. */
+Helper *helper_dismiss(Helper *h);
+
 /* Forgets the run and closes its connection; says nothing more. The unit is left alone. */
 Helper *helper_free(Helper *h);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Helper, helper_free)
