@@ -77,6 +77,8 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "polkit says no");
         case START_FAILS:
                 return reply_job(r, m, unit, "failed", false);
+        case START_CANCELED:
+                return reply_job(r, m, unit, "canceled", false);
         case START_OK:
         case START_EARLY:
                 (void) fake_connect(r, unit, NULL);

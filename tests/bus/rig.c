@@ -196,6 +196,13 @@ static void exec_daemon(Rig *r) {
         (void) setenv("LISTEN_FDS", "1", 1);
         (void) setenv("LISTEN_PID", pid, 1);
         (void) unsetenv("NOTIFY_SOCKET");
+        if (r->preload) {
+                g_autofree char *options = g_strconcat(g_getenv("ASAN_OPTIONS") ?: "", ":verify_asan_link_order=0", NULL);
+
+                (void) setenv("LD_PRELOAD", r->preload, 1);
+                (void) setenv("MCP_TEST_FAULTS", r->faults, 1);
+                (void) setenv("ASAN_OPTIONS", options, 1);
+        }
         (void) execl(DAEMON, "mcp-runtimed", "--config", config, NULL);
         _exit(127);
 }
@@ -326,6 +333,7 @@ static void free_rig(Rig *r) {
         (void) g_string_free(r->alien, TRUE);
         (void) nftw(r->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         g_free(r->host_boot);
+        g_free(r->faults);
         g_free(r->address);
         g_free(r->dir);
         g_free(r);

@@ -53,6 +53,7 @@ typedef enum StartMode {
         START_SILENT,  /* its job is done and nobody connects */
         START_EARLY,   /* JobRemoved overtakes the reply */
         START_FAILS,   /* JobRemoved says failed */
+        START_CANCELED, /* JobRemoved says canceled: somebody stopped it */
         START_REFUSED, /* the call itself is an error */
         START_HANGS,   /* no answer */
 } StartMode;
@@ -78,6 +79,8 @@ struct Rig {
         sd_bus *caller;
         int launch;
         char *host_boot;
+        const char *preload; /* a library for the daemon, and the file that it shares with the test (faults.h); NULL: none */
+        char *faults;
 
         sd_bus *systemd;
         StartMode start[KIND_MAX];

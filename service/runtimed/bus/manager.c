@@ -380,7 +380,7 @@ BUS_GETTER(get_job_count) {
 
         g_hash_table_iter_init(&iter, ((Bus *) userdata)->runtime->jobs);
         while (g_hash_table_iter_next(&iter, NULL, &value))
-                n += !job_state_is_finished(((Job *) value)->state);
+                n += !job_state_is_finished(((Job *) value)->state) && !((Job *) value)->interrupted;
         return sd_bus_message_append(reply, "u", n);
 }
 

@@ -21,8 +21,10 @@ void job_record_save(Job *j) {
                 (void) json_object_set_new(record, "problem",
                         json_pack("{s:s, s:s*, s:s}", "error", j->problem->error, "key", j->problem->key, "text",
                                 j->problem->text));
-        if (!record || store_job_save(j->runtime->store, j->id, record) < 0)
+        if (!record || store_job_save(j->runtime->store, j->id, record) < 0) {
                 log_warning("job %" PRIu32 " (%s) could not be recorded; a restart would forget it", j->id, j->kind);
+                job_record_remove(j); /* better nothing than what it was before */
+        }
         json_decref(record);
 }
 
@@ -74,7 +76,8 @@ static Job *read_job(json_t *object) {
         return j;
 }
 
-/* How long an ended job is still to be read; nothing where that is over. A clock that was set back does not prolong it. */
+/* How long an ended job is still to be read; nothing where that is over. A clock that was set back does not prolong it.
+ */
 static uint64_t grace_left(const Job *j) {
         uint64_t now = now_realtime(), age = now > j->ended_at ? now - j->ended_at : 0;
 
@@ -121,9 +124,9 @@ void jobs_interrupted(Runtime *rt) {
         for (guint i = 0; i < jobs->len; i++) {
                 Job *j = jobs->pdata[i];
 
-                log_notice("job %" PRIu32 " (%s%s%s) was under way when the service ended, and has failed", j->id, j->kind,
-                        j->vm ? " of " : "", j->vm ?: "");
-                j->interrupted = false;
+                log_notice("job %" PRIu32 " (%s%s%s) was under way when the service ended, and has failed", j->id,
+                        j->kind, j->vm ? " of " : "", j->vm ?: "");
                 job_finish(j, problem);
+                j->interrupted = false;
         }
 }

@@ -69,7 +69,8 @@ static bool is_stray(Runtime *rt, const char *unit, const char *state) {
         if (g_str_has_prefix(unit, "mcp-vm@")) /* one that is not up yet asks us, and hears what it is to do */
                 return strcmp(state, "active") == 0 && !(vm && (vm->awaited || vm->ending || vm->stopped_outside));
         if (g_str_has_prefix(unit, "mcp-passt@"))
-                return !(vm && vm_state_is_active(vm_state(vm)) && strcmp(vm->record->spec->network, NETWORK_USER) == 0);
+                return !(
+                        vm && vm_state_is_active(vm_state(vm)) && strcmp(vm->record->spec->network, NETWORK_USER) == 0);
         return true;
 }
 
@@ -134,7 +135,8 @@ static void on_swept(unsigned removed, void *userdata) {
 
 static void count_record(struct Reconciliation *pass, const char *what, const char *name, int r) {
         if (r < 0)
-                log_error("the record of %s %s is not on disk, and could not be written: %s", what, name, g_strerror(-r));
+                log_error(
+                        "the record of %s %s is not on disk, and could not be written: %s", what, name, g_strerror(-r));
         else {
                 log_notice("the record of %s %s was not on disk, and is written", what, name);
                 pass->repaired++;
@@ -210,14 +212,15 @@ static void repair_files(struct Reconciliation *pass) {
 static struct Reconciliation *begin(Runtime *rt, bool at_start) {
         struct Reconciliation *pass = g_new0(struct Reconciliation, 1);
 
-        *pass = (struct Reconciliation){.runtime = rt, .waiting = g_array_new(FALSE, FALSE, sizeof(Waiting)), .pending = 1};
+        *pass = (struct Reconciliation){
+                .runtime = rt, .waiting = g_array_new(FALSE, FALSE, sizeof(Waiting)), .pending = 1};
         rt->pass = pass;
         if (!at_start)
                 repair_files(pass);
         pass->pending++;
         if (systemd_list(rt->systemd, "mcp-*@*.service", on_units, pass, &pass->listing) < 0)
                 pass->pending--;
-        if (!at_start) { /* at the start its session does the same */
+        if (!at_start && networks_were_used(rt)) { /* at the start its session does the same */
                 pass->pending++;
                 networks_sweep(rt, on_swept, pass);
         }

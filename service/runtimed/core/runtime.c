@@ -156,7 +156,8 @@ static VM *load_vm(Runtime *rt, const char *name) {
         if (r == -ENOENT && store_vm_remove_empty(rt->store, name) >= 0)
                 return NULL; /* its creation was broken off before there was a record */
         if (r < 0)
-                return load_broken(rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r), NULL);
+                return load_broken(
+                        rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r), NULL);
         r = vm_record_parse(text, len, &rt->limits, &record, &problem);
         if (r < 0) {
                 vm = load_broken(rt, name, "its record cannot be understood; the service's journal says why",

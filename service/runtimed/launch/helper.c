@@ -110,7 +110,8 @@ static int on_throttled(sd_event_source *source, uint64_t usec, void *userdata) 
         return 0;
 }
 
-/* A helper may be a guest's by now. One that says more than any of ours has to say is read slowly, and waits for itself. */
+/* A helper may be a guest's by now. One that says more than any of ours has to say is read slowly, and waits for
+ * itself. */
 static bool is_too_fast(Helper *h) {
         uint64_t now = now_monotonic();
 
@@ -118,8 +119,8 @@ static bool is_too_fast(Helper *h) {
         if (h->allowance - now <= MESSAGES_BURST * MESSAGE_USEC)
                 return false;
         h->allowance -= MESSAGE_USEC;
-        if (sd_event_add_time_relative(h->launch->event, &h->throttle, CLOCK_MONOTONIC, MESSAGES_BURST / 4 * MESSAGE_USEC,
-                    0, on_throttled, h) >= 0)
+        if (sd_event_add_time_relative(h->launch->event, &h->throttle, CLOCK_MONOTONIC,
+                    MESSAGES_BURST / 4 * MESSAGE_USEC, 0, on_throttled, h) >= 0)
                 (void) sd_event_source_set_enabled(h->io, SD_EVENT_OFF);
         return true;
 }
@@ -426,8 +427,8 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
 }
 
 /* Prefixes of their users and of their units. */
-static const char *const kinds[][2] = {
-        {"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"}, {"mcp-fetch-", "mcp-fetch"}, {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
+static const char *const kinds[][2] = {{"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"}, {"mcp-fetch-", "mcp-fetch"},
+        {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
 
 bool launch_is_helper(const char *unit) {
         const char *at = strchr(unit, '@');

@@ -184,14 +184,30 @@ int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len) {
         return dir < 0 ? dir : load_text(dir, META, ret, ret_len);
 }
 
-/* Whether the file holds just this. */
+/* What an older version of ours has written may have fewer keys, and no other values. */
+static bool is_part_of(json_t *part, json_t *whole) {
+        const char *key;
+        json_t *value;
+
+        if (!json_is_object(part) || !json_is_object(whole))
+                return json_equal(part, whole);
+        json_object_foreach(part, key, value) {
+                if (!is_part_of(value, json_object_get(whole, key)))
+                        return false;
+        }
+        return true;
+}
+
 static bool is_saved(int dir, const char *name, json_t *object) {
-        char *wanted = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS), *text = NULL;
+        json_t *saved = NULL;
+        char *text = NULL;
         size_t len;
         bool same;
 
-        same = wanted && load_text(dir, name, &text, &len) >= 0 && len == strlen(wanted) && memcmp(text, wanted, len) == 0;
-        free(wanted);
+        if (load_text(dir, name, &text, &len) >= 0)
+                saved = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        same = json_is_object(saved) && is_part_of(saved, object);
+        json_decref(saved);
         free(text);
         return same;
 }
@@ -219,8 +235,7 @@ int store_vm_remove(Store *s, const char *name) {
 
         if (renameat(s->vms, name, s->vms, tmp) < 0)
                 return errno == ENOENT ? 0 : -errno;
-        if (fsync(s->vms) < 0)
-                return -errno;
+        (void) fsync(s->vms); /* it has no name any more, whatever a failing disk says */
         CRASH_POINT(REMOVE_RENAMED);
         remove_directory(s->vms, tmp);
         CRASH_POINT(REMOVE_FILES);

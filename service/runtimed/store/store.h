@@ -33,7 +33,7 @@ int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len);
 /* Writes the record durably, making the VM's directory where it is new. */
 int store_vm_save(Store *s, const char *name, json_t *record);
 
-/* Whether the record on disk is this one, byte for byte; the same for an image and a network below. */
+/* Whether the record on disk says the same; the same for an image and a network below. */
 bool store_vm_is_saved(Store *s, const char *name, json_t *record);
 
 /* The directory goes at once (by rename), its content with it. */
@@ -63,7 +63,8 @@ int store_network_save(Store *s, const char *name, json_t *record);
 bool store_network_is_saved(Store *s, const char *name, json_t *record);
 int store_network_remove(Store *s, const char *name);
 
-/* Records of jobs, for the next daemon: not durable. text is borrowed, len 0 where it cannot be read; each may remove it. */
+/* Records of jobs, for the next daemon: not durable. text is borrowed, len 0 where it cannot be read; each may remove
+ * it. */
 typedef void (*StoreJobFound)(const char *text, size_t len, uint32_t id, void *userdata);
 void store_jobs_load(Store *s, StoreJobFound each, void *userdata);
 int store_job_save(Store *s, uint32_t id, json_t *record);
