@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mcp-fd run: RunVM with what must not be on a command line. */
+/* mcp-fd run: RunVM with what must not, or cannot, be on a command line. */
 #include "fd-run.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/fd.h"
 
@@ -21,6 +22,8 @@
 struct run {
         const char *credentials[ITEMS_MAX]; /* NAME=FILE */
         size_t n_credentials;
+        const char *archives[ITEMS_MAX]; /* GUEST=FILE */
+        size_t n_archives;
         const char *name, *image;
         char **command; /* ends with NULL */
 };
@@ -69,6 +72,37 @@ static int append_credentials(sd_bus_message *m, const struct run *run) {
         return r;
 }
 
+static int append_archive(sd_bus_message *m, const char *item) {
+        _cleanup_close_ int fd = -1;
+        const char *equals = strchr(item, '=');
+        char *path = strndup(item, (size_t) (equals - item));
+        int r;
+
+        fd = strcmp(equals + 1, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                          : open(equals + 1, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                (void) fprintf(stderr, "mcp-fd: %s: %s\n", equals + 1, strerror(errno));
+        r = fd < 0 ? -errno : sd_bus_message_append(m, "(sh)", path, fd);
+        free(path);
+        return r;
+}
+
+static int append_archives(sd_bus_message *m, const struct run *run) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "VolumeArchives");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(sh)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sh)");
+        for (size_t i = 0; i < run->n_archives && r >= 0; i++)
+                r = append_archive(m, run->archives[i]);
+        for (int i = 0; i < 3 && r >= 0; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 static int append_command(sd_bus_message *m, char **command) {
         int r = sd_bus_message_open_container(m, 'e', "sv");
 
@@ -92,6 +126,8 @@ static int append_run(sd_bus_message *m, const struct run *run) {
                 r = sd_bus_message_append(m, "{sv}", "Image", "s", run->image);
         if (r >= 0 && run->n_credentials > 0)
                 r = append_credentials(m, run);
+        if (r >= 0 && run->n_archives > 0)
+                r = append_archives(m, run);
         if (r >= 0 && *run->command)
                 r = append_command(m, run->command);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -120,13 +156,17 @@ static int wait_for(sd_bus *bus, const char *job) {
 }
 
 static bool parse(int argc, char *argv[], struct run *run) {
-        static const struct option longs[] = {{"credential", required_argument, NULL, 'c'}, {0}};
+        static const struct option longs[] = {
+                {"credential", required_argument, NULL, 'c'}, {"archive", required_argument, NULL, 'a'}, {0}};
         int c;
 
-        while ((c = getopt_long(argc, argv, "+c:", longs, NULL)) != -1) {
-                if (c != 'c' || run->n_credentials == ITEMS_MAX || !strchr(optarg, '='))
+        while ((c = getopt_long(argc, argv, "+c:a:", longs, NULL)) != -1) {
+                if (c == '?' || !strchr(optarg, '=') || run->n_credentials == ITEMS_MAX || run->n_archives == ITEMS_MAX)
                         return false;
-                run->credentials[run->n_credentials++] = optarg;
+                if (c == 'c')
+                        run->credentials[run->n_credentials++] = optarg;
+                else
+                        run->archives[run->n_archives++] = optarg;
         }
         if (argc - optind < 2)
                 return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mcp-fd: the calls of org.mcp.Runtime1 that carry a descriptor, which busctl(1) cannot make: an import from any file
- * or pipe, a VM's log as a stream, its console, and a VM with secrets. */
+ * or pipe, a VM's log as a stream, its console, a VM with secrets and archives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -33,6 +33,7 @@ static const char usage[] =
         "       mcp-fd console VM               see and use the VM's console; Ctrl-] leaves it\n"
         "\n"
         "  -c, --credential NAME=FILE   the file's content for the guest's program, in $CREDENTIALS_DIRECTORY\n"
+        "  -a, --archive GUEST=TAR      the tar's files at that path of the guest, read-only; - is standard input\n"
         "\n"
         "  -f, --follow       go on with new lines until this boot of the VM ends\n"
         "  -n, --tail N       only the last N lines\n"

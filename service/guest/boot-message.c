@@ -178,6 +178,42 @@ static int add_host(struct boot_message *m, char *value, struct failure *failure
         return list_add(&m->hosts, value, failure);
 }
 
+static enum mount_kind kind_of(const char *word, size_t len) {
+        static const char *const words[MOUNT_KINDS] = {[MOUNT_VOLUME] = "volume"};
+        enum mount_kind k = 0;
+
+        while (k < MOUNT_KINDS && (strlen(words[k]) != len || strncmp(words[k], word, len) != 0))
+                k++;
+        return k;
+}
+
+int boot_mount_parse(const char *text, struct boot_mount *ret) {
+        size_t kind_len = strcspn(text, " "), tag_len;
+        const char *tag = text + kind_len + 1;
+        struct boot_mount m = {.kind = kind_of(text, kind_len)};
+
+        if (m.kind == MOUNT_KINDS || text[kind_len] != ' ')
+                return -EBADMSG;
+        tag_len = strcspn(tag, " ");
+        if (tag_len == 0 || tag_len >= sizeof(m.tag) || strspn(tag, NAME_CHARACTERS "/") < tag_len ||
+                tag[tag_len] != ' ')
+                return -EBADMSG;
+        memcpy(m.tag, tag, tag_len);
+        m.path = tag + tag_len + 1;
+        if (m.path[0] != '/')
+                return -EBADMSG;
+        *ret = m;
+        return 0;
+}
+
+static int add_mount(struct boot_message *m, char *value, struct failure *failure) {
+        struct boot_mount mount;
+
+        if (boot_mount_parse(value, &mount) < 0)
+                return failure_set(failure, -EBADMSG, "boot message: mount '%s' is not 'KIND TAG PATH'", value);
+        return list_add(&m->mounts, value, failure);
+}
+
 static const struct key keys[] = {
         {"version", false, set_version},
         {"root", false, set_root},
@@ -192,6 +228,7 @@ static const struct key keys[] = {
         {"dns", true, add_dns},
         {"search", true, add_search},
         {"host", true, add_host},
+        {"mount", true, add_mount},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -274,6 +311,7 @@ void boot_message_done(struct boot_message *message) {
         free(message->dns.items);
         free(message->search.items);
         free(message->hosts.items);
+        free(message->mounts.items);
         free(message->data);
         *message = (struct boot_message){};
 }

@@ -31,12 +31,26 @@ struct boot_message {
         struct in_addr gateway;
         struct string_list dns;
         struct string_list search;
-        struct string_list hosts; /* "ADDRESS NAME" */
+        struct string_list hosts;  /* "ADDRESS NAME" */
+        struct string_list mounts; /* "KIND TAG PATH", see boot_mount_parse() */
 };
 
 /* Parses and checks len bytes. The caller frees with boot_message_done(). -EBADMSG for what guest-wire.h does not
  * describe, with the reason in failure. */
 int boot_message_parse(const void *data, size_t len, struct boot_message *ret, struct failure *failure);
+
+enum mount_kind { MOUNT_VOLUME, MOUNT_KINDS };
+
+#define MOUNT_TAG_MAX 32U
+
+struct boot_mount {
+        enum mount_kind kind;
+        char tag[MOUNT_TAG_MAX];
+        const char *path; /* part of the text */
+};
+
+/* -EBADMSG for another kind, a tag that is none, a path that is not absolute. */
+int boot_mount_parse(const char *text, struct boot_mount *ret);
 
 /* Also right for a zeroed message. */
 void boot_message_done(struct boot_message *message);

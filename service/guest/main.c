@@ -18,6 +18,7 @@
 #include "guest/credential-files.h"
 #include "guest/environment.h"
 #include "guest/modules.h"
+#include "guest/mounts.h"
 #include "guest/net.h"
 #include "guest/port.h"
 #include "guest/rootfs.h"
@@ -143,6 +144,9 @@ static int run(struct failure *failure) {
         if (r < 0)
                 return r;
         r = net_set_up(&message, failure);
+        if (r < 0)
+                return r;
+        r = mounts_make(&message, failure);
         if (r < 0)
                 return r;
         r = start_program(&message, &child, failure);

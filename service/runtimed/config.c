@@ -58,6 +58,8 @@ static const struct setting {
         {"PullTimeoutSec", SECONDS, offsetof(Config, pull_timeout), 1, 86400, "3600"},
         {"PullBytesMax", U64, offsetof(Config, pull_bytes_max), 1, UINT64_MAX, "8589934592"},
         {"KeepArchives", YES_NO, offsetof(Config, keep_archives), 0, 0, "yes"},
+        {"VolumeBytesMax", U64, offsetof(Config, volume_bytes_max), 1, UINT64_MAX, "4294967296"},
+        {"DiskBytesPerUser", U64, offsetof(Config, user_disk_bytes), 0, UINT64_MAX, "274877906944"},
         {"VMsPerUser", U32, offsetof(Config, vms_max), 1, UINT32_MAX, "256"},
         {"RunningVMsPerUser", U32, offsetof(Config, running_max), 0, UINT32_MAX, "64"},
         {"MemoryMiBPerUser", U32, offsetof(Config, user_memory_mib), 0, UINT32_MAX, "0"},
@@ -254,5 +256,6 @@ SpecLimits config_spec_limits(const Config *c) {
                 .stop_timeout_default = c->stop_timeout,
                 .default_network = c->default_network,
                 .architecture = uts.machine,
+                .volume_roots = (const char *const *) c->volume_roots,
         };
 }

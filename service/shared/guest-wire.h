@@ -22,6 +22,8 @@
  *      dns=ADDRESS *         /etc/resolv.conf
  *      search=DOMAIN *
  *      host=ADDRESS NAME *   more lines of /etc/hosts
+ *      mount=KIND TAG PATH * KIND volume: TAG is DISK/ENTRY, an entry of the SquashFS on the virtio-blk disk of that
+ * serial, which is seen at PATH, read-only
  *
  * 2. Credentials: fw_cfg item opt/org.mcp/credentials, also a sealed memfd; it is there when the VM has any. One after
  * the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them

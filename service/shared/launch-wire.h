@@ -60,6 +60,9 @@
  *   "initrd":  fds "guest-init", "modules" (O_PATH directory /lib/modules/VERSION), "output"; "modules":[names wanted;
  *              "NAME?" may be missing], "kernel":TEXT? for messages
  *              -> done: {"size":N}
+ *   "volumes": fds "output", and "archive0", "archive1", ... (tars, seekable or pipes), or "paths":[TEXT] with "roots":[TEXT]
+ *              as above, files or directories; "limits" likewise. Path or tar number K becomes the entry "K" of the SquashFS.
+ *              -> done: {"size":N}
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
  *   "nanos":   fds "root" (a SquashFS), "output"; "ops":PATH, "home":PATH (its .ops is a release), "argv":[], "env":[],
  *              "workdir":TEXT, "architecture":TEXT, "address":"A/PREFIX"? with "gateway":A, "bytes":N of program and libraries

@@ -132,24 +132,6 @@ int import_check_platform(struct import *im, const char *os, const char *archite
         return 0;
 }
 
-static int settle(struct merge *m, struct failure *f) {
-        g_autofree char *culprit = NULL;
-        int r = tree_settle(m->tree, &culprit);
-
-        switch (r) {
-        case -ENOENT:
-                return failf(f, r, FAILURE_UNSUPPORTED, "the hard link \"%.200s\" has no target in the image", culprit);
-        case -ELOOP:
-        case -ENOTDIR:
-                return failf(f, r, FAILURE_UNSUPPORTED,
-                        "entries lie behind the symbolic link \"%.200s\", which leads to no directory", culprit);
-        case -E2BIG:
-                return failf(f, r, FAILURE_LIMIT, "the image has too many names");
-        default:
-                return r < 0 ? fail_errno(f, r, "ending the merge") : 0;
-        }
-}
-
 static int merge_all(struct merge *m, const GArray *layers, uint64_t *ret_size, struct failure *f) {
         int r = 0;
 
@@ -158,7 +140,7 @@ static int merge_all(struct merge *m, const GArray *layers, uint64_t *ret_size, 
         for (guint i = 0; r >= 0 && i < layers->len; i++)
                 r = layer_merge(m, &g_array_index(layers, struct layer, i), i, f);
         if (r >= 0)
-                r = settle(m, f);
+                r = merge_settle(m, f);
         if (r >= 0 && m->dropped_xattrs > 0)
                 job_log(m->job, LOG_INFO,
                         "left out %" G_GUINT64_FORMAT " extended attributes that are neither user.* nor "

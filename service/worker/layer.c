@@ -31,7 +31,7 @@ static int refuse(struct failure *f, const char *path, const char *why) {
 }
 
 /* The verdict of the tree in words. */
-static int tree_failed(struct merge *m, int r, const char *path, struct failure *f) {
+int merge_tree_failed(struct merge *m, int r, const char *path, struct failure *f) {
         switch (r) {
         case -E2BIG:
                 if (tree_size(m->tree) >= m->limits->entries)
@@ -197,7 +197,21 @@ static int read_whiteout(struct reading *g, const char *path, const char *base, 
                 hidden = *dir ? g_strconcat(dir, "/", name, NULL) : g_strdup(name);
                 r = tree_whiteout(g->m->tree, g->number, hidden);
         }
-        return tree_failed(g->m, r, path, f);
+        return merge_tree_failed(g->m, r, path, f);
+}
+
+/* The place of a name in the tree. */
+static int clean_name(struct reading *g, const char *raw, const char *what, char **ret, struct failure *f) {
+        g_autofree char *path = NULL;
+        int r;
+
+        r = entry_name_clean(raw, g->m->limits, what, &path, f);
+        if (r < 0)
+                return r;
+        *ret = !g->m->below ? g_steal_pointer(&path)
+               : *path      ? g_strconcat(g->m->below, "/", path, NULL)
+                            : g_strdup(g->m->below);
+        return 0;
 }
 
 static int read_hard_link(struct reading *g, struct archive_entry *entry, const char *path, struct failure *f) {
@@ -206,10 +220,10 @@ static int read_hard_link(struct reading *g, struct archive_entry *entry, const 
 
         if (g->again)
                 return 0;
-        r = entry_name_clean(archive_entry_hardlink(entry), g->m->limits, "hard link target", &target, f);
+        r = clean_name(g, archive_entry_hardlink(entry), "hard link target", &target, f);
         if (r < 0)
                 return r;
-        return tree_failed(g->m, tree_link(g->m->tree, g->number, path, target), path, f);
+        return merge_tree_failed(g->m, tree_link(g->m->tree, g->number, path, target), path, f);
 }
 
 static int read_entry(struct reading *g, struct archive_entry *entry, struct failure *f) {
@@ -220,16 +234,19 @@ static int read_entry(struct reading *g, struct archive_entry *entry, struct fai
 
         if (!raw)
                 return refuse(f, "?", "its name cannot be read");
-        r = entry_name_clean(raw, g->m->limits, "layer entry", &path, f);
+        r = clean_name(g, raw, "layer entry", &path, f);
         if (r < 0)
                 return r;
         base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-        if (g_str_has_prefix(base, WHITEOUT_PREFIX))
+        if (!g->m->below && g_str_has_prefix(base, WHITEOUT_PREFIX))
                 return read_whiteout(g, path, base, f);
         if (archive_entry_hardlink(entry))
                 return read_hard_link(g, entry, path, f);
 
         r = read_attributes(entry, path, &attributes, f);
+        if (r >= 0 && g->m->below && !S_ISREG(attributes.mode) && !S_ISDIR(attributes.mode) &&
+                !S_ISLNK(attributes.mode))
+                r = refuse(f, path, "a device, FIFO or socket; a volume takes files, directories and links");
         if (r < 0)
                 return r;
         if (S_ISREG(attributes.mode) && !g->again)
@@ -243,7 +260,7 @@ static int read_entry(struct reading *g, struct archive_entry *entry, struct fai
         r = g->again ? tree_add_awaited(g->m->tree, path, &attributes, target, &inode)
                      : tree_add(g->m->tree, g->number, path, &attributes, target, &inode);
         if (r <= 0)
-                return tree_failed(g->m, r, path, f);
+                return merge_tree_failed(g->m, r, path, f);
         r = set_xattrs(g->m, path, entry, inode, f);
         if (r >= 0 && S_ISREG(inode->mode))
                 r = copy_data(g, entry, path, inode, f);
@@ -331,4 +348,22 @@ int layer_merge(struct merge *m, const struct layer *layer, unsigned number, str
         if (r >= 0 && tree_awaits(m->tree, number))
                 r = read_once(m, layer, number, true, f);
         return r;
+}
+
+int merge_settle(struct merge *m, struct failure *f) {
+        g_autofree char *culprit = NULL;
+        int r = tree_settle(m->tree, &culprit);
+
+        switch (r) {
+        case -ENOENT:
+                return failf(f, r, FAILURE_UNSUPPORTED, "the hard link \"%.200s\" has no target in the image", culprit);
+        case -ELOOP:
+        case -ENOTDIR:
+                return failf(f, r, FAILURE_UNSUPPORTED,
+                        "entries lie behind the symbolic link \"%.200s\", which leads to no directory", culprit);
+        case -E2BIG:
+                return failf(f, r, FAILURE_LIMIT, "the image has too many names");
+        default:
+                return r < 0 ? fail_errno(f, r, "ending the merge") : 0;
+        }
 }

@@ -19,6 +19,8 @@ struct merge {
         struct job *job;
         const struct source *source;
         const struct limits *limits;
+        const char
+                *below; /* NULL: the tars are an image's layers; else the directory that a plain tar is unpacked to */
         struct tree *tree;
         struct image_writer *writer;
         uint64_t bytes, entries, xattr_bytes, unpacked; /* used of the limits */
@@ -28,3 +30,8 @@ struct merge {
 
 /* Reads one layer; number 0 is the top. */
 int layer_merge(struct merge *m, const struct layer *layer, unsigned number, struct failure *f);
+
+/* The verdict of the tree's verbs in words; 0 and 1 as they are. */
+int merge_tree_failed(struct merge *m, int r, const char *path, struct failure *f);
+/* tree_settle(), told. */
+int merge_settle(struct merge *m, struct failure *f);

@@ -18,6 +18,7 @@
 #include "worker/nanos.h"
 #include "worker/profile.h"
 #include "worker/resources.h"
+#include "worker/volume.h"
 
 static const struct {
         const char *name;
@@ -26,6 +27,7 @@ static const struct {
         {"import", import_run},
         {"initrd", initrd_run},
         {"hash", hash_run},
+        {"volumes", volume_run},
         {"nanos", nanos_run},
         {"profile-ingest", profile_ingest_run},
         {"profile-scan", profile_scan_run},

@@ -92,7 +92,7 @@ static int spool(struct job *job, int fd, const struct limits *limits, struct so
         return 0;
 }
 
-static int open_path(const json_t *roots, const char *path, struct failure *f) {
+int source_open_path(const json_t *roots, const char *path, int flags, struct failure *f) {
         g_autoptr(GString) names = g_string_new(NULL);
         size_t i;
         json_t *root;
@@ -104,7 +104,7 @@ static int open_path(const json_t *roots, const char *path, struct failure *f) {
                 if (!json_is_string(root))
                         return failf(f, -EINVAL, FAILURE_SPEC, "roots must be an array of strings");
                 g_string_append_printf(names, "%s%s", names->len > 0 ? ", " : "", json_string_value(root));
-                fd = confined_open(json_string_value(root), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+                fd = confined_open(json_string_value(root), path, flags);
                 if (fd >= 0)
                         return fd;
                 if (r == -EXDEV)
@@ -121,6 +121,23 @@ static int open_path(const json_t *roots, const char *path, struct failure *f) {
                 f, r, FAILURE_SPEC, "path %s beneath the allowed roots (%s): %s", path, names->str, g_strerror(-r));
 }
 
+int source_open_fd(struct job *job, int fd, const struct limits *limits, struct source *ret, struct failure *f) {
+        struct stat st;
+        int copy;
+
+        if (fstat(fd, &st) < 0)
+                return fail_errno(f, -errno, "looking at the source");
+        if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))
+                return spool(job, fd, limits, ret, f);
+        if (!S_ISREG(st.st_mode))
+                return failf(f, -EINVAL, FAILURE_UNSUPPORTED, "the source is not a regular file, pipe or socket");
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return fail_errno(f, -errno, "keeping the source open");
+        *ret = (struct source){.fd = copy, .size = (uint64_t) st.st_size};
+        return 0;
+}
+
 int source_open(struct job *job, const struct limits *limits, struct source *ret, struct failure *f) {
         const char *path = job_string(job, "path");
         _cleanup_close_ int opened = -1;
@@ -132,23 +149,15 @@ int source_open(struct job *job, const struct limits *limits, struct source *ret
                 return failf(f, -EINVAL, FAILURE_SPEC, "the job has both a source descriptor and a path");
         if (fd < 0 && !path)
                 return failf(f, -EINVAL, FAILURE_SPEC, "the job has neither a source descriptor nor a path");
-        if (path) {
-                fd = opened = open_path(json_object_get(job->launch, "roots"), path, f);
-                if (fd < 0)
-                        return fd;
-        }
-        if (fstat(fd, &st) < 0)
+        if (!path)
+                return source_open_fd(job, fd, limits, ret, f);
+        opened = source_open_path(json_object_get(job->launch, "roots"), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, f);
+        if (opened < 0)
+                return opened;
+        if (fstat(opened, &st) < 0)
                 return fail_errno(f, -errno, "looking at the image");
-        if (!path && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-                return spool(job, fd, limits, ret, f);
         if (!S_ISREG(st.st_mode))
-                return failf(f, -EINVAL, FAILURE_UNSUPPORTED, "%s is not a regular file%s", path ? path : "the source",
-                        path ? "" : ", pipe or socket");
-        if (!path) {
-                opened = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-                if (opened < 0)
-                        return fail_errno(f, -errno, "keeping the image open");
-        }
+                return failf(f, -EINVAL, FAILURE_UNSUPPORTED, "%s is not a regular file", path);
         *ret = (struct source){.fd = take_fd(&opened), .size = (uint64_t) st.st_size};
         return 0;
 }
@@ -160,7 +169,7 @@ int source_open_stream(struct job *job, struct failure *f) {
 
         if ((job_fd(job, "source") >= 0) == (path != NULL))
                 return failf(f, -EINVAL, FAILURE_SPEC, "the job needs a source descriptor or a path");
-        fd = path ? open_path(json_object_get(job->launch, "roots"), path, f)
+        fd = path ? source_open_path(json_object_get(job->launch, "roots"), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, f)
                   : fcntl(job_fd(job, "source"), F_DUPFD_CLOEXEC, 3);
         if (fd < 0)
                 return path ? fd : fail_errno(f, -errno, "keeping the archive open");

@@ -19,6 +19,10 @@ struct source {
 int source_open(struct job *job, const struct limits *limits, struct source *ret, struct failure *f);
 /* The same for what is read once, from its beginning: a pipe stays one. Returns a descriptor, the caller's. */
 int source_open_stream(struct job *job, struct failure *f);
+/* From a descriptor of the job, borrowed: a file, a pipe or a socket. */
+int source_open_fd(struct job *job, int fd, const struct limits *limits, struct source *ret, struct failure *f);
+/* Opens a path beneath one of the roots (an array of strings), through no symbolic link. Returns the descriptor. */
+int source_open_path(const json_t *roots, const char *path, int flags, struct failure *f);
 void source_clear(struct source *s);
 
 /* Reads exactly len bytes; -ENODATA when the source is shorter (it shrank). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a VM is given beside its image: credentials. */
+/* What a VM is given beside its image: credentials, volumes. */
 #include "rig.h"
 
 #include <fcntl.h>
@@ -169,12 +169,172 @@ static void test_credentials_refused(void **state) {
         assert_property(r, ROOT, MANAGER, "VMCount", "0");
 }
 
+/* ---- Volumes ---- */
+
+#define VOLUMES "state/vms/web/volumes.squashfs"
+
+static sd_bus_message *run_with_volume(Rig *r, const char *method) {
+        g_autofree char *path = rig_path(r, "srv/a"), *volume = g_strconcat(path, ":/b", NULL);
+
+        return rig_call(r, ROOT, MANAGER, method, "sa{sv}", "web", 3, "Image", "s", REFERENCE, "Accelerator", "s", "tcg", "Volumes",
+                "as", 1, volume);
+}
+
+static FakeHelper *worker_with_op(Rig *r, const char *op) {
+        for (guint i = r->helpers->len; i > 0; i--) {
+                FakeHelper *h = r->helpers->pdata[i - 1];
+
+                if (h->kind == KIND_WORKER && h->launch &&
+                        g_strcmp0(json_string_value(json_object_get(h->launch, "op")), op) == 0)
+                        return h;
+        }
+        return NULL;
+}
+
+/* Made at the first start by a worker that is told path and roots; asked for; kept; made anew when asked or changed. */
+static void test_volumes(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = run_with_volume(r, "RunVM"), stop = NULL, start = NULL, again = NULL,
+                                  update = NULL;
+        g_autofree char *path = rig_path(r, "srv/a");
+        FakeHelper *first;
+        bool asked = false;
+
+        assert_good(run);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        for (guint i = 0; i < r->questions->len; i++)
+                asked |= strcmp(((Question *) r->questions->pdata[i])->action, "org.mcp.Runtime1.use-host-path") == 0;
+        assert_true(asked);
+        first = worker_with_op(r, "volumes");
+        assert_non_null(first);
+        assert_string_equal(json_string_value(json_array_get(json_object_get(first->launch, "paths"), 0)), path);
+        assert_non_null(json_array_get(json_object_get(first->launch, "roots"), 0));
+        assert_true(rig_has(r, VOLUMES));
+        assert_int_equal(rig_count_temporaries(r), 0);
+
+        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        until(r, trace_has(r, "JobRemoved 2 "));
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        until(r, trace_has(r, "JobRemoved 3 "));
+        assert_ptr_equal(worker_with_op(r, "volumes"), first);
+
+        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        until(r, trace_has(r, "JobRemoved 4 "));
+        again = rig_call(r, WEB, VM, "Start", "a{sv}", 1, "RefreshVolumes", "b", 1);
+        assert_good(again);
+        until(r, trace_has(r, "JobRemoved 5 "));
+        assert_ptr_not_equal(worker_with_op(r, "volumes"), first);
+        assert_string_equal(fake_polkit_last(r)->action, "org.mcp.Runtime1.use-host-path");
+
+        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        until(r, trace_has(r, "JobRemoved 6 "));
+        update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Volumes", "as", 0);
+        assert_good(update);
+        assert_false(rig_has(r, VOLUMES));
+}
+
+/* The daemon dies while the worker writes: nothing half is there when the next one has begun. */
+static void test_volumes_interrupted(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = NULL, start = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run = run_with_volume(r, "RunVM");
+        assert_good(run);
+        until(r, worker_with_op(r, "volumes"));
+        assert_int_equal(rig_count_temporaries(r), 1);
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        assert_int_equal(rig_count_temporaries(r), 0);
+        assert_false(rig_has(r, VOLUMES));
+        assert_property(r, WEB, VM, "State", "created");
+        r->play[KIND_WORKER] = play_worker;
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
+        assert_true(rig_has(r, VOLUMES));
+}
+
+static void test_volumes_canceled(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = NULL, cancel = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run = run_with_volume(r, "RunVM");
+        until(r, worker_with_op(r, "volumes"));
+        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
+        assert_good(cancel);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 canceled"));
+        assert_int_equal(rig_count_temporaries(r), 0);
+        assert_property(r, WEB, VM, "State", "stopped");
+}
+
+static sd_bus_message *call_archive(Rig *r, const char *method, int fd) {
+        sd_bus_message *m = rig_message(r, r->caller, ROOT, MANAGER, method);
+        g_autoptr(Pending) p = NULL;
+
+        assert_true(sd_bus_message_append(m, "s", "web") >= 0);
+        assert_true(sd_bus_message_append(m, "a{sv}", 3, "Image", "s", REFERENCE, "Accelerator", "s", "tcg", "VolumeArchives", "a(sh)",
+                            1, "/data", fd) >= 0);
+        p = rig_send_message(r, r->caller, m);
+        until(r, p->reply);
+        return sd_bus_message_ref(p->reply);
+}
+
+/* The caller's descriptor goes to the worker, once; only RunVM takes it. */
+static void test_archives(void **state) {
+        Rig *r = *state;
+        _cleanup_close_ int tar = memfd_sealed("tar", "a tar", 5), path = open("/", O_PATH | O_CLOEXEC);
+        g_autoptr(sd_bus_message) create = call_archive(r, "CreateVM", tar), bad = call_archive(r, "RunVM", path), run = NULL,
+                                  start = NULL;
+        char *text;
+
+        assert_error(create, ERROR("InvalidSpec"));
+        assert_error(bad, ERROR("InvalidSpec"));
+        r->play[KIND_WORKER] = play_nothing;
+        run = call_archive(r, "RunVM", tar);
+        assert_good(run);
+        until(r, worker_with_op(r, "volumes"));
+        assert_int_equal(read_file(fake_fd(worker_with_op(r, "volumes"), "archive0"), 10, &text, NULL), 0);
+        assert_string_equal(text, "a tar");
+        free(text);
+        r->play[KIND_WORKER] = play_worker;
+        play_worker(worker_with_op(r, "volumes"), worker_with_op(r, "volumes")->launch);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        assert_true(rig_has(r, "state/vms/web/archives.squashfs"));
+        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        until(r, trace_has(r, "JobRemoved 2 "));
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        until(r, trace_has(r, "JobRemoved 3 " ROOT "/job/3 done"));
+}
+
+static void test_archives_lost(void **state) {
+        Rig *r = *state;
+        _cleanup_close_ int tar = memfd_sealed("tar", "a tar", 5);
+        g_autoptr(sd_bus_message) run = NULL, start = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run = call_archive(r, "RunVM", tar);
+        until(r, worker_with_op(r, "volumes"));
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 failed " ERROR("NotSupported")));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_credentials, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_gone, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_update, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_refused, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_volumes, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_volumes_interrupted, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_volumes_canceled, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_archives, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_archives_lost, rig_setup, rig_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,17 +70,21 @@ const AuthRow *auth_row_find(const char *interface, const char *member) {
         return NULL;
 }
 
+static bool publishes_port(const VMSpec *spec) {
+        for (size_t i = 0; i < spec->n_ports; i++)
+                if (port_forward_is_privileged(&spec->ports[i]))
+                        return true;
+        return false;
+}
+
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]) {
         size_t n = 0;
 
-        if (network_is_bridge(spec->network)) {
+        if (network_is_bridge(spec->network))
                 ret[n++] = "attach-bridge";
-                return n;
-        }
-        for (size_t i = 0; i < spec->n_ports; i++)
-                if (port_forward_is_privileged(&spec->ports[i])) {
-                        ret[n++] = "publish-port";
-                        break;
-                }
+        else if (publishes_port(spec))
+                ret[n++] = "publish-port";
+        if (spec->volumes && *spec->volumes)
+                ret[n++] = "use-host-path";
         return n;
 }

@@ -7,12 +7,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bus/gate.h"
 #include "bus/message.h"
 #include "core/image-clean.h"
+#include "model/mount.h"
 #include "model/name.h"
+#include "model/spec-payload.h"
 #include "shared/fd.h"
 
 static const OptionKey no_options[] = {{}};
@@ -62,7 +63,6 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
         const char *reference;
         ImageRequest *q;
         json_t *options;
-        struct stat st;
         int fd, r;
         Call *c;
 
@@ -76,9 +76,7 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = check_reference(reference, error);
         if (r < 0)
                 return r;
-        r = fcntl(fd, F_GETFL);
-        if (r < 0 || (r & O_ACCMODE) == O_WRONLY || (r & O_PATH) || fstat(fd, &st) < 0 ||
-                !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+        if (!descriptor_can_be_read(fd))
                 return bus_error_named(error, "UnsupportedImage",
                         "the descriptor must be a regular file, a pipe or a socket that can be read");
         q = g_new(ImageRequest, 1);
@@ -101,38 +99,12 @@ static int plan_import_file(Call *c, sd_bus_error *error) {
         return 0;
 }
 
-static bool path_is_plain(const char *path) {
-        g_auto(GStrv) parts = NULL;
-
-        if (path[0] != '/' || strlen(path) >= PATH_MAX)
-                return false;
-        for (const char *p = path; *p; p++) /* polkit's question shows it */
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        return false;
-        parts = g_strsplit(path, "/", 0);
-        for (char **p = parts; *p; p++)
-                if (strcmp(*p, "..") == 0)
-                        return false;
-        return true;
-}
-
-static bool path_is_below(const char *path, char **roots) {
-        for (char **r = roots; *r; r++) {
-                size_t n = strlen(*r);
-
-                while (n > 1 && (*r)[n - 1] == '/')
-                        n--;
-                if (strncmp(path, *r, n) == 0 && (path[n] == '/' || n == 1))
-                        return true;
-        }
-        return false;
-}
-
 int manager_check_path(const Bus *b, const char *path, sd_bus_error *error) {
-        g_autofree char *roots = g_strjoinv(", ", b->runtime->config->volume_roots);
+        g_autofree char *roots = NULL;
 
-        if (path_is_plain(path) && path_is_below(path, b->runtime->config->volume_roots))
+        if (host_path_is_plain(path) && host_path_is_below(path, b->runtime->limits.volume_roots))
                 return 0;
+        roots = g_strjoinv(", ", b->runtime->config->volume_roots);
         return bus_error_named(error, "InvalidSpec",
                 "path: expected an absolute path without '..' and control characters, below one of: %s "
                 "(VolumeRoots= in runtime.conf)",

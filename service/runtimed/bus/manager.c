@@ -71,6 +71,8 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         c->vm_name = g_strdup(q->name);
         c->detail_image = g_strdup(q->spec->image);
         c->detail_network = g_strdup(q->spec->network);
+        if (*q->spec->volumes)
+                c->detail_path = g_strjoinv(" ", q->spec->volumes);
         if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, is_run(c), &problem) < 0)
                 return bus_error_problem(error, problem);
         q->pulls = is_run(c) && vm_must_pull(c->bus->runtime, c->uid, q->spec);
@@ -142,6 +144,11 @@ static int begin_spec(sd_bus_message *m, Bus *b, CallRun run, sd_bus_error *erro
                 r = bus_error_problem(error, q->problems->pdata[0]);
                 spec_request_free(q);
                 return r;
+        }
+        if (*q->spec->archives && run == run_create) {
+                spec_request_free(q);
+                return bus_error_named(error, "InvalidSpec",
+                        "VolumeArchives: they are read when the VM is first started, so only RunVM takes them");
         }
         c = call_new(b, m, "Manager", q, spec_request_free, run);
         c->plan = plan_spec;

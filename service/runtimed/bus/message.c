@@ -101,6 +101,43 @@ static int read_credentials(sd_bus_message *m, SpecPayload *payload, GPtrArray *
         return 0;
 }
 
+static int read_archive(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t *array) {
+        const char *path;
+        int fd, r;
+
+        r = sd_bus_message_read(m, "(sh)", &path, &fd);
+        if (r <= 0)
+                return r;
+        (void) json_array_append_new(array, json_string(path));
+        r = payload ? spec_payload_add_archive(payload, fd) : 0;
+        if (r == -EBADF) {
+                g_autofree char *shown = problem_quote(path);
+
+                add_problem(problems, problem_new("InvalidSpec", "VolumeArchives",
+                                              "VolumeArchives: %s: the descriptor must be a regular file, a pipe or a "
+                                              "socket that can be read",
+                                              shown));
+        }
+        return r == -EBADF || r == -E2BIG ? 1 : r < 0 ? r : 1; /* too many: their number says so */
+}
+
+static int read_archives(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t **ret) {
+        json_t *array = json_array();
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sh)");
+        while (r >= 0 && (r = read_archive(m, payload, problems, array)) > 0)
+                ;
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(array);
+                return r;
+        }
+        *ret = array;
+        return 0;
+}
+
 /* One value of the signature, which is the variant's own. -EOPNOTSUPP for a type that no key has. */
 static int read_value(
         sd_bus_message *m, const char *signature, SpecPayload *payload, GPtrArray *problems, json_t **ret) {
@@ -118,6 +155,8 @@ static int read_value(
                 return read_string_map(m, ret);
         if (strcmp(signature, "a{say}") == 0)
                 return read_credentials(m, payload, problems, ret);
+        if (strcmp(signature, "a(sh)") == 0)
+                return read_archives(m, payload, problems, ret);
         if (strlen(signature) != 1 || !strchr("sutb", signature[0]))
                 return -EOPNOTSUPP;
         r = sd_bus_message_read_basic(m, signature[0], &v);
@@ -290,7 +329,7 @@ int message_append_spec(sd_bus_message *m, const VMSpec *spec) {
         for (const SpecKey *k = spec_keys(); k->name && r >= 0; k++) {
                 json_t *value = json_object_get(object, k->name);
 
-                if (!value)
+                if (!value || strcmp(k->signature, "a(sh)") == 0) /* descriptors are kept nowhere */
                         continue;
                 r = sd_bus_message_open_container(m, 'e', "sv");
                 if (r >= 0)

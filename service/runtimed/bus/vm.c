@@ -100,24 +100,44 @@ static int run_start(Call *c, sd_bus_error *error) {
         return reply_job(c, job, r, problem, error);
 }
 
-static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {}};
+static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {"RefreshVolumes", "b"}, {}};
+
+/* Paths of the host are read now as they were at the VM's creation, so now is asked as then. */
+static int plan_start(Call *c, sd_bus_error *error) {
+        VMRequest *q = c->request;
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (vm->record && q->payload.refresh_volumes && *vm->record->spec->volumes)
+                call_add_action(c, "use-host-path");
+        return 0;
+}
 
 static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
         VMRequest *q = vm_request_new();
         json_t *options = NULL, *credentials;
+        VM *vm = userdata;
+        Call *c;
         int r;
 
         r = message_read_options_with(m, start_options, &q->payload, &options, error);
         credentials = json_object_get(options, "Credentials");
         if (r >= 0 && credentials && spec_credential_names(credentials, problems, &q->credentials) < 0)
                 r = bus_error_problem(error, problems->pdata[0]);
+        q->payload.refresh_volumes = json_is_true(json_object_get(options, "RefreshVolumes"));
         json_decref(options);
         if (r < 0) {
                 vm_request_free(q);
                 return r;
         }
-        return begin(m, userdata, q, run_start, error);
+        c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run_start);
+        call_set_vm(c, vm);
+        c->plan = plan_start;
+        return call_begin(c, error);
 }
 
 static int run_stop(Call *c, sd_bus_error *error) {
@@ -345,6 +365,8 @@ static int plan_update(Call *c, sd_bus_error *error) {
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
         c->detail_network = g_strdup(q->spec->network);
+        if (*q->spec->volumes)
+                c->detail_path = g_strjoinv(" ", q->spec->volumes);
         return 0;
 }
 
@@ -375,6 +397,11 @@ static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r < 0) {
                 vm_request_free(q);
                 return r;
+        }
+        if (json_object_get(q->changes, "VolumeArchives")) {
+                vm_request_free(q);
+                return bus_error_named(error, "InvalidSpec",
+                        "VolumeArchives: they are read when a VM is first started, so only RunVM takes them");
         }
         c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run_update);
         call_set_vm(c, vm);

@@ -15,6 +15,7 @@
 #include "core/nanos.h"
 #include "core/network.h"
 #include "core/restart.h"
+#include "core/storage.h"
 #include "qemu/argv.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
@@ -25,7 +26,7 @@
 typedef void (*BootStep)(Boot *b);
 typedef void (*BootUndo)(Boot *b);
 
-enum { STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_NETWORK, STEP_MONITOR, STEPS };
+enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_NETWORK, STEP_MONITOR, STEPS };
 
 #define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
 
@@ -37,6 +38,7 @@ struct Boot {
         BootUndo undo[STEPS + 1];
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
+        Storage *storage;
         Kernel *kernel;
         VMPull *pull;     /* its image, see vm_is_pulling() */
         NanosBuild *disk; /* of a Nanos guest, being made */
@@ -49,6 +51,7 @@ struct Boot {
 };
 
 static void undo_monitor(Boot *b);
+static void step_storage(Boot *b);
 static void step_accelerator(Boot *b);
 static void step_image(Boot *b);
 static void step_initrd(Boot *b);
@@ -59,6 +62,7 @@ static const struct {
         const char *stage;
         BootStep run;
 } steps[STEPS] = {
+        [STEP_STORAGE] = {"volumes", step_storage},
         [STEP_ACCELERATOR] = {"accelerator", step_accelerator},
         [STEP_IMAGE] = {"image", step_image},
         [STEP_INITRD] = {"initrd", step_initrd},
@@ -75,6 +79,7 @@ static void boot_free(Boot *b) {
                 initrd_drop_unwanted(b->runtime);
         }
         (void) vm_pull_cancel(b->pull);
+        (void) storage_cancel(b->storage);
         kernel_free(b->kernel);
         (void) close_fd(b->root);
         (void) nanos_cancel(b->disk);
@@ -153,7 +158,28 @@ void boot_failed(Boot *b, const Problem *problem) {
         finish_job(vm, j, problem);
 }
 
-/* ---- 1. accelerator ---- */
+/* ---- 1. storage: first, for it reads what the caller of RunVM gives once ---- */
+
+static void on_storage(const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+
+        b->storage = NULL;
+        if (problem)
+                boot_abort(b, problem);
+        else
+                boot_next(b);
+}
+
+static void step_storage(Boot *b) {
+        g_autoptr(Problem) problem = NULL;
+
+        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 || vm_need_credentials(b->vm, &problem) < 0)
+                boot_abort(b, problem);
+        else
+                storage_ensure(b->vm, on_storage, b, &b->storage);
+}
+
+/* ---- 2. accelerator ---- */
 
 static void on_kvm_known(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -175,13 +201,6 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
 }
 
 static void step_accelerator(Boot *b) {
-        g_autoptr(Problem) problem = NULL;
-
-        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 ||
-                vm_need_credentials(b->vm, &problem) < 0) {
-                boot_abort(b, problem);
-                return;
-        }
         if (b->vm->record->spec->accelerator == ACCELERATOR_TCG) {
                 b->accelerator = ACCELERATOR_TCG;
                 boot_next(b);
@@ -190,7 +209,7 @@ static void step_accelerator(Boot *b) {
         runtime_probe_kvm(b->runtime, on_kvm_known, b, &b->waiter);
 }
 
-/* ---- 2. image ---- */
+/* ---- 3. image ---- */
 
 static void on_image(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -240,7 +259,7 @@ static void step_image(Boot *b) {
                 image_ensure(image, b->root, on_image, b, &b->waiter);
 }
 
-/* ---- 3. initrd ---- */
+/* ---- 4. initrd ---- */
 
 static void on_initrd(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -302,7 +321,7 @@ static void step_initrd(Boot *b) {
         initrd_ensure(b->runtime, b->kernel, on_initrd, b, &b->waiter);
 }
 
-/* ---- 4. network ---- */
+/* ---- 5. network ---- */
 
 static void undo_network(Boot *b) {
         g_autofree char *unit = vm_passt_unit(b->vm);
@@ -420,7 +439,7 @@ static void step_network(Boot *b) {
                 boot_abort_errno(b, r, "the network's unit could not be started");
 }
 
-/* ---- 5. monitor ---- */
+/* ---- 6. monitor ---- */
 
 static void undo_monitor(Boot *b) {
         g_autofree char *unit = vm_unit(b->vm);
@@ -457,7 +476,13 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         fds[n++] = fcntl(boot_message, F_DUPFD_CLOEXEC, 3);
                         break;
                 case QEMU_SLOT_CREDENTIALS:
-                        fds[n++] = fcntl(b->vm->credentials, F_DUPFD_CLOEXEC, 3);
+                        fds[n++] = fcntl(b->vm->payload.credentials, F_DUPFD_CLOEXEC, 3);
+                        break;
+                case QEMU_SLOT_VOLUMES:
+                        fds[n++] = storage_open_volumes(b->vm);
+                        break;
+                case QEMU_SLOT_ARCHIVES:
+                        fds[n++] = storage_open_archives(b->vm);
                         break;
                 case QEMU_SLOT_ROOT:
                         fds[n++] = take_fd(&b->root);

@@ -27,7 +27,7 @@ int vm_check_credentials(VM *vm, char **names, Problem **ret_problem) {
 int vm_need_credentials(const VM *vm, Problem **ret_problem) {
         g_autofree char *list = NULL;
 
-        if (vm->credentials >= 0 || !*vm->record->spec->credentials)
+        if (vm->payload.credentials >= 0 || !*vm->record->spec->credentials)
                 return 0;
         list = g_strjoinv(", ", vm->record->spec->credentials);
         return problem_set(ret_problem, "CredentialsMissing", "Credentials",
@@ -46,23 +46,23 @@ int vm_take_credentials(VM *vm, SpecPayload *payload, Problem **ret_problem) {
         if (r < 0)
                 return problem_set(ret_problem, r == -EDQUOT ? "LimitExceeded" : "NoSpace", "Credentials",
                         "Credentials: systemd cannot keep them for the service: %s", g_strerror(-r));
-        (void) close_fd(vm->credentials);
-        vm->credentials = take_fd(&payload->credentials);
+        (void) close_fd(vm->payload.credentials);
+        vm->payload.credentials = take_fd(&payload->credentials);
         return 0;
 }
 
 void vm_drop_credentials(VM *vm) {
         g_autofree char *name = store_name(vm);
 
-        if (vm->credentials < 0)
+        if (vm->payload.credentials < 0)
                 return;
         fd_store_drop(vm->runtime->fd_store, name);
-        vm->credentials = close_fd(vm->credentials);
+        vm->payload.credentials = close_fd(vm->payload.credentials);
 }
 
 void vm_credentials_restore(VM *vm) {
         g_autofree char *name = store_name(vm);
 
         if (*vm->record->spec->credentials)
-                vm->credentials = fd_store_take(vm->runtime->fd_store, name);
+                vm->payload.credentials = fd_store_take(vm->runtime->fd_store, name);
 }

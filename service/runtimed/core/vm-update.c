@@ -5,6 +5,7 @@
 
 #include "core/image.h"
 #include "core/network.h"
+#include "core/storage.h"
 #include "core/vm.h"
 
 /* Properties that follow from the spec. */
@@ -110,6 +111,8 @@ int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_pr
         }
         if (old_address)
                 network_give_back(rt, other->network, old_address);
+        if (!g_strv_equal((const char *const *) vm->record->spec->volumes, (const char *const *) other->volumes))
+                (void) storage_forget_volumes(vm);
         if (!*vm->record->spec->credentials)
                 vm_drop_credentials(vm);
         vm->generation++;

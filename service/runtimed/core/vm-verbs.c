@@ -9,6 +9,7 @@
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
+#include "core/storage.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -231,6 +232,9 @@ int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem *
                 r = vm_take_credentials(vm, payload, ret_problem);
         if (r >= 0)
                 r = vm_need_credentials(vm, ret_problem);
+        if (r >= 0 && payload && payload->refresh_volumes && storage_forget_volumes(vm) < 0)
+                r = problem_set(
+                        ret_problem, "NoSpace", "RefreshVolumes", "RefreshVolumes: the old image cannot be removed");
         if (r >= 0)
                 r = begin_start(vm, caller, ret, ret_problem);
         if (r < 0)

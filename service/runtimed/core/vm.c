@@ -26,7 +26,7 @@ VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
                 .name = g_strdup(name),
                 .record = record,
                 .generation = 1,
-                .credentials = -1,
+                .payload = SPEC_PAYLOAD_NONE,
                 .requests = requests_new()};
         (void) g_hash_table_insert(rt->vms, vm->name, vm);
         if (record)
@@ -50,7 +50,7 @@ void vm_free(VM *vm) {
         g_hash_table_unref(vm->requests);
         vm_record_free(vm->record);
         g_free(vm->broken);
-        (void) close_fd(vm->credentials);
+        spec_payload_clear(&vm->payload);
         g_free(vm->guest_error);
         g_free(vm->name);
         g_free(vm);
@@ -356,6 +356,8 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
                 forget_new(vm);
                 return r;
         }
+        for (; vm->payload.n_archives < payload->n_archives; vm->payload.n_archives++)
+                vm->payload.archives[vm->payload.n_archives] = take_fd(&payload->archives[vm->payload.n_archives]);
         CRASH_POINT(CREATE_LEASED);
         r = vm_save(vm);
         if (r < 0) {

@@ -36,9 +36,10 @@ struct VM {
         sd_event_source *restart;    /* a restart by policy is due */
         uint32_t restart_row;        /* restarts in a row, for the delay */
         const char *failure;         /* why this boot has failed, for everybody; static, NULL: it has not */
-        int credentials;             /* values, see SpecPayload; -1: there are none, or they are gone */
-        char *guest_error;           /* the guest's own words for it, for the owner */
-        GHashTable *requests;        /* id -> Request: questions to the monitor that wait for its reply */
+        SpecPayload payload;  /* credentials, -1: there are none, or they are gone; archives until they are stored */
+        uint64_t storing;     /* bytes that its volumes may come to, while they are made */
+        char *guest_error;    /* the guest's own words for it, for the owner */
+        GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply */
         uint64_t last_request;
 };
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "model/mount.h"
 #include "shared/guest-wire.h"
 
 #define DEFAULT_STOP_SIGNAL SIGTERM
@@ -268,6 +269,18 @@ static void append_network(GByteArray *b, const VMSpec *spec, const BootNetwork 
         append_all(b, "dns", spec->dns[0] ? spec->dns : network->dns);
 }
 
+/* Those above come first. */
+static void append_mounts(GByteArray *b, const VMSpec *spec) {
+        g_autoptr(GPtrArray) mounts = spec_mounts(spec);
+
+        for (guint i = 0; i < mounts->len; i++) {
+                const SpecMount *m = mounts->pdata[i];
+                g_autofree char *text = g_strdup_printf("%s %s %s", m->kind, m->tag, m->path);
+
+                append(b, "mount", text);
+        }
+}
+
 static const char *first_of(const char *a, const char *b) {
         return a[0] != '\0' ? a : b;
 }
@@ -295,6 +308,7 @@ int boot_message_build(const VMSpec *spec, const char *vm_name, const ImageConfi
         append(b, "workdir", first_of(spec->working_directory, image->workdir));
         append(b, "stop-signal", stop_signal);
         append_network(b, spec, network);
+        append_mounts(b, spec);
 
         if (b->len > GUEST_BOOT_MAX)
                 return problem_set(ret_problem, "InvalidSpec", "Command",

@@ -22,16 +22,30 @@
 #define LABEL_KEY_MAX 128U
 #define VCPUS_MIN 1U
 
-void spec_problem(const SpecCheck *check, const char *format, ...) {
+static void add_problem(const SpecCheck *check, const char *error, const char *format, va_list ap) G_GNUC_PRINTF(3, 0);
+static void add_problem(const SpecCheck *check, const char *error, const char *format, va_list ap) {
+        g_autofree char *text = NULL;
+
         if (check->problems->len >= SPEC_PROBLEMS_MAX)
                 return;
+        text = g_strdup_vprintf(format, ap);
+        g_ptr_array_add(check->problems, problem_new(error, check->key, "%s: %s", check->key, text));
+}
 
+void spec_problem(const SpecCheck *check, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        g_autofree char *text = g_strdup_vprintf(format, ap);
+        add_problem(check, "InvalidSpec", format, ap);
         va_end(ap);
-        g_ptr_array_add(check->problems, problem_new("InvalidSpec", check->key, "%s: %s", check->key, text));
+}
+
+void spec_problem_named(const SpecCheck *check, const char *error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        add_problem(check, error, format, ap);
+        va_end(ap);
 }
 
 static void problem_value(const SpecCheck *check, const char *value, const char *accepted) {
@@ -61,8 +75,7 @@ void spec_check_target(const VMSpec *spec, const SpecCheck *check) {
                 problem_value(check, spec->target, "'" TARGET_LINUX "' or '" TARGET_NANOS "'");
 }
 
-/* A key that says something to guest init, which a Nanos guest does not have. */
-static void check_for_linux(const VMSpec *spec, const char *value, const SpecCheck *check) {
+void spec_check_for_linux(const VMSpec *spec, const char *value, const SpecCheck *check) {
         if (*value && spec_is_nanos(spec) && !check->limits->form_only)
                 spec_problem(check, "is not known to a guest of Target '" TARGET_NANOS "'; leave it out");
 }
@@ -123,7 +136,7 @@ void spec_check_user(const VMSpec *spec, const SpecCheck *check) {
 
         if (user[0] == '\0')
                 return;
-        check_for_linux(spec, user, check);
+        spec_check_for_linux(spec, user, check);
         if (!is_user_part(user, n) || (user[n] == ':' && !is_user_part(user + n + 1, strlen(user + n + 1))))
                 problem_value(check, user, "USER[:GROUP], names or numbers of at most 64 of [A-Za-z0-9_.-] each");
 }
@@ -145,7 +158,7 @@ static bool is_hostname(const char *s) {
 }
 
 void spec_check_hostname(const VMSpec *spec, const SpecCheck *check) {
-        check_for_linux(spec, spec->hostname, check);
+        spec_check_for_linux(spec, spec->hostname, check);
         if (spec->hostname[0] != '\0' && !is_hostname(spec->hostname))
                 problem_value(check, spec->hostname,
                         "a host name: at most 64 characters, labels of letters, digits and inner dashes between dots");
@@ -154,7 +167,7 @@ void spec_check_hostname(const VMSpec *spec, const SpecCheck *check) {
 void spec_check_working_directory(const VMSpec *spec, const SpecCheck *check) {
         const char *s = spec->working_directory;
 
-        check_for_linux(spec, s, check);
+        spec_check_for_linux(spec, s, check);
         if (s[0] != '\0' && (s[0] != '/' || strlen(s) > PATH_BYTES_MAX || has_control(s)))
                 problem_value(check, s, "an absolute path of at most 4095 bytes without control characters");
 }
@@ -203,7 +216,7 @@ static bool is_address(const char *s) {
 void spec_check_dns(const VMSpec *spec, const SpecCheck *check) {
         guint n = g_strv_length(spec->dns);
 
-        check_for_linux(spec, n > 0 ? spec->dns[0] : "", check);
+        spec_check_for_linux(spec, n > 0 ? spec->dns[0] : "", check);
         if (n > SPEC_DNS_MAX)
                 spec_problem(check, "has %u elements, at most %u are accepted", n, SPEC_DNS_MAX);
         for (char **s = spec->dns; *s; s++)
@@ -258,7 +271,7 @@ void spec_check_kernel(const VMSpec *spec, const SpecCheck *check) {
         const char *s = spec->kernel;
         size_t n = strlen(s);
 
-        check_for_linux(spec, s, check);
+        spec_check_for_linux(spec, s, check);
         if (n > 0 && (n > KERNEL_VERSION_MAX || strspn(s, LOWER UPPER DIGITS "._+~-") != n || !g_ascii_isalnum(s[0])))
                 problem_value(check, s, "a kernel version as in /lib/modules, such as '6.1.0-18-cloud-amd64'");
 }

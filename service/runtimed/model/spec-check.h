@@ -15,6 +15,12 @@ typedef void (*SpecChecker)(const VMSpec *spec, const SpecCheck *check);
 
 void spec_problem(const SpecCheck *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* The same with another error than InvalidSpec. */
+void spec_problem_named(const SpecCheck *check, const char *error, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* A key that says something to guest init, which a Nanos guest does not have. value: empty where it says nothing. */
+void spec_check_for_linux(const VMSpec *spec, const char *value, const SpecCheck *check);
+
 void spec_check_image(const VMSpec *spec, const SpecCheck *check);
 void spec_check_target(const VMSpec *spec, const SpecCheck *check);
 void spec_check_command(const VMSpec *spec, const SpecCheck *check);
@@ -32,4 +38,7 @@ void spec_check_kernel(const VMSpec *spec, const SpecCheck *check);
 void spec_check_architecture(const VMSpec *spec, const SpecCheck *check);
 void spec_check_restart(const VMSpec *spec, const SpecCheck *check);
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check);
+void spec_check_credentials(const VMSpec *spec, const SpecCheck *check);
+void spec_check_volumes(const VMSpec *spec, const SpecCheck *check);
+void spec_check_archives(const VMSpec *spec, const SpecCheck *check);
 void spec_check_labels(const VMSpec *spec, const SpecCheck *check);

@@ -5,9 +5,12 @@
 
 #include "model/spec.h"
 
-/* What comes with a spec and is kept in none: the values of its credentials. */
+/* What comes with a spec and is kept in none: the values of its credentials, the tars of its volumes. */
 typedef struct SpecPayload {
-        int credentials; /* memfd, guest-wire.h part 2; sealed by spec_payload_seal(); -1: none came */
+        int archives[SPEC_ARCHIVES_MAX]; /* to be read, in the order of VMSpec.archives */
+        size_t n_archives;
+        bool refresh_volumes; /* of a start: what they are baked of is read again */
+        int credentials;      /* memfd, guest-wire.h part 2; sealed by spec_payload_seal(); -1: none came */
 } SpecPayload;
 
 #define SPEC_PAYLOAD_NONE ((SpecPayload){.credentials = -1})
@@ -15,7 +18,13 @@ typedef struct SpecPayload {
 /* Adds one credential. Negative errno. */
 int spec_payload_add_credential(SpecPayload *p, const char *name, const void *value, size_t size);
 
-/* Nothing is added any more. */
+/* Adds a copy of a descriptor. -EBADF for what is no file, pipe or socket that can be read, -E2BIG. */
+int spec_payload_add_archive(SpecPayload *p, int fd);
+
+/* Nothing is added to the credentials any more. */
 int spec_payload_seal(SpecPayload *p);
+
+/* A regular file, pipe or socket, not write-only. */
+bool descriptor_can_be_read(int fd);
 
 void spec_payload_clear(SpecPayload *p);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/mount.h"
 #include "model/spec-kind.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -96,4 +97,79 @@ int spec_credential_names(json_t *sizes, GPtrArray *problems, char ***ret) {
         }
         *ret = names;
         return 0;
+}
+
+/* ---- Paths ---- */
+
+static void problem_value(const SpecCheck *check, const char *value, const char *accepted) {
+        g_autofree char *quoted = problem_quote(value);
+
+        spec_problem(check, "%s is not %s", quoted, accepted);
+}
+
+static bool too_many(char **list, guint max, const SpecCheck *check) {
+        guint n = g_strv_length(list);
+
+        if (n > max)
+                spec_problem(check, "has %u elements, at most %u are accepted", n, max);
+        return n > max;
+}
+
+/* Who takes a path of the guest twice is told so once, at the last key that does. */
+static void check_distinct(const VMSpec *spec, const SpecCheck *check) {
+        g_autoptr(GPtrArray) mounts = spec_mounts(spec);
+
+        for (guint i = 1; i < mounts->len; i++) {
+                const SpecMount *a = mounts->pdata[i - 1], *b = mounts->pdata[i];
+
+                if (g_str_equal(a->path, b->path))
+                        problem_value(check, b->path, "a path of the guest of its own: another mount has the same");
+        }
+}
+
+static void check_host_mount(const char *text, const SpecCheck *check) {
+        HostMount m;
+
+        if (host_mount_parse(text, &m) < 0) {
+                problem_value(check, text, HOST_MOUNT_ACCEPTED "; the guest's is " GUEST_PATH_ACCEPTED);
+                return;
+        }
+        if (m.read_write) {
+                g_autofree char *quoted = problem_quote(text);
+
+                spec_problem_named(
+                        check, "NotSupported", "%s: it can only be read; for what is written take Disks", quoted);
+        } else if (!check->limits->form_only &&
+                   !(check->limits->volume_roots && host_path_is_below(m.host, check->limits->volume_roots))) {
+                g_autofree char *roots = check->limits->volume_roots
+                                                 ? g_strjoinv(", ", (char **) check->limits->volume_roots)
+                                                 : g_strdup("none");
+                g_autofree char *quoted = problem_quote(text);
+
+                spec_problem(check, "%s is not below one of: %s (VolumeRoots= in runtime.conf)", quoted, roots);
+        }
+        host_mount_clear(&m);
+}
+
+void spec_check_credentials(const VMSpec *spec, const SpecCheck *check) {
+        spec_check_for_linux(spec, *spec->credentials ?: "", check);
+}
+
+void spec_check_volumes(const VMSpec *spec, const SpecCheck *check) {
+        spec_check_for_linux(spec, *spec->volumes ?: "", check);
+        if (too_many(spec->volumes, SPEC_VOLUMES_MAX, check))
+                return;
+        for (char **v = spec->volumes; *v; v++)
+                check_host_mount(*v, check);
+        check_distinct(spec, check);
+}
+
+void spec_check_archives(const VMSpec *spec, const SpecCheck *check) {
+        spec_check_for_linux(spec, *spec->archives ?: "", check);
+        if (too_many(spec->archives, SPEC_ARCHIVES_MAX, check) || !*spec->archives)
+                return;
+        for (char **a = spec->archives; *a; a++)
+                if (!guest_path_is_valid(*a))
+                        problem_value(check, *a, GUEST_PATH_ACCEPTED);
+        check_distinct(spec, check);
 }

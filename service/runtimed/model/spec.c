@@ -241,7 +241,9 @@ static const SpecKey keys[] = {
         {"StopTimeout", "t", "stop_timeout", FIELD(u64, stop_timeout, spec_check_stop_timeout)},
         {"Labels", "a{ss}", "labels", FIELD(labels, labels, spec_check_labels)},
         {"Ephemeral", "b", "ephemeral", FIELD(bool, ephemeral, NULL)},
-        {"Credentials", "a{say}", "credentials", FIELD(spec_credentials, credentials, NULL)},
+        {"Credentials", "a{say}", "credentials", FIELD(spec_credentials, credentials, spec_check_credentials)},
+        {"Volumes", "as", "volumes", FIELD(strings, volumes, spec_check_volumes)},
+        {"VolumeArchives", "a(sh)", "volume_archives", FIELD(strings, archives, spec_check_archives)},
         {NULL},
 };
 /* clang-format on */
@@ -282,6 +284,8 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->stop_timeout = limits->stop_timeout_default;
         s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         s->credentials = g_new0(char *, 1);
+        s->volumes = g_new0(char *, 1);
+        s->archives = g_new0(char *, 1);
         return s;
 }
 

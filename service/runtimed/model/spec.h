@@ -15,7 +15,7 @@
  * keys serves them all: name on the bus, D-Bus signature, field in the record, parser, printer.
  * On its way the spec is a JSON object keyed by bus names (the bus turns a{sv} into it and back by the signatures;
  * t and u are JSON integers, b a boolean, as an array, a{ss} an object), so the model knows no message. Of a{say} it
- * has the sizes alone: {NAME: bytes}, 0 where they are not known any more.
+ * has the sizes alone: {NAME: bytes}, 0 where they are not known any more; of a(sh) the strings, as an array.
  */
 
 #define NETWORK_USER "user"
@@ -46,6 +46,8 @@ typedef struct VMSpec {
         GHashTable *labels;    /* char* -> char* */
         bool ephemeral;        /* removed when it stops */
         char **credentials;    /* names, sorted; the values are in no spec, see SpecPayload */
+        char **volumes;        /* HOST:GUEST, model/mount.h: baked into an image of the VM's own */
+        char **archives;       /* paths in the guest; the tars are in the SpecPayload */
 } VMSpec;
 
 /* Limits that depend on the host and the configuration. */
@@ -54,8 +56,9 @@ typedef struct SpecLimits {
         uint32_t vcpus_default, vcpus_max;
         uint64_t stop_timeout_default;
         const char *default_network;
-        const char *architecture; /* of the host */
-        bool form_only;           /* a record's: what this host can give is not looked at */
+        const char *architecture;        /* of the host */
+        const char *const *volume_roots; /* where paths of the host may be; NULL: nowhere */
+        bool form_only;                  /* a record's: what this host can give is not looked at */
 } SpecLimits;
 
 #define SPEC_MEMORY_MIN 64U /* MiB; below a Linux guest does not boot */
@@ -70,6 +73,8 @@ typedef struct SpecLimits {
 #define SPEC_DNS_MAX 4U
 #define SPEC_LABELS_MAX 64U
 #define SPEC_LABEL_BYTES_MAX 4096U /* of all of them together, keys and values */
+#define SPEC_VOLUMES_MAX 32U
+#define SPEC_ARCHIVES_MAX 8U
 #define SPEC_CREDENTIALS_MAX 32U
 #define SPEC_CREDENTIAL_NAME_MAX 64U
 #define SPEC_CREDENTIAL_BYTES_MAX 65536U /* of all values together */

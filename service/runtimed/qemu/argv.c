@@ -13,6 +13,8 @@
 #define ROOT_FDSET 1
 #define CODE_FDSET 2
 #define VARS_FDSET 3
+#define VOLUMES_FDSET 4
+#define ARCHIVES_FDSET 5
 
 static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         switch (slot) {
@@ -23,6 +25,10 @@ static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
                 return !plan->nanos && !qemu_boot_in_initrd(plan);
         case QEMU_SLOT_CREDENTIALS:
                 return !plan->nanos && plan->credentials;
+        case QEMU_SLOT_VOLUMES:
+                return !plan->nanos && plan->volumes;
+        case QEMU_SLOT_ARCHIVES:
+                return !plan->nanos && plan->archives;
         case QEMU_SLOT_CODE:
         case QEMU_SLOT_VARS:
         case QEMU_SLOT_TPM:
@@ -157,17 +163,26 @@ static void add_uefi(GPtrArray *argv, const QEMUPlan *plan, const Machine *machi
         add_json(argv, "-device", json_pack("{s:s, s:s}", "driver", "usb-tablet", "bus", "usb0.0"));
 }
 
-static void add_root_disk(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
-        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
+/* A file of ours as a disk that the guest finds by its serial, which is also its name here. */
+static void add_image(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine, QEMUSlot slot, int set,
+        const char *id, const char *serial) {
+        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", set);
 
-        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", ROOT_FDSET);
-
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, slot), set);
         add_json(argv, "-blockdev",
-                json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", "root", "read-only",
+                json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", serial, "read-only",
                         true, "file", "driver", "file", "filename", path, "read-only", true, "locking", "off"));
         add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root", "serial",
-                        "root"));
+                json_pack(
+                        "{s:s, s:s, s:s, s:s}", "driver", machine->disk, "id", id, "drive", serial, "serial", serial));
+}
+
+static void add_images(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        add_image(argv, plan, machine, QEMU_SLOT_ROOT, ROOT_FDSET, "disk0", "root");
+        if (plan->volumes)
+                add_image(argv, plan, machine, QEMU_SLOT_VOLUMES, VOLUMES_FDSET, "image1", "volumes");
+        if (plan->archives)
+                add_image(argv, plan, machine, QEMU_SLOT_ARCHIVES, ARCHIVES_FDSET, "image2", "archives");
 }
 
 /* Nanos writes into its disk, which is shared: QEMU lays a file over it that has no name any more (in the unit's own
@@ -250,7 +265,7 @@ char **qemu_argv(const QEMUPlan *plan) {
                 add_nanos(argv, plan, machine);
         } else {
                 add_kernel(argv, plan, machine);
-                add_root_disk(argv, plan, machine);
+                add_images(argv, plan, machine);
         }
         add_uefi(argv, plan, machine);
         add_network(argv, plan, machine);

@@ -23,8 +23,9 @@ typedef struct QEMUPlan {
         const char *architecture; /* "x86_64" */
         Accelerator accelerator;  /* KVM or TCG, resolved */
         uint32_t memory_mib, vcpus;
-        bool uefi;       /* firmware with variables of its own, TPM, USB and a display */
+        bool uefi; /* firmware with variables of its own, TPM, USB and a display */
         bool credentials;
+        bool volumes, archives; /* the VM's own images */
         bool nanos;      /* a Nanos guest: it boots from its disk, and has no guest init */
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
@@ -39,6 +40,8 @@ typedef enum QEMUSlot {
         QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused with nanos, and where that comes in the initrd */
         QEMU_SLOT_CREDENTIALS, /* sealed memfd, fw_cfg opt/org.mcp/credentials */
         QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only */
+        QEMU_SLOT_VOLUMES,  /* the VM's own, likewise, baked of paths, */
+        QEMU_SLOT_ARCHIVES, /* and of tars; neither with nanos */
         QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
         QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */
         QEMU_SLOT_TPM,    /* and the control socket of its swtpm */

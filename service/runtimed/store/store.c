@@ -640,3 +640,37 @@ json_t *store_fact_load(Store *s, const char *name) {
 int store_fact_save(Store *s, const char *name, json_t *fact) {
         return save_json(s->cache, name, fact);
 }
+
+int store_vm_create(Store *s, const char *name, char **ret_tmp) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        return dir < 0 ? dir : create_temporary(s, dir, ret_tmp);
+}
+
+int store_vm_commit(Store *s, const char *name, const char *tmp, const char *file) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        return dir < 0 ? dir : commit_temporary(s, dir, tmp, file, 0400);
+}
+
+void store_vm_discard(Store *s, const char *name, const char *tmp) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        if (dir >= 0)
+                discard_temporary(s, dir, tmp);
+}
+
+uint64_t store_vm_size(Store *s, const char *name, const char *file) {
+        _cleanup_close_ int dir = open_vm(s, name);
+        struct stat st;
+
+        return dir >= 0 && fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t) st.st_size : 0;
+}
+
+int store_vm_unlink(Store *s, const char *name, const char *file) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        if (dir < 0)
+                return dir == -ENOENT ? 0 : dir;
+        return unlinkat(dir, file, 0) < 0 && errno != ENOENT ? -errno : 0;
+}

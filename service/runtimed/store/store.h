@@ -11,6 +11,7 @@
  *   vms/NAME/meta.json        the VM's record        vms/NAME/exit    the monitor's last exit record
  *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest;
  *                                                     HEX.oci   the archive that a push of it sends, where it is kept
+ *   vms/NAME/volumes.squashfs, archives.squashfs      what it mounts beside its root, made for it alone
  *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
  *   cache/jobs/ID.json        a job, until its grace time is over
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
@@ -44,6 +45,18 @@ int store_vm_remove_empty(Store *s, const char *name);
 
 /* A file of the VM's directory; flags as open(2). Returns the descriptor. */
 int store_vm_open(Store *s, const char *name, const char *file, int flags);
+
+/* A file of the VM's directory that a worker makes: a new empty one, O_RDWR, with its temporary name (the caller's),
+ * which gets its name or is dropped. */
+int store_vm_create(Store *s, const char *name, char **ret_tmp);
+int store_vm_commit(Store *s, const char *name, const char *tmp, const char *file);
+void store_vm_discard(Store *s, const char *name, const char *tmp);
+
+/* Bytes of a file of the VM's directory; 0 where it is not there. */
+uint64_t store_vm_size(Store *s, const char *name, const char *file);
+
+/* 0 also where it is not there. */
+int store_vm_unlink(Store *s, const char *name, const char *file);
 
 /* Image records: calls each (or nobody, NULL) for every HEX.json; text is borrowed. Removes root images without a
  * record; returns how many. */

@@ -20,7 +20,8 @@ static void test_whole(void **state) {
                 boot_message_parse(MESSAGE("version=1\0root=disk0\0hostname=web-1\0arg=/bin/sh\0arg=\0arg=a=b c\0"
                                            "env=A=1\0env=B=\0user=web:staff\0workdir=/srv\0stop-signal=3\0"
                                            "address=10.0.2.15/24\0gateway=10.0.2.2\0dns=10.0.2.3\0dns=fd00::1\0"
-                                           "search=a.example\0host=10.1.1.1 db\0host=fd00::2 db6.x_y"),
+                                           "search=a.example\0host=10.1.1.1 db\0host=fd00::2 db6.x_y\0"
+                                           "mount=volume volumes/0 /a b\0mount=volume archives/12 /c"),
                         &m, &f),
                 0);
         assert_string_equal(m.root, "disk0");
@@ -45,9 +46,24 @@ static void test_whole(void **state) {
         assert_string_equal(m.search.items[0], "a.example");
         assert_string_equal(m.hosts.items[0], "10.1.1.1 db");
         assert_string_equal(m.hosts.items[1], "fd00::2 db6.x_y");
+        assert_int_equal(m.mounts.n, 2);
         boot_message_done(&m);
         assert_null(m.data);
         boot_message_done(&m);
+}
+
+static void test_mounts(void **state) {
+        static const char *const bad[] = {"", "volume", "volume ", "volume x", "volume x ", "volume x y", "other x /y",
+                "volume  /y", "volume a;b /y", "volume abcdefghijklmnopqrstuvwxyz0123456 /y"};
+        struct boot_mount m = {.path = "untouched"};
+
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                assert_int_equal(boot_mount_parse(bad[i], &m), -EBADMSG);
+        assert_string_equal(m.path, "untouched");
+        assert_int_equal(boot_mount_parse("volume volumes/3 /a b", &m), 0);
+        assert_int_equal(m.kind, MOUNT_VOLUME);
+        assert_string_equal(m.tag, "volumes/3");
+        assert_string_equal(m.path, "/a b");
 }
 
 static void test_defaults(void **state) {
@@ -101,6 +117,7 @@ static void test_refused(void **state) {
                 {MESSAGE("version=1\0arg=x\0a\nb=x"), "key 'a?b' is not known"},
                 {MESSAGE("version=1\0arg=x\0user=a\0user=b"), "'user' is there twice"},
                 {MESSAGE("version=1\0arg=x\0hostname=a\0hostname=a"), "'hostname' is there twice"},
+                {MESSAGE("version=1\0arg=x\0mount=volume a b"), "mount 'volume a b'"},
                 {MESSAGE("version=1\0arg=x\0root="), "root ''"},
                 {MESSAGE("version=1\0arg=x\0root=abcdefghijklmnopqrstu"), "1 to 20"},
                 {MESSAGE("version=1\0arg=x\0hostname="), "hostname ''"},
@@ -203,6 +220,7 @@ static void test_many_arguments(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole),
+                cmocka_unit_test(test_mounts),
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_result_untouched),
                 cmocka_unit_test(test_refused),

@@ -150,13 +150,28 @@ static void test_credentials(void **state) {
         assert_true(contains(argv, "fd=11,set=1"));
 }
 
+static void test_volumes(void **state) {
+        QEMUPlan p = plan;
+        g_auto(GStrv) argv = NULL;
+
+        p.volumes = p.archives = true;
+        argv = qemu_argv(&p);
+        assert_true(contains(argv, "fd=11,set=4"));
+        assert_true(contains(argv, "fd=12,set=5"));
+        assert_true(contains(argv,
+                "{\"driver\":\"raw\",\"node-name\":\"archives\",\"read-only\":true,\"file\":{\"driver\":\"file\","
+                "\"filename\":\"/dev/fdset/5\",\"read-only\":true,\"locking\":\"off\"}}"));
+        assert_true(contains(argv,
+                "{\"driver\":\"virtio-blk-pci\",\"id\":\"image1\",\"drive\":\"volumes\",\"serial\":\"volumes\"}"));
+}
+
 static void test_slots(void **state) {
         QEMUPlan p = plan;
 
-        p.uefi = p.credentials = true;
+        p.uefi = p.credentials = p.volumes = p.archives = true;
         for (QEMUSlot s = 0; s < QEMU_SLOT_MAX; s++)
                 assert_int_equal(qemu_slot_fd(&p, s), QEMU_FD_FIRST + (int) s);
-        p.uefi = p.credentials = false;
+        p.uefi = p.credentials = p.volumes = p.archives = false;
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CREDENTIALS), -1);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 3);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CODE), -1);
@@ -256,6 +271,7 @@ int main(void) {
                 cmocka_unit_test(test_quoting),
                 cmocka_unit_test(test_unknown_architecture),
                 cmocka_unit_test(test_credentials),
+                cmocka_unit_test(test_volumes),
                 cmocka_unit_test(test_slots),
                 cmocka_unit_test(test_machines),
                 cmocka_unit_test(test_golden),

@@ -14,6 +14,7 @@ static const SpecLimits limits = {
         .vcpus_max = 8,
         .default_network = "user",
         .architecture = "x86_64",
+        .volume_roots = (const char *const[]){"/srv", NULL},
 };
 
 static json_t *loads(const char *text) {
@@ -89,6 +90,16 @@ static void test_spec_over_image(void **state) {
                 "user=0:0\nworkdir=/w\nstop-signal=15\naddress=10.0.2.15/24\ngateway=10.0.2.2\ndns=9.9.9.9\ndns=::1\n");
         assert_true(g_str_has_suffix(
                 inherited, "workdir=\nstop-signal=15\naddress=10.0.2.15/24\ngateway=10.0.2.2\ndns=10.0.2.3\n"));
+}
+
+/* What lies above is mounted first; the tag says where it is found. */
+static void test_mounts(void **state) {
+        g_autofree char *m = build("{'Volumes': ['/srv/a:/x/y', '/srv/b:/x'], 'VolumeArchives': ['/x/y/z', '/a']}",
+                "{'entrypoint': ['x']}", "web", NULL);
+
+        assert_true(g_str_has_suffix(m,
+                "\nmount=volume archives/1 /a\nmount=volume volumes/1 /x\nmount=volume volumes/0 /x/y\n"
+                "mount=volume archives/0 /x/y/z\n"));
 }
 
 static void test_hostname(void **state) {
@@ -235,6 +246,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_image_alone),
                 cmocka_unit_test(test_spec_over_image),
+                cmocka_unit_test(test_mounts),
                 cmocka_unit_test(test_hostname),
                 cmocka_unit_test(test_without_network),
                 cmocka_unit_test(test_no_program),

@@ -14,6 +14,7 @@ static const SpecLimits limits = {
         .stop_timeout_default = 10000000,
         .default_network = "user",
         .architecture = "x86_64",
+        .volume_roots = (const char *const[]){"/srv", "/data/", NULL},
 };
 
 static GPtrArray *problems_new(void) {
@@ -101,7 +102,8 @@ static void test_defaults(void **state) {
         "'Network': 'user', 'DNS': ['9.9.9.9', '2620:fe::fe'], 'Ports': ['8080:80', '[::1]:53/udp'],"                  \
         "'Kernel': '6.1.0-18-cloud-amd64', 'Architecture': 'x86_64', 'Restart': 'on-failure:3', 'Accelerator': 'tcg',"            \
         "'StopTimeout': 5,"          \
-        "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true, 'Credentials': {'tls.key': 1700, 'a': 1}"
+        "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true, 'Credentials': {'tls.key': 1700, 'a': 1}," \
+        "'Volumes': ['/srv/a:/b', '/srv/c'], 'VolumeArchives': ['/d']"
 
 static void assert_printed(const VMSpec *s, const char *expected) {
         json_t *o = vm_spec_to_json(s);
@@ -119,7 +121,8 @@ static void test_round_trip(void **state) {
                 "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\",\"Address\":\"\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
                 "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Accelerator\":\"tcg\","
-                "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0}}";
+                "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0},"
+                "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"VolumeArchives\":[\"/d\"]}";
         g_autoptr(VMSpec) s = good(EVERYTHING), copy = vm_spec_copy(s), again = NULL;
         g_autoptr(GPtrArray) problems = problems_new();
 
@@ -173,7 +176,9 @@ static void test_wrong_types(void **state) {
                         g_autoptr(GPtrArray) problems = problems_new();
                         g_autoptr(VMSpec) spec = NULL;
 
-                        if (number || g_str_equal(k->signature, values[i].signature))
+                        bool strings = g_str_equal(k->signature, "a(sh)") && g_str_equal(values[i].signature, "as");
+
+                        if (number || strings || g_str_equal(k->signature, values[i].signature))
                                 continue;
                         assert_int_equal(parse_object(object_of(member), &limits, problems, &spec), -EINVAL);
                         assert_int_equal(problems->len, 1);
@@ -226,6 +231,48 @@ static void test_credentials(void **state) {
         json_object_set_new(many, "more", json_integer(1));
         assert_problem_object(json_pack("{s:s, s:o}", "Image", "web", "Credentials", many), "Credentials",
                 "Credentials: has 33 entries, at most 32 are accepted");
+}
+
+static void test_volumes(void **state) {
+        assert_good("'Volumes': ['/srv/a', '/data/b:/b:ro'], 'VolumeArchives': ['/c', '/c/d']");
+        assert_problem("'Volumes': ['/etc:/b']", "Volumes",
+                "Volumes: '/etc:/b' is not below one of: /srv, /data/ (VolumeRoots= in runtime.conf)");
+        assert_problem("'Volumes': ['/srv/a:/b', '/srv/c:/b/']", "Volumes",
+                "Volumes: '/b' is not a path of the guest of its own: another mount has the same");
+        assert_problem("'Volumes': ['/srv/a:/b'], 'VolumeArchives': ['/b']", "VolumeArchives",
+                "VolumeArchives: '/b' is not a path of the guest of its own: another mount has the same");
+        assert_problem("'VolumeArchives': ['b']", "VolumeArchives",
+                "VolumeArchives: 'b' is not an absolute path of the guest of at most 1024 bytes, without ':' and empty, '.' and "
+                "'..' parts, outside of /proc, /sys, /dev and /run/credentials");
+        assert_problem("'VolumeArchives': ['/1','/2','/3','/4','/5','/6','/7','/8','/9']", "VolumeArchives",
+                "VolumeArchives: has 9 elements, at most 8 are accepted");
+}
+
+static void test_volume_count(void **state) {
+        json_t *many = json_array();
+        g_autoptr(GPtrArray) problems = problems_new();
+        VMSpec *spec = NULL;
+
+        for (unsigned i = 0; i < SPEC_VOLUMES_MAX; i++) {
+                g_autofree char *text = g_strdup_printf("/srv/%u", i);
+
+                json_array_append_new(many, json_string(text));
+        }
+        assert_int_equal(
+                parse_object(json_pack("{s:s, s:O}", "Image", "web", "Volumes", many), &limits, problems, &spec), 0);
+        vm_spec_free(spec);
+        json_array_append_new(many, json_string("/srv/more"));
+        assert_problem_object(json_pack("{s:s, s:o}", "Image", "web", "Volumes", many), "Volumes",
+                "Volumes: has 33 elements, at most 32 are accepted");
+}
+
+/* What it refuses has a name of its own. */
+static void test_volume_written(void **state) {
+        g_autoptr(GPtrArray) problems = problems_new();
+        VMSpec *spec = NULL;
+
+        assert_int_equal(parse_object(object_of("'Volumes': ['/srv/a:/b:rw']"), &limits, problems, &spec), -EINVAL);
+        assert_string_equal(((Problem *) problems->pdata[0])->error, "NotSupported");
 }
 
 static void test_long_unknown_key(void **state) {
@@ -594,6 +641,9 @@ int main(void) {
                 cmocka_unit_test(test_wrong_types),
                 cmocka_unit_test(test_unknown_keys),
                 cmocka_unit_test(test_credentials),
+                cmocka_unit_test(test_volumes),
+                cmocka_unit_test(test_volume_count),
+                cmocka_unit_test(test_volume_written),
                 cmocka_unit_test(test_long_unknown_key),
                 cmocka_unit_test(test_flood),
                 cmocka_unit_test(test_flood_of_elements),

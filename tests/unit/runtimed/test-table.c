@@ -236,7 +236,7 @@ static void test_actions(void **state) {
 
 static void test_spec_actions(void **state) {
         PortForward ports[2] = {};
-        char user[] = NETWORK_USER, lab[] = "lab";
+        char user[] = NETWORK_USER, lab[] = "lab", volume[] = "/srv/a", *volumes[] = {volume, NULL};
         VMSpec spec = {.ports = ports, .network = user};
         const char *actions[AUTH_EXTRA_MAX];
 
@@ -256,6 +256,10 @@ static void test_spec_actions(void **state) {
         spec.network = lab; /* its ports take none of the host's */
         assert_int_equal(auth_spec_actions(&spec, actions), 1);
         assert_string_equal(actions[0], "attach-bridge");
+        spec.volumes = volumes;
+        assert_int_equal(auth_spec_actions(&spec, actions), 2); /* in this order */
+        assert_string_equal(actions[0], "attach-bridge");
+        assert_string_equal(actions[1], "use-host-path");
 }
 
 int main(void) {
