@@ -140,6 +140,49 @@ static void test_entries(void **state) {
                 make_oci_simple("f a/b/c/d x\n"), json_pack("{s:i}", "depth", 3), "LimitExceeded", "(limit \"depth\")");
 }
 
+/* What an image just needs it gets, and one less is refused by the limit's name. */
+static void check_edge(const char *script, unsigned n_layers, const char *limit, unsigned needed) {
+        g_autofree char *named = g_strdup_printf("(limit \"%s\")", limit);
+        g_autoptr(GByteArray) tar = make_tar(script);
+        const GByteArray *layers[4] = {};
+        g_autoptr(GByteArray) archive = NULL;
+        struct outcome o;
+
+        for (unsigned i = 0; i < n_layers; i++)
+                layers[i] = tar;
+        archive = make_oci(&(struct oci_parts){.layers = layers});
+        o = import_bytes(archive, json_pack("{s:i}", limit, needed));
+        assert_done(&o);
+        outcome_clear(&o);
+        o = import_bytes(archive, json_pack("{s:i}", limit, needed - 1));
+        assert_failed(&o, "LimitExceeded", named);
+        outcome_clear(&o);
+}
+
+static void test_edges(void **state) {
+        unsigned low = 1, high = 4096;
+
+        check_edge("f a 1234567890\n", 1, "bytes", 10);
+        check_edge("d 1\nd 2\nd 3\nd 4\nd 5\nd 6\nd 7\nd 8\nd 9\nd a\nd b\nd c\n", 1, "entries", 13); /* the root is one */
+        check_edge("f a x\n", 3, "layers", 3);
+        check_edge("f a/b/c x\n", 1, "depth", 3);
+        /* The archive's own names count as well, and those of blobs have 64 bytes. */
+        check_edge("f 123456789-123456789-123456789-123456789-123456789-123456789-123456789- x\n", 1, "name", 70);
+        /* The largest of the documents decides; its size is the archive maker's. */
+        while (low < high) {
+                unsigned middle = (low + high) / 2;
+                struct outcome o = import_bytes(make_oci_simple("f a x\n"), json_pack("{s:i}", "manifest", middle));
+
+                if (g_str_equal(text_of(&o, "type"), "done"))
+                        high = middle;
+                else
+                        low = middle + 1;
+                outcome_clear(&o);
+        }
+        assert_true(low > 100 && low < 4096);
+        check_edge("f a x\n", 1, "manifest", low);
+}
+
 static void test_many_layers(void **state) {
         g_autoptr(GByteArray) tar = make_tar("f a x\n");
         g_autofree const GByteArray **layers = g_new0(const GByteArray *, 10001);
@@ -268,6 +311,7 @@ int main(void) {
                 cmocka_unit_test(test_digests),
                 cmocka_unit_test(test_bomb),
                 cmocka_unit_test(test_entries),
+                cmocka_unit_test(test_edges),
                 cmocka_unit_test(test_many_layers),
                 cmocka_unit_test(test_large_manifest),
                 cmocka_unit_test(test_deep_json),

@@ -185,12 +185,39 @@ static void test_memory(void **state) {
         outcome_clear(&o);
 }
 
+/* Who reaches a limit of its own says which. */
+static void test_own_memory(void **state) {
+        _cleanup_close_ int source = make_large();
+        struct outcome o = import_fd(source, json_pack("{s:i}", "memory", 24 << 20));
+
+        assert_failed(&o, "LimitExceeded", "WorkerMemoryMiB");
+        outcome_clear(&o);
+        o = import_fd(source, json_pack("{s:i}", "memory", 256 << 20));
+        assert_done(&o);
+        outcome_clear(&o);
+}
+
+/* Hashing a hole of a tebibyte takes its time; the processor's, not the clock's, is counted. */
+static void test_own_cpu(void **state) {
+        static const char *const names[] = {"file", NULL};
+        _cleanup_close_ int file = memfd_create("file", MFD_CLOEXEC);
+        json_t *launch = json_pack("{s:s, s:s, s:i}", "type", "launch", "op", "hash", "cpu", 1);
+        struct outcome o;
+
+        assert_int_equal(ftruncate(file, (off_t) 1 << 40), 0);
+        o = worker_run(launch, names, &file, 0);
+        assert_failed(&o, "LimitExceeded", "more than 1 s of CPU time (WorkerCPUSec=");
+        outcome_clear(&o);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_initrd),
                 cmocka_unit_test(test_initrd_refused),
                 cmocka_unit_test(test_hash),
                 cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_own_memory),
+                cmocka_unit_test(test_own_cpu),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
