@@ -214,6 +214,14 @@ static int add_mount(struct boot_message *m, char *value, struct failure *failur
         return list_add(&m->mounts, value, failure);
 }
 
+static int set_console(struct boot_message *m, char *value, struct failure *failure) {
+        if (!name_is_valid(value, BOOT_CONSOLE_MAX))
+                return failure_set(failure, -EBADMSG, "boot message: console '%s' is not a device of 1 to %u letters",
+                        value, BOOT_CONSOLE_MAX);
+        m->console = value;
+        return 0;
+}
+
 static const struct key keys[] = {
         {"version", false, set_version},
         {"root", false, set_root},
@@ -229,6 +237,7 @@ static const struct key keys[] = {
         {"search", true, add_search},
         {"host", true, add_host},
         {"mount", true, add_mount},
+        {"console", false, set_console},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -280,7 +289,8 @@ static int parse(struct boot_message *m, size_t len, struct failure *failure) {
 }
 
 int boot_message_parse(const void *data, size_t len, struct boot_message *ret, struct failure *failure) {
-        struct boot_message m = {.root = "root", .user = "", .workdir = "/", .stop_signal = SIGNAL_DEFAULT};
+        struct boot_message m = {
+                .root = "root", .user = "", .workdir = "/", .console = "hvc0", .stop_signal = SIGNAL_DEFAULT};
         const char *bytes = data;
         int r;
 

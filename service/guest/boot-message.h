@@ -9,6 +9,8 @@
 
 /* The boot message of shared/guest-wire.h, checked. */
 
+#define BOOT_CONSOLE_MAX 15U
+
 /* Items end with NULL; items is NULL as long as there is none. */
 struct string_list {
         char **items;
@@ -21,6 +23,7 @@ struct boot_message {
         const char *hostname; /* NULL: none */
         const char *user;     /* "" for root */
         const char *workdir;
+        const char *console; /* "hvc0" */
         int stop_signal;
         struct string_list args;
         struct string_list environment;

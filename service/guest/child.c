@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -19,7 +20,6 @@
 #include "guest/program.h"
 #include "shared/fd.h"
 
-#define VIRTIO_CONSOLE "/dev/hvc0"
 #define KERNEL_CONSOLE "/dev/console"
 #define CONSOLE_WAIT_USEC (1000U * 1000U)
 
@@ -27,13 +27,16 @@
 #define FILES_SOFT 1024U
 #define FILES_HARD 524288U
 
-const char *child_terminal(void) {
-        int fd = device_open_wait(VIRTIO_CONSOLE, O_RDWR | O_NOCTTY | O_NONBLOCK, CONSOLE_WAIT_USEC);
+const char *child_terminal(const struct boot_message *message) {
+        static char path[sizeof("/dev/") + BOOT_CONSOLE_MAX];
+        int fd;
 
+        (void) snprintf(path, sizeof(path), "/dev/%s", message->console);
+        fd = device_open_wait(path, O_RDWR | O_NOCTTY | O_NONBLOCK, CONSOLE_WAIT_USEC);
         if (fd < 0)
                 return KERNEL_CONSOLE;
         (void) close_fd(fd);
-        return VIRTIO_CONSOLE;
+        return path;
 }
 
 /* With output processing every line costs the host two writes and a carriage return in the log; without it a whole
@@ -53,7 +56,7 @@ static int set_streams(const char *terminal, const struct account *account, stru
         fd = open(terminal, O_RDWR | O_NOCTTY);
         if (fd < 0)
                 return failure_set_errno(failure, -errno, "%s", terminal);
-        if (strcmp(terminal, VIRTIO_CONSOLE) == 0) {
+        if (strcmp(terminal, KERNEL_CONSOLE) != 0) {
                 /* Not for the other one: the program's end hangs up its controlling terminal, and a serial line would
                  * lose what is not out yet. */
                 (void) ioctl(fd, TIOCSCTTY, 0);
@@ -99,8 +102,8 @@ static int enter_directory(const char *path, const struct account *account, stru
         return chdir(path) < 0 ? failure_set_errno(failure, -errno, "workdir %s", path) : 0;
 }
 
-/* The supplementary groups and the primary one: a file that is closed to a group is closed to all who have it, also after
- * they have made another group their own (CVE-2022-36109). */
+/* The supplementary groups and the primary one: a file that is closed to a group is closed to all who have it, also
+ * after they have made another group their own (CVE-2022-36109). */
 static int set_groups(const struct account *account) {
         gid_t groups[ACCOUNT_GROUPS_MAX + 1];
         size_t n = 0;
@@ -116,8 +119,7 @@ static int become(const struct account *account, struct failure *failure) {
         struct rlimit files = {FILES_SOFT, FILES_HARD};
 
         (void) setrlimit(RLIMIT_NOFILE, &files);
-        if (set_groups(account) < 0 ||
-                setresgid(account->gid, account->gid, account->gid) < 0 ||
+        if (set_groups(account) < 0 || setresgid(account->gid, account->gid, account->gid) < 0 ||
                 setresuid(account->uid, account->uid, account->uid) < 0)
                 return failure_set_errno(failure, -errno, "becoming user %u, group %u", account->uid, account->gid);
         return 0;
@@ -143,9 +145,8 @@ static int run(const struct boot_message *message, const struct account *account
         return program_execute(message->args.items, environment, failure);
 }
 
-int child_start(const struct boot_message *message, const struct account *account, char *const *environment,
-        struct child *ret, struct failure *failure) {
-        const char *terminal = child_terminal();
+int child_start(const struct boot_message *message, const char *terminal, const struct account *account,
+        char *const *environment, struct child *ret, struct failure *failure) {
         int fds[2];
         pid_t pid;
 

@@ -33,6 +33,7 @@
 #define FLUSH_USEC (1000U * 1000U)
 
 static struct port port = {.fd = -1};
+static const char *terminal = "/dev/null"; /* the program's */
 
 static void on_crash(int number) {
         static const char text[] = "mcp-guest-init: crashed, powering off\n";
@@ -58,8 +59,11 @@ static int load_boot_message(struct boot_message *ret, struct failure *failure) 
         int r;
 
         fd = open(BOOT_ITEM_PATH, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+                fd = open("/" GUEST_BOOT_FILE, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return failure_set_errno(failure, -errno, "boot message: %s", BOOT_ITEM_PATH);
+                return failure_set_errno(
+                        failure, -errno, "boot message: neither %s nor /%s", BOOT_ITEM_PATH, GUEST_BOOT_FILE);
         r = read_file(fd, GUEST_BOOT_MAX, &data, &len);
         if (r < 0)
                 return failure_set_errno(failure, r, "boot message");
@@ -109,7 +113,8 @@ static int start_program(const struct boot_message *message, struct child *ret, 
                 &message->environment, account.home, credentials > 0 ? GUEST_CREDENTIALS_DIRECTORY : NULL);
         if (!environment)
                 return failure_set_errno(failure, -ENOMEM, "environment");
-        r = child_start(message, &account, environment, ret, failure);
+        terminal = child_terminal(message);
+        r = child_start(message, terminal, &account, environment, ret, failure);
         (void) environment_free(environment);
         return r;
 }
@@ -164,7 +169,7 @@ static void tell_failure(const struct failure *failure) {
 
 /* The program's terminal was hung up with its session: open it again to see it empty. */
 static void drain_terminals(void) {
-        _cleanup_close_ int fd = open("/dev/hvc0", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        _cleanup_close_ int fd = open(terminal, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 
         console_drain(fd);
         console_drain_own();

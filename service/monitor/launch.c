@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "monitor/boot-archive.h"
 #include "monitor/ladder.h"
+#include "monitor/uefi-vars.h"
 #include "shared/fd.h"
 #include "shared/log-line.h"
 
@@ -17,7 +19,8 @@ static int refuse(const char **ret_problem, const char *problem) {
 }
 
 /* An integer from min to max, or what it is by default. */
-static bool get_number(const json_t *message, const char *key, uint64_t min, uint64_t max, uint64_t def, uint64_t *ret) {
+static bool get_number(
+        const json_t *message, const char *key, uint64_t min, uint64_t max, uint64_t def, uint64_t *ret) {
         const json_t *value = json_object_get(message, key);
         json_int_t v = json_integer_value(value);
 
@@ -73,12 +76,17 @@ static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n
                         return refuse(ret_problem, "\"fds\" holds something that is no string");
                 if (strcmp(name, "qemu") == 0)
                         l->qemu_fds[l->n_qemu_fds++] = take_fd(&fds[i]);
+                else if (strcmp(name, "vars-template") == 0 && l->vars_fd < 0)
+                        l->vars_fd = take_fd(&fds[i]);
+                else if (strcmp(name, "boot") == 0 && l->boot_fd < 0)
+                        l->boot_fd = take_fd(&fds[i]);
                 else if (strcmp(name, "exit") == 0 && l->exit_fd < 0)
                         l->exit_fd = take_fd(&fds[i]);
                 else if (strcmp(name, expected) == 0 && l->n_log_fds < SEGLOG_SEGMENTS_MAX)
                         l->log_fds[l->n_log_fds++] = take_fd(&fds[i]);
                 else
-                        return refuse(ret_problem, "\"fds\" has a name that is none of qemu, exit, log0, log1 ...");
+                        return refuse(
+                                ret_problem, "\"fds\" has a name that is none of qemu, boot, vars-template, exit, log0 ...");
         }
         return 0;
 }
@@ -108,6 +116,46 @@ static int parse_values(struct launch *l, const json_t *message, const char **re
         return 0;
 }
 
+/* Which of the descriptors for QEMU key names. */
+static bool get_place(const struct launch *l, const json_t *message, const char *key, uint64_t *ret) {
+        return l->n_qemu_fds > 0 && json_object_get(message, key) &&
+               get_number(message, key, 0, l->n_qemu_fds - 1, 0, ret);
+}
+
+/* A VM's first boot with UEFI, or the first that came so far. */
+static int make_variables(struct launch *l, const json_t *message, const char **ret_problem) {
+        uint64_t k;
+        int r;
+
+        if (l->vars_fd < 0)
+                return 0;
+        if (!get_place(l, message, "vars", &k))
+                return refuse(ret_problem, "\"vars\" is not the place of one of the descriptors for QEMU");
+        r = uefi_vars_make(l->qemu_fds[k], l->vars_fd);
+        if (r < 0)
+                *ret_problem = "the VM's UEFI variables could not be written";
+        return r;
+}
+
+/* A machine without fw_cfg: its initrd is made anew, with the boot message in it. */
+static int add_boot_message(struct launch *l, const json_t *message, const char **ret_problem) {
+        uint64_t k;
+        int r;
+
+        if (l->boot_fd < 0)
+                return 0;
+        if (!get_place(l, message, "boot_in", &k))
+                return refuse(ret_problem, "\"boot_in\" is not the place of one of the descriptors for QEMU");
+        r = boot_archive_append(l->qemu_fds[k], l->boot_fd);
+        if (r < 0) {
+                *ret_problem = "the boot message could not be put into the initrd";
+                return r;
+        }
+        (void) close_fd(l->qemu_fds[k]);
+        l->qemu_fds[k] = r;
+        return 0;
+}
+
 int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct launch **ret, const char **ret_problem) {
         struct launch *l = n_fds <= LAUNCH_FDS_MAX ? calloc(1, sizeof *l) : NULL;
         int left[LAUNCH_FDS_MAX], r = -ENOMEM;
@@ -115,7 +163,7 @@ int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct lau
         *ret_problem = "out of memory";
         if (l) {
                 memcpy(left, fds, n_fds * sizeof *fds);
-                l->exit_fd = -1;
+                l->exit_fd = l->boot_fd = l->vars_fd = -1;
                 r = parse_fds(l, message, left, n_fds, ret_problem);
                 fds = left;
         }
@@ -123,6 +171,10 @@ int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct lau
                 r = parse_values(l, message, ret_problem);
         if (r >= 0)
                 r = parse_argv(l, message, ret_problem);
+        if (r >= 0)
+                r = add_boot_message(l, message, ret_problem);
+        if (r >= 0)
+                r = make_variables(l, message, ret_problem);
         if (r < 0) {
                 for (size_t i = 0; i < n_fds; i++)
                         (void) close_fd(fds[i]);
@@ -144,6 +196,8 @@ struct launch *launch_free(struct launch *l) {
         for (size_t i = 0; i < l->n_qemu_fds; i++)
                 (void) close_fd(l->qemu_fds[i]);
         (void) close_fd(l->exit_fd);
+        (void) close_fd(l->boot_fd);
+        (void) close_fd(l->vars_fd);
         free(l);
         return NULL;
 }

@@ -25,6 +25,8 @@ struct launch {
         int qemu_fds[LAUNCH_FDS_MAX];
         size_t n_qemu_fds;
         int exit_fd; /* -1: none given */
+        int vars_fd; /* the template of a VM's UEFI variables; -1: none */
+        int boot_fd; /* the boot message, once it is in the initrd; -1: the guest gets it by fw_cfg */
 };
 
 /* Takes fds in any case. -EBADMSG and in *ret_problem what is wrong, a static text. */

@@ -9,8 +9,11 @@
 
 #include "model/name.h"
 #include "model/network-spec.h"
+#include "qemu/machine-table.h"
+#include "qemu/profile-table.h"
 
 #define GROUP "Runtime"
+#define ARCHITECTURES_MAX 16U /* of machine_table() */
 
 enum kind { PATH, OPTIONAL_PATH, PATHS, WORD, NETWORK, REGISTRY, REGISTRIES, YES_NO, U32, U64, SECONDS };
 
@@ -26,6 +29,8 @@ static const struct setting {
         {"Passt", PATH, offsetof(Config, passt), 0, 0, "/usr/bin/passt"},
         {"Ops", PATH, offsetof(Config, ops), 0, 0, "/usr/local/bin/ops"},
         {"OpsHome", PATH, offsetof(Config, ops_home), 0, 0, "/usr/local/share/ops"},
+        {"SWTPM", PATH, offsetof(Config, swtpm), 0, 0, "/usr/bin/swtpm"},
+        {"ForeignKernelDirectory", PATH, offsetof(Config, foreign_kernels), 0, 0, "/usr/local/lib/mcp-runtime/kernels"},
         {"KernelDirectory", PATH, offsetof(Config, kernel_directory), 0, 0, "/boot"},
         {"ModulesDirectory", PATH, offsetof(Config, modules_directory), 0, 0, MODULES_DIRECTORY},
         {"GuestInit", PATH, offsetof(Config, guest_init), 0, 0, LIBEXECDIR "/mcp-guest-init"},
@@ -230,6 +235,8 @@ void config_free(Config *c) {
         g_free(c->kernel_directory);
         g_free(c->modules_directory);
         g_free(c->guest_init);
+        g_free(c->swtpm);
+        g_free(c->foreign_kernels);
         g_free(c->profile_directory);
         g_strfreev(c->volume_roots);
         g_free(c->default_network);
@@ -242,12 +249,37 @@ void config_free(Config *c) {
         g_free(c);
 }
 
-SpecLimits config_spec_limits(const Config *c) {
+const char *config_host_architecture(void) {
         static struct utsname uts;
+
+        (void) uname(&uts);
+        return uts.machine;
+}
+
+/* The host's own, then what TCG emulates. */
+static const char *const *guest_architectures(void) {
+        static const char *list[ARCHITECTURES_MAX + 2];
+        size_t n = 0;
+
+        list[n++] = config_host_architecture();
+        for (const Machine *m = machine_table(); m->architecture && n <= ARCHITECTURES_MAX; m++)
+                if (strcmp(m->architecture, list[0]) != 0)
+                        list[n++] = m->architecture;
+        return list;
+}
+
+static const char *const *profile_names(void) {
+        static const char *list[PROFILE_MAX + 1];
+
+        for (ProfileId p = 0; p < PROFILE_MAX; p++)
+                list[p] = profile_to_string(p);
+        return list;
+}
+
+SpecLimits config_spec_limits(const Config *c) {
         uint64_t host_mib = (uint64_t) sysconf(_SC_PHYS_PAGES) * (uint64_t) sysconf(_SC_PAGESIZE) >> 20;
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-        (void) uname(&uts);
         return (SpecLimits){
                 .memory_mib_default = c->memory_mib,
                 .memory_mib_max = (uint32_t) MIN(host_mib, UINT32_MAX),
@@ -255,7 +287,9 @@ SpecLimits config_spec_limits(const Config *c) {
                 .vcpus_max = (uint32_t) MAX(cpus, 1),
                 .stop_timeout_default = c->stop_timeout,
                 .default_network = c->default_network,
-                .architecture = uts.machine,
+                .architecture = config_host_architecture(),
+                .architectures = guest_architectures(),
+                .profiles = profile_names(),
                 .volume_roots = (const char *const *) c->volume_roots,
         };
 }

@@ -11,10 +11,11 @@
  * values win. Each key is documented with its default in the shipped units/runtime.conf. */
 typedef struct Config {
         char *state_directory;
-        char *qemu, *passt;
+        char *qemu, *passt, *swtpm;
         char *ops, *ops_home; /* ops_home/.ops is what ops has fetched */
         char *kernel_directory, *modules_directory;
-        char *guest_init;
+        char *guest_init;      /* and for others GUEST_INIT-ARCHITECTURE */
+        char *foreign_kernels; /* ARCHITECTURE/boot and ARCHITECTURE/lib/modules below it */
         char *profile_directory; /* "": in the state directory */
         char **volume_roots;
         char *default_network;
@@ -44,6 +45,9 @@ typedef struct Config {
 Config *config_load(const char *path, GError **error);
 void config_free(Config *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+/* As uname(2) tells it; static. */
+const char *config_host_architecture(void);
 
 /* The limits a spec is checked against on this host. Borrowed strings. */
 SpecLimits config_spec_limits(const Config *c);

@@ -8,7 +8,8 @@
  *
  * 1. The boot message: QEMU fw_cfg item opt/org.mcp/boot, from a sealed memfd. A sequence of NUL-terminated
  *    "key=value" strings; keys marked * may repeat, in order. Guest init reads it below
- *    /sys/firmware/qemu_fw_cfg/by_name/opt/org.mcp/boot/raw.
+ *    /sys/firmware/qemu_fw_cfg/by_name/opt/org.mcp/boot/raw. Machines without fw_cfg have it in the initrd, as the file
+ *    GUEST_BOOT_FILE of a second archive.
  *      version=1             must come first
  *      root=TAG              how the root image is found: the virtio-blk serial of the disk ("root")
  *      hostname=NAME
@@ -24,6 +25,7 @@
  *      host=ADDRESS NAME *   more lines of /etc/hosts
  *      mount=KIND TAG PATH * KIND volume: TAG is DISK/ENTRY, an entry of the SquashFS on the virtio-blk disk of that
  * serial, which is seen at PATH, read-only
+ *      console=DEVICE        the program's terminal below /dev (default hvc0, the virtio console)
  *
  * 2. Credentials: fw_cfg item opt/org.mcp/credentials, also a sealed memfd; it is there when the VM has any. One after
  * the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them
@@ -40,6 +42,7 @@
 #define GUEST_CREDENTIALS_ITEM "opt/org.mcp/credentials"
 #define GUEST_CREDENTIALS_MAX (128U * 1024U)
 #define GUEST_CREDENTIALS_DIRECTORY "/run/credentials"
+#define GUEST_BOOT_FILE "boot-message" /* below the initrd's root */
 #define GUEST_BOOT_MAX (256U * 1024U)
 #define GUEST_FRAME_MAX 4096U
 #define GUEST_WIRE_VERSION 1

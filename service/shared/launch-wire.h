@@ -28,6 +28,10 @@
  * running) fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see
  * below), and any number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose
  *        descriptors 3..6 are the monitor's own channels (below). argv is literal: it names these numbers.
+ *         "boot_in":K? where the machine has no fw_cfg: the boot message, descriptor "boot", is appended to the K-th
+ *         "qemu" (the initrd, counted from 0) as a second archive.
+ *         "vars":K? the K-th "qemu" is the file of the VM's UEFI variables; as long as it is not whole it is made a
+ *         copy of the descriptor "vars-template".
  * daemon -> monitor, "id":N is echoed in the reply:
  *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
  *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
@@ -93,6 +97,11 @@
  * {"type":"failed","error":"PortInUse"|"ToolMissing"| "Failed","message":TEXT of passt}. It ends when passt ends, and
  * passt ends with the other side of its socket.
  *
+ * ---- mcp-tpm@ (service/helpers) ----
+ * launch: "argv":[swtpm command; its descriptors are TPM_FD and TPM_STATE_FD], "fds":["socket","state"]
+ *   helper -> daemon: {"type":"ready"}, or {"type":"failed","error":"ToolMissing"|"Failed","message":TEXT}; then the
+ *   connection ends, because it has become swtpm, which ends with the other side of its socket.
+ *
  * ---- mcp-kvm-probe@ (service/helpers) ----
  * launch: nothing more. helper -> daemon: {"type":"done","usable":BOOL,"message":TEXT why}, then it exits.
  */
@@ -114,6 +123,9 @@
 #define QEMU_FD_FIRST 7   /* descriptors handed through by the daemon */
 
 #define PASST_FD 3
+
+#define TPM_FD 3       /* swtpm's control channel */
+#define TPM_STATE_FD 4 /* what it remembers */
 
 /* How long a monitor with an exit to tell waits for a daemon that is away; the exit record tells it otherwise. */
 #define MONITOR_FAREWELL_USEC (2U * 1000U * 1000U)

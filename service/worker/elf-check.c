@@ -23,6 +23,7 @@ static const struct machine {
         {"aarch64", "arm64", EM_AARCH64, ELFCLASS64, ELFDATA2LSB},
         {"riscv64", "riscv64", EM_RISCV, ELFCLASS64, ELFDATA2LSB},
         {"ppc64le", "ppc64le", EM_PPC64, ELFCLASS64, ELFDATA2LSB},
+        {"mips", "mips", EM_MIPS, ELFCLASS32, ELFDATA2MSB},
         {"s390x", "s390x", EM_S390, ELFCLASS64, ELFDATA2MSB},
         {"i386", "386", EM_386, ELFCLASS32, ELFDATA2LSB},
         {"arm", "arm", EM_ARM, ELFCLASS32, ELFDATA2LSB},

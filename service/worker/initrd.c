@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "shared/confined-open.h"
+#include "shared/cpio.h"
 #include "shared/fd.h"
 #include "worker/archive-util.h"
-#include "worker/cpio.h"
 #include "worker/modules-dep.h"
 
 #define MODULES_DEP_MAX (16U << 20)

@@ -20,6 +20,7 @@ static const OptionKey no_options[] = {{}};
 
 typedef struct ImageRequest {
         char *reference, *path;
+        const char *architecture; /* static, NULL: the host's */
         int source;
 } ImageRequest;
 
@@ -43,6 +44,31 @@ static int check_reference(const char *reference, sd_bus_error *error) {
         }
 }
 
+static const OptionKey import_options[] = {{"Architecture", "s"}, {}};
+
+int manager_read_architecture(
+        sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error) {
+        const char *const *known = rt->limits.architectures;
+        const char *architecture;
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, import_options, &options, error);
+        if (r < 0)
+                return r;
+        architecture = json_string_value(json_object_get(options, "Architecture"));
+        *ret_architecture = NULL;
+        if (architecture && g_strv_contains(known, architecture))
+                *ret_architecture = image_architecture(architecture);
+        else if (architecture) {
+                g_autofree char *list = g_strjoinv(", ", (char **) known), *shown = problem_quote(architecture);
+
+                r = bus_error_named(error, "InvalidSpec", "Architecture: %s is none of %s", shown, list);
+        }
+        json_decref(options);
+        return r;
+}
+
 static int run_import(Call *c, sd_bus_error *error) {
         ImageRequest *q = c->request;
         g_autoptr(Problem) problem = NULL;
@@ -50,7 +76,8 @@ static int run_import(Call *c, sd_bus_error *error) {
         Job *job;
         int r;
 
-        if (image_import(c->bus->runtime, c->uid, q->reference, take_fd(&q->source), q->path, &job, &problem) < 0)
+        if (image_import(c->bus->runtime, c->uid, q->reference, q->architecture, take_fd(&q->source), q->path, &job,
+                    &problem) < 0)
                 return bus_error_problem(error, problem);
         bus_watch_job(c->bus, job, c->message);
         path = bus_job_path(job);
@@ -60,19 +87,18 @@ static int run_import(Call *c, sd_bus_error *error) {
 }
 
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *reference;
+        const char *reference, *architecture;
         ImageRequest *q;
-        json_t *options;
         int fd, r;
+        Bus *b = userdata;
         Call *c;
 
         r = sd_bus_message_read(m, "sh", &reference, &fd);
         if (r < 0)
                 return r;
-        r = message_read_options(m, no_options, &options, error);
+        r = manager_read_architecture(m, b->runtime, &architecture, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         r = check_reference(reference, error);
         if (r < 0)
                 return r;
@@ -80,12 +106,14 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return bus_error_named(error, "UnsupportedImage",
                         "the descriptor must be a regular file, a pipe or a socket that can be read");
         q = g_new(ImageRequest, 1);
-        *q = (ImageRequest){.reference = g_strdup(reference), .source = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+        *q = (ImageRequest){.reference = g_strdup(reference),
+                .architecture = architecture,
+                .source = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
         if (q->source < 0) {
                 image_request_free(q);
                 return -errno;
         }
-        c = call_new(userdata, m, "Manager", q, image_request_free, run_import);
+        c = call_new(b, m, "Manager", q, image_request_free, run_import);
         c->detail_image = g_strdup(q->reference);
         return call_begin(c, error);
 }
@@ -113,19 +141,17 @@ int manager_check_path(const Bus *b, const char *path, sd_bus_error *error) {
 
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
-        const char *reference, *path;
+        const char *reference, *path, *architecture;
         ImageRequest *q;
-        json_t *options;
         Call *c;
         int r;
 
         r = sd_bus_message_read(m, "ss", &reference, &path);
         if (r < 0)
                 return r;
-        r = message_read_options(m, no_options, &options, error);
+        r = manager_read_architecture(m, b->runtime, &architecture, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         r = check_reference(reference, error);
         if (r < 0)
                 return r;
@@ -133,7 +159,8 @@ int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r < 0)
                 return r;
         q = g_new(ImageRequest, 1);
-        *q = (ImageRequest){.reference = g_strdup(reference), .path = g_strdup(path), .source = -1};
+        *q = (ImageRequest){
+                .reference = g_strdup(reference), .path = g_strdup(path), .architecture = architecture, .source = -1};
         c = call_new(b, m, "Manager", q, image_request_free, run_import);
         c->plan = plan_import_file;
         return call_begin(c, error);

@@ -18,6 +18,7 @@ static const OptionKey no_options[] = {{}};
 
 typedef struct RegistryRequest {
         char *reference, *destination; /* PullImage, PushImage */
+        const char *architecture;      /* PullImage; static, NULL: the host's */
         char *registry, *user;         /* Login, Logout */
         int password;
 } RegistryRequest;
@@ -79,26 +80,27 @@ static int run_pull(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
         Job *job;
 
-        if (image_pull(c->bus->runtime, c->uid, q->reference, &job, &problem) < 0)
+        if (image_pull(c->bus->runtime, c->uid, q->reference, q->architecture, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
         return reply_job(c, job);
 }
 
 int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *reference;
+        const char *reference, *architecture;
         RegistryRequest *q;
         Call *c;
         int r;
 
         r = sd_bus_message_read(m, "s", &reference);
         if (r >= 0)
-                r = read_no_options(m, error);
+                r = manager_read_architecture(m, ((Bus *) userdata)->runtime, &architecture, error);
         if (r >= 0)
                 r = check_place(userdata, reference, error);
         if (r < 0)
                 return r;
         q = registry_request_new();
         q->reference = g_strdup(reference);
+        q->architecture = architecture;
         c = call_new(userdata, m, "Manager", q, registry_request_free, run_pull);
         c->detail_image = g_strdup(reference);
         return call_begin(c, error);

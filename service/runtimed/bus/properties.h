@@ -21,6 +21,6 @@ int vm_get_property(sd_bus *bus, const char *path, const char *interface, const 
                 VM_PROPERTY("Network", "s"), VM_PROPERTY("Address", "s"), VM_PROPERTY("Endpoint", "s"),                \
                 VM_PROPERTY("MACAddress", "s"), VM_PROPERTY("Ports", "a(ssqq)"), VM_PROPERTY("MemoryMiB", "u"),        \
                 VM_PROPERTY("VCPUs", "u"), VM_PROPERTY("Architecture", "s"), VM_PROPERTY("Accelerator", "s"),          \
-                VM_PROPERTY_CONST("Unit", "s"), VM_PROPERTY("MainPID", "u"), VM_PROPERTY_CONST("CreatedAt", "t"),      \
-                VM_PROPERTY("StartedAt", "t"), VM_PROPERTY("ExitedAt", "t"), VM_PROPERTY("BootId", "u"),               \
-                VM_PROPERTY("Labels", "a{ss}"), VM_PROPERTY("JobPath", "o")
+                VM_PROPERTY("Profile", "s"), VM_PROPERTY_CONST("Unit", "s"), VM_PROPERTY("MainPID", "u"),              \
+                VM_PROPERTY_CONST("CreatedAt", "t"), VM_PROPERTY("StartedAt", "t"), VM_PROPERTY("ExitedAt", "t"),      \
+                VM_PROPERTY("BootId", "u"), VM_PROPERTY("Labels", "a{ss}"), VM_PROPERTY("JobPath", "o")

@@ -58,6 +58,7 @@ RECORD_STRING(get_restart, r->spec->restart, "")
 RECORD_STRING(get_network, r->spec->network, "")
 RECORD_STRING(get_architecture, r->spec->architecture, "")
 RECORD_STRING(get_accelerator, r->accelerator, "")
+RECORD_STRING(get_profile, r->profile, "")
 RECORD_NUMBER(get_exit_code, r->exit_code)
 RECORD_NUMBER(get_memory, r->spec->memory_mib)
 RECORD_NUMBER(get_vcpus, r->spec->vcpus)
@@ -93,6 +94,7 @@ static const struct {
         {"VCPUs", 'u', NULL, get_vcpus},
         {"Architecture", 's', get_architecture, NULL},
         {"Accelerator", 's', get_accelerator, NULL},
+        {"Profile", 's', get_profile, NULL},
         {"MainPID", 'u', NULL, get_main_pid},
         {"CreatedAt", 't', NULL, get_created_at},
         {"StartedAt", 't', NULL, get_started_at},

@@ -10,7 +10,10 @@
 #include "core/image.h"
 #include "core/nanos.h"
 #include "core/network.h"
+#include "core/tpm.h"
 #include "model/boot-message.h"
+#include "qemu/machine-table.h"
+#include "qemu/profile-table.h"
 #include "shared/fd.h"
 #include "shared/log-line.h"
 
@@ -26,16 +29,86 @@ uint16_t boot_queues(const VMSpec *spec) {
         return spec_is_nanos(spec) ? 1 : (uint16_t) MIN(spec->vcpus, NIC_QUEUES_MAX);
 }
 
+bool boot_may_use_kvm(const VMSpec *spec) {
+        ProfileId profile = profile_from_string(spec->profile);
+
+        return spec->accelerator != ACCELERATOR_TCG && strcmp(spec->architecture, config_host_architecture()) == 0 &&
+               (profile == PROFILE_INVALID || !profile_needs_tcg(profile));
+}
+
+bool boot_must_use_kvm(const VMSpec *spec) {
+        return boot_may_use_kvm(spec) && (spec->accelerator == ACCELERATOR_KVM || *spec->profile);
+}
+
+bool boot_has_uefi(const VMSpec *spec) {
+        return profile_from_string(spec->profile) == PROFILE_KVM_UEFI;
+}
+
+ProfileId boot_profile(const VMSpec *spec, Accelerator accelerator) {
+        ProfileHost host = {config_host_architecture(), accelerator == ACCELERATOR_KVM};
+        ProfileId profile = profile_from_string(spec->profile);
+
+        if (profile == PROFILE_INVALID)
+                (void) profile_select("", spec->architecture, "", &host, &profile, NULL, NULL);
+        return profile;
+}
+
+int boot_check_machine(const VMSpec *spec, Problem **ret_problem) {
+        ProfileId profile = profile_from_string(spec->profile);
+        const Machine *machine = machine_find(spec->architecture);
+        const char *host = config_host_architecture();
+
+        if (!machine)
+                return problem_set(ret_problem, "NotSupported", "Architecture", "Architecture: %s has no machine",
+                        spec->architecture);
+        if (spec->accelerator == ACCELERATOR_KVM && strcmp(spec->architecture, host) != 0)
+                return problem_set(ret_problem, "InvalidSpec", "Accelerator",
+                        "Accelerator: kvm runs this host's Architecture '%s' only, not '%s'", host, spec->architecture);
+        if (profile != PROFILE_INVALID && !profile_takes(profile, spec->architecture, host)) {
+                g_autofree const char **taken = profile_architectures(profile, host);
+                g_autofree char *list = g_strjoinv(", ", (char **) taken);
+
+                return problem_set(ret_problem, "InvalidSpec", "Profile",
+                        "Profile: on this host '%s' takes guests of %s, not of Architecture '%s'", spec->profile,
+                        *list ? list : "no architecture", spec->architecture);
+        }
+        if (profile != PROFILE_INVALID && profile_needs_tcg(profile) && spec->accelerator == ACCELERATOR_KVM)
+                return problem_set(ret_problem, "InvalidSpec", "Profile",
+                        "Profile: '%s' emulates, so Accelerator is auto or tcg, not kvm", spec->profile);
+        if (spec_is_nanos(spec) && (strcmp(spec->architecture, host) != 0 || boot_has_uefi(spec)))
+                return problem_set(ret_problem, "NotSupported", "Target",
+                        "Target: '%s' is built for this host's Architecture '%s' and boots without UEFI", spec->target,
+                        host);
+        if (*spec->credentials && !machine->fw_cfg)
+                return problem_set(ret_problem, "NotSupported", "Credentials",
+                        "Credentials: the machine of Architecture '%s' has no way to get them that is not on its disk",
+                        spec->architecture);
+        return 0;
+}
+
+/* The host's QEMU is QEMU=; for other architectures the program beside it. */
+static const char *qemu_binary(const Config *config, const char *architecture) {
+        g_autofree char *directory = NULL, *name = NULL, *path = NULL;
+
+        if (strcmp(architecture, config_host_architecture()) == 0)
+                return config->qemu;
+        directory = g_path_get_dirname(config->qemu);
+        name = profile_binary_name(architecture);
+        path = g_build_filename(directory, name, NULL);
+        return g_intern_string(path); /* as many as there are architectures */
+}
+
 void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
         QEMUPlan *plan, char **mac) {
         VM *vm = runtime_find_vm_by_uuid(rt, uuid);
 
         *mac = vm && *vm->record->mac ? g_strdup(vm->record->mac) : mac_from_name(name);
-        *plan = (QEMUPlan){.binary = rt->config->qemu,
+        *plan = (QEMUPlan){.binary = qemu_binary(rt->config, spec->architecture),
                 .name = name,
                 .uuid = uuid,
                 .architecture = spec->architecture,
                 .accelerator = accelerator,
+                .uefi = boot_has_uefi(spec),
                 .memory_mib = spec->memory_mib,
                 .vcpus = spec->vcpus,
                 .credentials = *spec->credentials != NULL,
@@ -49,11 +122,15 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
         const Config *config = rt->config;
+        const char *qemu = qemu_binary(config, spec->architecture);
+        const Machine *machine = machine_find(spec->architecture);
 
-        if (access(config->qemu, X_OK) < 0)
+        if (access(qemu, X_OK) < 0)
                 return problem_set(ret_problem, "ToolMissing", NULL,
-                        "%s is not there; install the package qemu-system-x86 or set QEMU= in runtime.conf",
-                        config->qemu);
+                        "%s is not there; install the package %s or set QEMU= in runtime.conf", qemu,
+                        machine ? machine->package : "qemu-system");
+        if (tpm_check_tools(rt, spec, ret_problem) < 0)
+                return -ENOENT;
         if (strcmp(spec->network, NETWORK_USER) == 0 && access(config->passt, X_OK) < 0)
                 return problem_set(ret_problem, "ToolMissing", "Network",
                         "Network: user networking needs passt, and %s is not there; install the package passt, set "
@@ -70,6 +147,12 @@ json_t *boot_launch_message(VM *vm, char **argv) {
                 json_strv(argv), "log_max", (json_int_t) LOG_SEGMENT_BYTES, "stop_timeout",
                 (json_int_t) vm->record->spec->stop_timeout, "guest", (int) !nanos, "ready",
                 nanos ? "none" : "message");
+}
+
+json_t *boot_tpm_message(Runtime *rt) {
+        g_auto(GStrv) argv = swtpm_argv(rt->config->swtpm);
+
+        return json_pack("{s:o}", "argv", json_strv(argv));
 }
 
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec) {
@@ -116,6 +199,17 @@ static char **host_resolvers(void) {
         return read_resolvers("/run/systemd/resolve/resolv.conf");
 }
 
+/* Where the hypervisor's own terminal has taken the name that guest init knows. */
+static void add_console(GByteArray *message, const VMSpec *spec) {
+        const Machine *machine = machine_find(spec->architecture);
+        g_autofree char *entry = NULL;
+
+        if (!machine || strcmp(machine->program, "hvc0") == 0)
+                return;
+        entry = g_strconcat("console=", machine->program, NULL);
+        (void) g_byte_array_append(message, (const guint8 *) entry, (guint) strlen(entry) + 1);
+}
+
 int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         const VMSpec *spec = vm->record->spec;
         g_autoptr(GByteArray) message = NULL;
@@ -142,6 +236,7 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         r = boot_message_build(spec, vm->name, image->config, &network, &message, ret_problem);
         if (r < 0)
                 return r;
+        add_console(message, spec);
         r = memfd_sealed("boot", message->data, message->len);
         if (r < 0)
                 return problem_set(ret_problem, "NoSpace", NULL, "the boot message: %s", g_strerror(-r));
@@ -154,7 +249,9 @@ int vm_describe(
         g_autofree char *mac = NULL;
         QEMUPlan plan;
 
-        if (accelerator == ACCELERATOR_AUTO)
+        if (!boot_may_use_kvm(spec))
+                accelerator = ACCELERATOR_TCG;
+        else if (accelerator == ACCELERATOR_AUTO)
                 accelerator = rt->kvm == KVM_USABLE ? ACCELERATOR_KVM : ACCELERATOR_TCG;
         boot_plan(rt, name, uuid, spec, accelerator, &plan, &mac);
         *ret = qemu_argv(&plan);

@@ -3,6 +3,7 @@
 
 #include "core/vm.h"
 #include "qemu/argv.h"
+#include "qemu/profile-table.h"
 
 /* From a VM's spec to what its programs are told; no step of a boot, and no side effect but reading the host's
  * resolver. */
@@ -14,11 +15,28 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 /* ToolMissing where the spec needs a program of the host that is not there. */
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem);
 
+/* Whether KVM is a choice: it runs the host's own architecture only, and not every profile has it. */
+bool boot_may_use_kvm(const VMSpec *spec);
+
+/* Whether nothing else is. */
+bool boot_must_use_kvm(const VMSpec *spec);
+
+/* The profile of a boot with that accelerator: the spec's, or the one that fits. */
+ProfileId boot_profile(const VMSpec *spec, Accelerator accelerator);
+
+/* InvalidSpec where Profile, Architecture and Accelerator do not go together, NotSupported for what the architecture's
+ * machine cannot do. */
+int boot_check_machine(const VMSpec *spec, Problem **ret_problem);
+
+/* Whether the VM is a machine with UEFI. */
+bool boot_has_uefi(const VMSpec *spec);
+
 /* Queues of a VM's NIC on a bridge: one a CPU. */
 uint16_t boot_queues(const VMSpec *spec);
 
 /* Launch messages, without their descriptors; new references. */
 json_t *boot_launch_message(VM *vm, char **argv);
+json_t *boot_tpm_message(Runtime *rt);
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec);
 
 /* The sealed memfd with the guest's boot message. Returns the descriptor, or a negative errno with a problem. */

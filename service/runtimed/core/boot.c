@@ -16,8 +16,10 @@
 #include "core/network.h"
 #include "core/restart.h"
 #include "core/storage.h"
+#include "core/tpm.h"
 #include "qemu/argv.h"
 #include "shared/crash-point.h"
+#include "qemu/machine-table.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log-line.h"
@@ -26,7 +28,7 @@
 typedef void (*BootStep)(Boot *b);
 typedef void (*BootUndo)(Boot *b);
 
-enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_NETWORK, STEP_MONITOR, STEPS };
+enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_TPM, STEP_NETWORK, STEP_MONITOR, STEPS };
 
 #define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
 
@@ -46,6 +48,7 @@ struct Boot {
         Accelerator accelerator;
         int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
         size_t n_network;
+        int tpm;                       /* QEMU's side */
         NetworkAttachment *attachment; /* asked of netd, not answered yet */
         sd_event_source *timer;        /* the guest must be up by then */
 };
@@ -55,6 +58,7 @@ static void step_storage(Boot *b);
 static void step_accelerator(Boot *b);
 static void step_image(Boot *b);
 static void step_initrd(Boot *b);
+static void step_tpm(Boot *b);
 static void step_network(Boot *b);
 static void step_monitor(Boot *b);
 
@@ -66,6 +70,7 @@ static const struct {
         [STEP_ACCELERATOR] = {"accelerator", step_accelerator},
         [STEP_IMAGE] = {"image", step_image},
         [STEP_INITRD] = {"initrd", step_initrd},
+        [STEP_TPM] = {"tpm", step_tpm},
         [STEP_NETWORK] = {"network", step_network},
         [STEP_MONITOR] = {"boot", step_monitor},
 };
@@ -83,6 +88,7 @@ static void boot_free(Boot *b) {
         kernel_free(b->kernel);
         (void) close_fd(b->root);
         (void) nanos_cancel(b->disk);
+        (void) close_fd(b->tpm);
         (void) network_attach_cancel(b->attachment);
         for (size_t i = 0; i < b->n_network; i++)
                 (void) close_fd(b->network[i]);
@@ -184,12 +190,20 @@ static void step_storage(Boot *b) {
 static void on_kvm_known(const Problem *problem, void *userdata) {
         Boot *b = userdata;
         Runtime *rt = b->runtime;
-        Accelerator wish = b->vm->record->spec->accelerator;
+        const VMSpec *spec = b->vm->record->spec;
 
         b->waiter = NULL;
-        if (wish == ACCELERATOR_KVM && rt->kvm != KVM_USABLE) {
-                g_autoptr(Problem) p = problem_new("NoAcceleration", "Accelerator",
-                        "Accelerator: kvm cannot be used on this host (%s); use auto or tcg", rt->kvm_text);
+        if (boot_must_use_kvm(spec) && rt->kvm != KVM_USABLE) {
+                g_autoptr(Problem) p =
+                        spec->accelerator == ACCELERATOR_KVM
+                                ? problem_new("NoAcceleration", "Accelerator",
+                                          "Accelerator: kvm cannot be used on this host (%s); use auto or tcg",
+                                          rt->kvm_text)
+                                : problem_new("NoAcceleration", "Profile",
+                                          "Profile: '%s' needs KVM, which cannot be used on this host (%s); "
+                                          "Accelerator tcg "
+                                          "emulates it",
+                                          spec->profile, rt->kvm_text);
 
                 boot_abort(b, p);
                 return;
@@ -201,7 +215,7 @@ static void on_kvm_known(const Problem *problem, void *userdata) {
 }
 
 static void step_accelerator(Boot *b) {
-        if (b->vm->record->spec->accelerator == ACCELERATOR_TCG) {
+        if (!boot_may_use_kvm(b->vm->record->spec)) {
                 b->accelerator = ACCELERATOR_TCG;
                 boot_next(b);
                 return;
@@ -307,21 +321,49 @@ static void step_disk(Boot *b) {
 }
 
 static void step_initrd(Boot *b) {
+        const VMSpec *spec = b->vm->record->spec;
         g_autoptr(Problem) problem = NULL;
 
         CRASH_POINT(START_INITRD);
-        if (spec_is_nanos(b->vm->record->spec)) {
+        if (spec_is_nanos(spec)) {
                 step_disk(b);
                 return;
         }
-        if (kernel_find(b->runtime->config, b->vm->record->spec->kernel, &b->kernel, &problem) < 0) {
+        if (kernel_find(b->runtime->config, spec->architecture, spec->kernel, boot_has_uefi(spec), &b->kernel,
+                    &problem) < 0) {
                 boot_abort(b, problem);
                 return;
         }
         initrd_ensure(b->runtime, b->kernel, on_initrd, b, &b->waiter);
 }
 
-/* ---- 5. network ---- */
+/* ---- 5. TPM ---- */
+
+static void undo_tpm(Boot *b) {
+        tpm_stop(b->vm);
+}
+
+static void on_tpm(VM *vm, const Problem *problem) {
+        if (problem)
+                boot_abort(vm->boot, problem);
+        else
+                boot_next(vm->boot);
+}
+
+static void step_tpm(Boot *b) {
+        int r;
+
+        if (!boot_has_uefi(b->vm->record->spec)) {
+                boot_next(b);
+                return;
+        }
+        push_undo(b, undo_tpm);
+        r = tpm_start(b->vm, on_tpm, &b->tpm);
+        if (r < 0)
+                boot_abort_errno(b, r, "the TPM's unit could not be started");
+}
+
+/* ---- 6. network ---- */
 
 static void undo_network(Boot *b) {
         g_autofree char *unit = vm_passt_unit(b->vm);
@@ -439,7 +481,7 @@ static void step_network(Boot *b) {
                 boot_abort_errno(b, r, "the network's unit could not be started");
 }
 
-/* ---- 6. monitor ---- */
+/* ---- 7. monitor ---- */
 
 static void undo_monitor(Boot *b) {
         g_autofree char *unit = vm_unit(b->vm);
@@ -448,10 +490,17 @@ static void undo_monitor(Boot *b) {
         systemd_stop_and_forget(b->runtime->systemd, unit);
 }
 
+static int open_firmware(const char *path) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
 /* Opens everything the monitor gets; fds and names in the order of launch-wire.h. Returns how many, or a negative
  * errno. */
 static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds, const char **names) {
         static const char *const logs[LOG_SEGMENTS] = {"log0", "log1", "log2"};
+        const Machine *machine = machine_find(plan->architecture);
         Store *store = b->runtime->store;
         int n = 0, r = 0;
 
@@ -461,6 +510,14 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
         }
         names[n] = "exit";
         fds[n++] = store_vm_open(store, b->vm->name, "exit", O_RDWR | O_CREAT | O_TRUNC);
+        if (qemu_boot_in_initrd(plan)) {
+                names[n] = "boot";
+                fds[n++] = fcntl(boot_message, F_DUPFD_CLOEXEC, 3);
+        }
+        if (plan->uefi) {
+                names[n] = "vars-template";
+                fds[n++] = open_firmware(machine->uefi->vars);
+        }
         for (QEMUSlot slot = 0; slot < QEMU_SLOT_MAX; slot++) {
                 if (qemu_slot_fd(plan, slot) < 0)
                         continue;
@@ -483,6 +540,15 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         break;
                 case QEMU_SLOT_ARCHIVES:
                         fds[n++] = storage_open_archives(b->vm);
+                        break;
+                case QEMU_SLOT_CODE:
+                        fds[n++] = open_firmware(machine->uefi->code);
+                        break;
+                case QEMU_SLOT_VARS:
+                        fds[n++] = store_vm_open(store, b->vm->name, "uefi-vars", O_RDWR | O_CREAT);
+                        break;
+                case QEMU_SLOT_TPM:
+                        fds[n++] = take_fd(&b->tpm);
                         break;
                 case QEMU_SLOT_ROOT:
                         fds[n++] = take_fd(&b->root);
@@ -521,6 +587,7 @@ static int record_boot(Boot *b) {
         vm_changing(b->vm, "ExitReason");
         vm_changing(b->vm, "ExitCode");
         vm_changing(b->vm, "Accelerator");
+        vm_changing(b->vm, "Profile");
         record->boot_id++;
         record->exit_reason = EXIT_NONE;
         record->exit_code = 0;
@@ -528,6 +595,8 @@ static int record_boot(Boot *b) {
         record->host_boot = g_strdup(b->runtime->host_boot);
         g_free(record->accelerator);
         record->accelerator = g_strdup(accelerator_to_string(b->accelerator));
+        g_free(record->profile);
+        record->profile = g_strdup(profile_to_string(boot_profile(record->spec, b->accelerator)));
         vm_set_state(b->vm, VM_STARTING, "");
         return vm_save(b->vm);
 }
@@ -566,6 +635,11 @@ static void step_monitor(Boot *b) {
                 return;
         }
         message = boot_launch_message(vm, argv);
+        if (qemu_boot_in_initrd(&plan))
+                (void) json_object_set_new(message, "boot_in", json_integer(QEMU_SLOT_INITRD));
+        if (plan.uefi)
+                (void) json_object_set_new(
+                        message, "vars", json_integer(qemu_slot_fd(&plan, QEMU_SLOT_VARS) - QEMU_FD_FIRST));
         r = helper_launch(vm->monitor, message, fds, names, (size_t) n);
         if (r >= 0)
                 r = sd_event_add_time_relative(b->runtime->event, &b->timer, CLOCK_MONOTONIC,
@@ -606,7 +680,7 @@ void boot_ready(Boot *b) {
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1};
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1, .tpm = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/boot-plan.h"
 #include "core/builds.h"
 #include "core/image-check.h"
 #include "core/image-private.h"
@@ -77,7 +78,8 @@ static void make(Build *b, Image *image) {
 
         if (spec_is_nanos(b->spec))
                 nanos_ensure(image, b->root, &wish, b->job, VERIFY_SHARE, 1, on_disk, b, &b->disk);
-        else if (kernel_find(b->job->runtime->config, b->spec->kernel, &b->kernel, &problem) < 0)
+        else if (kernel_find(b->job->runtime->config, b->spec->architecture, b->spec->kernel, boot_has_uefi(b->spec),
+                         &b->kernel, &problem) < 0)
                 build_end(b, problem);
         else
                 initrd_ensure(b->job->runtime, b->kernel, on_initrd, b, &b->waiter);

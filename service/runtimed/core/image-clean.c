@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns clean-ups: what they found unused, and their way through it. */
 #include "core/image-clean.h"
+#include "core/boot-plan.h"
 
 #include <string.h>
 
@@ -95,29 +96,38 @@ static void find_images(Clean *c, uint32_t owner, bool all, bool only_unnamed) {
 
 /* ---- Initrds ---- */
 
-static void keep_kernel(Runtime *rt, GHashTable *keep, const char *version) {
+static void keep_kernel(Runtime *rt, GHashTable *keep, const char *architecture, const char *version, bool uefi) {
         g_autoptr(Problem) problem = NULL;
         g_autoptr(Kernel) kernel = NULL;
 
-        if (kernel_find(rt->config, version, &kernel, &problem) >= 0)
+        if (kernel_find(rt->config, architecture, version, uefi, &kernel, &problem) >= 0)
                 (void) g_hash_table_add(keep, g_strdup(kernel->cache_key));
 }
 
 /* Those of the kernels that VMs name, of the default one, and those that are being made. */
 static GHashTable *initrds_in_use(Runtime *rt) {
         GHashTable *keep = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        g_autoptr(GHashTable) versions = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GHashTable) wishes =
+                g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL); /* a spec of each */
         GHashTableIter iter;
         gpointer key, value;
 
-        (void) g_hash_table_add(versions, (gpointer) "");
+        keep_kernel(rt, keep, config_host_architecture(), "", false);
         g_hash_table_iter_init(&iter, rt->vms);
-        while (g_hash_table_iter_next(&iter, NULL, &value))
-                if (((VM *) value)->record && ((VM *) value)->record->spec->kernel)
-                        (void) g_hash_table_add(versions, ((VM *) value)->record->spec->kernel);
-        g_hash_table_iter_init(&iter, versions);
-        while (g_hash_table_iter_next(&iter, &key, NULL))
-                keep_kernel(rt, keep, key);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                VMSpec *spec = ((VM *) value)->record ? ((VM *) value)->record->spec : NULL;
+
+                if (spec)
+                        (void) g_hash_table_insert(wishes,
+                                g_strdup_printf("%s %s %d", spec->architecture, spec->kernel, boot_has_uefi(spec)),
+                                spec);
+        }
+        g_hash_table_iter_init(&iter, wishes);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const VMSpec *spec = value;
+
+                keep_kernel(rt, keep, spec->architecture, spec->kernel, boot_has_uefi(spec));
+        }
         g_hash_table_iter_init(&iter, rt->initrds);
         while (g_hash_table_iter_next(&iter, &key, NULL))
                 (void) g_hash_table_add(keep, g_strdup(key));

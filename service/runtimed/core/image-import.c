@@ -25,6 +25,7 @@ struct Import {
         double from, to; /* the import's part of the job's progress */
         uint32_t owner;
         char *reference, *tmp;
+        const char *architecture;            /* as images name it */
         char *archive, *manifest, *resolved; /* see ImportRequest */
         uint64_t size;                       /* of the root image */
         uint64_t bytes;                      /* the image may have at most */
@@ -267,8 +268,7 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
         }
         CRASH_POINT(IMPORT_WRITTEN);
         hex = result_hex(result);
-        if (!hex || g_strcmp0(json_string_value(json_object_get(result, "architecture")),
-                            im->runtime->limits.architecture) != 0) {
+        if (!hex || g_strcmp0(json_string_value(json_object_get(result, "architecture")), im->architecture) != 0) {
                 import_fail(im, "BuildFailed", -EBADMSG, "the worker's answer");
                 return;
         }
@@ -329,7 +329,7 @@ static json_t *import_message(Import *im, const char *path) {
         const Config *config = im->runtime->config;
         g_autofree char *name = program_name(im->reference);
         json_t *message = json_pack("{s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "op", "import", "architecture",
-                im->runtime->limits.architecture, "name", name, "limits", "bytes",
+                im->architecture, "name", name, "limits", "bytes",
                 (json_int_t) MIN(im->bytes, (uint64_t) INT64_MAX), "entries",
                 (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX), "layers",
                 (json_int_t) config->image_layers_max, "depth", (json_int_t) config->image_depth_max, "manifest",
@@ -372,6 +372,7 @@ int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, v
                 .to = q->to,
                 .owner = q->owner,
                 .reference = g_strdup(q->reference),
+                .architecture = q->architecture ?: image_architecture(rt->limits.architecture),
                 .bytes = q->bytes,
                 .manifest = g_strdup(q->manifest),
                 .resolved = g_strdup(q->resolved),
@@ -393,6 +394,7 @@ int import_new(Runtime *rt, Job *job, const ImportRequest *q, ImportDone done, v
 /* What an import is to do when it is its turn. */
 typedef struct Waiting {
         char *reference, *path;
+        const char *architecture;
         int source; /* -1: path */
 } Waiting;
 
@@ -431,7 +433,11 @@ static bool has_room(const Job *j, void *userdata) {
 }
 
 static int start_waiting(Job *j, Waiting *w, Problem **ret_problem) {
-        ImportRequest q = {.owner = j->owner, .reference = w->reference, .path = w->path, .to = 1};
+        ImportRequest q = {.owner = j->owner,
+                .reference = w->reference,
+                .architecture = w->architecture,
+                .path = w->path,
+                .to = 1};
         Import *im;
         int r;
 
@@ -459,8 +465,8 @@ static void on_turn(Job *j, void *userdata) {
                 job_finish(j, problem);
 }
 
-int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
-        Problem **ret_problem) {
+int image_import(Runtime *rt, uint32_t owner, const char *reference, const char *architecture, int source,
+        const char *path, Job **ret, Problem **ret_problem) {
         Waiting *w;
         Job *j;
         int r;
@@ -476,7 +482,10 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, int source,
         }
         j->image = g_strdup(reference);
         w = g_new(Waiting, 1);
-        *w = (Waiting){.reference = g_strdup(reference), .path = g_strdup(path), .source = source};
+        *w = (Waiting){.reference = g_strdup(reference),
+                .path = g_strdup(path),
+                .architecture = architecture,
+                .source = source};
         job_set_cancel(j, job_cancel_waiting, w);
         job_announce(j);
         builds_join(j, has_room, on_turn, w);

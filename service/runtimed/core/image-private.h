@@ -23,7 +23,8 @@ typedef struct ImportRequest {
         const char *reference; /* the image gets it; borrowed, like path */
         int source;            /* taken, -1: path */
         const char *path;
-        uint64_t bytes; /* the image may have at most */
+        const char *architecture; /* as images name it, static; NULL: the host's */
+        uint64_t bytes;           /* the image may have at most */
         double from, to;
         char *archive; /* temporary file of the store with the OCI archive, kept beside the image; taken, NULL: none */
         const char *manifest; /* digest that the image must come to; NULL: any */

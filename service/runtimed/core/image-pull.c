@@ -22,6 +22,7 @@ struct Pull {
         double to;
         uint32_t owner;
         char *reference;
+        const char *architecture; /* as images name it */
         RegistryPlace place;
         char *resolved; /* what the registry says it stands for, */
         char *manifest; /* and the manifest of this architecture */
@@ -80,6 +81,7 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
         Pull *p = userdata;
         ImportRequest q = {.owner = p->owner,
                 .reference = p->reference,
+                .architecture = p->architecture,
                 .from = p->to * FETCH_SHARE,
                 .to = p->to,
                 .manifest = p->manifest,
@@ -185,7 +187,7 @@ static json_t *pull_message(const Pull *p) {
         return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:b}", "op", "pull", "skopeo",
                 p->runtime->config->skopeo, "registry", p->place.registry, "repository", p->place.repository, "tag",
                 parts->digest ? NULL : parts->tag, "digest", parts->digest, "architecture",
-                p->runtime->limits.architecture, "insecure", (int) p->place.insecure);
+                p->architecture, "insecure", (int) p->place.insecure);
 }
 
 static int pull_start(Pull *p, Problem **ret_problem) {
@@ -232,8 +234,8 @@ static bool has_room(const Job *j, void *userdata) {
         return quota_image_bytes(j->runtime, j->owner, &reserved) > 0 || reserved == 0;
 }
 
-int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, double to, PullDone done, void *userdata,
-        Pull **ret, Problem **ret_problem) {
+int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, const char *architecture, double to,
+        PullDone done, void *userdata, Pull **ret, Problem **ret_problem) {
         RegistryPlace place;
         Pull *p;
         int r;
@@ -247,6 +249,7 @@ int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, doubl
                 .to = to,
                 .owner = owner,
                 .reference = g_strdup(reference),
+                .architecture = architecture ?: image_architecture(rt->limits.architecture),
                 .place = place,
                 .done = done,
                 .userdata = userdata};
@@ -274,7 +277,7 @@ static void job_cancel_pull(Job *j, void *userdata) {
         job_finish(j, p);
 }
 
-int image_pull(Runtime *rt, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem) {
+int image_pull(Runtime *rt, uint32_t owner, const char *reference, const char *architecture, Job **ret, Problem **ret_problem) {
         g_autoptr(Problem) problem = NULL;
         Pull *p;
         Job *j;
@@ -287,7 +290,7 @@ int image_pull(Runtime *rt, uint32_t owner, const char *reference, Job **ret, Pr
                 return r;
         j->image = g_strdup(reference);
         job_announce(j);
-        if (pull_new(rt, j, owner, reference, 1, on_pulled, j, &p, &problem) < 0)
+        if (pull_new(rt, j, owner, reference, architecture, 1, on_pulled, j, &p, &problem) < 0)
                 job_finish(j, problem);
         else
                 job_set_cancel(j, job_cancel_pull, p);

@@ -10,6 +10,7 @@
 #include "core/nanos.h"
 #include "core/vm.h"
 #include "model/name.h"
+#include "qemu/machine-table.h"
 #include "shared/log.h"
 
 void image_free(Image *i) {
@@ -65,6 +66,21 @@ Image *image_find(Runtime *rt, uint32_t owner, const char *reference) {
                         return i;
         }
         return NULL;
+}
+
+const char *image_architecture(const char *architecture) {
+        const Machine *machine = machine_find(architecture);
+
+        return machine ? machine->image : architecture;
+}
+
+int image_check_architecture(const Image *i, const VMSpec *spec, Problem **ret_problem) {
+        if (strcmp(i->architecture, image_architecture(spec->architecture)) == 0)
+                return 0;
+        return problem_set(ret_problem, "InvalidSpec", "Architecture",
+                "Architecture: the image %s is for %s, the VM is of %s; set Architecture to the image's, or import it "
+                "with the option Architecture",
+                spec->image, i->architecture, spec->architecture);
 }
 
 GPtrArray *image_users(Image *i) {

@@ -42,9 +42,15 @@ GPtrArray *image_users(Image *i);
 const char *image_reference(const Image *i);
 
 /* Imports from a descriptor (taken) or, where source is -1, from a path below the volume roots. Several jobs may import
- * the same: the second finds it there. */
-int image_import(Runtime *rt, uint32_t owner, const char *reference, int source, const char *path, Job **ret,
-        Problem **ret_problem);
+ * the same: the second finds it there. architecture: image_architecture() of what is wanted, NULL: the host's. */
+int image_import(Runtime *rt, uint32_t owner, const char *reference, const char *architecture, int source,
+        const char *path, Job **ret, Problem **ret_problem);
+
+/* How images name a guest's architecture, static: mostly alike. */
+const char *image_architecture(const char *architecture);
+
+/* InvalidSpec where the guest's architecture is not the image's. */
+int image_check_architecture(const Image *i, const VMSpec *spec, Problem **ret_problem);
 
 /* Where it comes from, digest by digest: calls each with a key and its value. */
 typedef void (*ImageProvenance)(const char *key, const char *value, void *userdata);
@@ -57,12 +63,12 @@ bool image_can_be_pulled(Runtime *rt, const char *reference);
 int pull_check(Runtime *rt, uint32_t owner, Problem **ret_problem); /* whether one more may begin: QuotaExceeded */
 typedef struct Pull Pull;
 typedef void (*PullDone)(Image *image, const Problem *problem, void *userdata);
-int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, double to, PullDone done, void *userdata,
-        Pull **ret, Problem **ret_problem);
+int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, const char *architecture, double to,
+        PullDone done, void *userdata, Pull **ret, Problem **ret_problem);
 Pull *pull_cancel(Pull *p);
 
 /* The same as a job of its own; and the way back, to another name. */
-int image_pull(Runtime *rt, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem);
+int image_pull(Runtime *rt, uint32_t owner, const char *reference, const char *architecture, Job **ret, Problem **ret_problem);
 int image_push(Image *i, const char *destination, Job **ret, Problem **ret_problem);
 
 /* ImageInUse while a VM names it. */

@@ -17,6 +17,9 @@
 static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg",
         "squashfs", "overlay", "button?", "evdev?", "virtio_rng?"};
 
+/* And with UEFI: the variables, and the TPM where the kernel has it as a module. */
+static const char *const uefi_modules[] = {"efivarfs?", "tpm_tis?", "tpm_crb?"};
+
 typedef struct InitrdBuild {
         Runtime *runtime;
         char *key, *tmp;
@@ -138,6 +141,8 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(modules); i++)
                 (void) json_array_append_new(wanted, json_string(modules[i]));
+        for (size_t i = 0; kernel->uefi && i < G_N_ELEMENTS(uefi_modules); i++)
+                (void) json_array_append_new(wanted, json_string(uefi_modules[i]));
 
         fds[2] = store_cache_create(b->runtime->store, &b->tmp);
         if (fds[2] < 0) {

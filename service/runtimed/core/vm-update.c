@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/boot-plan.h"
 #include "core/image.h"
 #include "core/network.h"
 #include "core/storage.h"
@@ -78,6 +79,11 @@ int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_pr
 
                 return problem_set(ret_problem, "NoSuchImage", "Image", "Image: the VM's owner has no image %s", shown);
         }
+        r = boot_check_machine(spec, ret_problem);
+        if (r >= 0)
+                r = image_check_architecture(image, spec, ret_problem);
+        if (r < 0)
+                return r;
 
         other = vm_spec_copy(spec);
         digest = g_strconcat("sha256:", image->hex, NULL);

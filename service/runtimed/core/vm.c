@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "core/boot-plan.h"
 #include "core/boot.h"
 #include "core/image.h"
 #include "core/network.h"
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
+#include "core/tpm.h"
 #include "model/name.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
@@ -47,6 +49,7 @@ void vm_free(VM *vm) {
                 (void) g_hash_table_remove(vm->runtime->instances, vm->record->unit);
         (void) helper_free(vm->monitor);
         (void) helper_free(vm->passt);
+        (void) helper_free(vm->tpm);
         g_hash_table_unref(vm->requests);
         vm_record_free(vm->record);
         g_free(vm->broken);
@@ -171,6 +174,7 @@ static void let_helpers_go(VM *vm) {
                 systemd_stop_and_forget(vm->runtime->systemd, unit);
         }
         vm->passt = helper_free(vm->passt);
+        tpm_stop(vm);
 }
 
 static bool reason_is_failure(ExitReason reason) {
@@ -286,11 +290,16 @@ int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem) {
 }
 
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
+        const Image *image = image_find(rt, owner, spec->image);
         int r;
 
         r = vm_check_name(rt, name, ret_problem);
         if (r >= 0)
                 r = vm_check_image(rt, owner, spec, pull, ret_problem);
+        if (r >= 0)
+                r = boot_check_machine(spec, ret_problem);
+        if (r >= 0 && image)
+                r = image_check_architecture(image, spec, ret_problem);
         if (r < 0)
                 return r;
         if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
@@ -312,6 +321,7 @@ static VMRecord *record_new(Runtime *rt, const char *name, uint32_t owner, const
         r->image_hash = g_strdup(image ? image->root_hash : "");
         r->state_reason = g_strdup("");
         r->accelerator = g_strdup("");
+        r->profile = g_strdup("");
         r->host_boot = g_strdup(rt->host_boot);
         r->unit = vm_unit_instance(name);
         r->address = g_strdup("");

@@ -24,9 +24,11 @@ struct VM {
         bool awaited;      /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;
-        Boot *boot;           /* while it starts */
-        Job *job;             /* the one job under way, or NULL */
-        bool remove_wanted;   /* the job under way ends with the VM's removal */
+        Helper *tpm;
+        void (*tpm_done)(VM *vm, const Problem *problem); /* waits for it; see core/tpm.h */
+        Boot *boot;                                       /* while it starts */
+        Job *job;                                         /* the one job under way, or NULL */
+        bool remove_wanted;                               /* the job under way ends with the VM's removal */
         bool ending;          /* its unit is being stopped after a boot's end; who connects from it is not heard */
         bool stopped_outside; /* systemd was asked by somebody else to stop the unit: it is systemd's to end */
         SystemdCall *unit_stop;

@@ -428,7 +428,7 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
 
 /* Prefixes of their users and of their units. */
 static const char *const kinds[][2] = {{"mcp-vm-", "mcp-vm"}, {"mcp-image-", "mcp-image"}, {"mcp-fetch-", "mcp-fetch"},
-        {"mcp-pt-", "mcp-passt"}, {"mcp-kvm-", "mcp-kvm-probe"}};
+        {"mcp-pt-", "mcp-passt"}, {"mcp-tp-", "mcp-tpm"}, {"mcp-kvm-", "mcp-kvm-probe"}};
 
 bool launch_is_helper(const char *unit) {
         const char *at = strchr(unit, '@');

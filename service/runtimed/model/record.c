@@ -58,6 +58,7 @@ json_t *vm_record_to_json(const VMRecord *r) {
         set_string(o, "boot_accelerator", r->accelerator);
         if (r->profile_digest && *r->profile_digest)
                 set_string(o, "boot_profile_digest", r->profile_digest);
+        set_string(o, "boot_profile", r->profile);
         set_string(o, "host_boot", r->host_boot);
         set_string(o, "unit", r->unit);
         if (r->address && *r->address)
@@ -232,6 +233,7 @@ static int read_boot(const Reader *r, VMRecord *record) {
                 read_time(r, "exited", &record->exited_at) < 0 ||
                 read_string(r, "boot_accelerator", &record->accelerator) < 0 ||
                 read_string(r, "boot_profile_digest", &record->profile_digest) < 0 ||
+                read_string(r, "boot_profile", &record->profile) < 0 ||
                 read_string(r, "host_boot", &record->host_boot) < 0)
                 return -EINVAL;
         record->exit_code = (int32_t) code;
@@ -294,6 +296,7 @@ void vm_record_free(VMRecord *r) {
         g_free(r->state_reason);
         g_free(r->accelerator);
         g_free(r->profile_digest);
+        g_free(r->profile);
         g_free(r->host_boot);
         g_free(r->unit);
         g_free(r->address);

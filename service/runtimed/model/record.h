@@ -32,6 +32,7 @@ typedef struct VMRecord {
         bool wanted;            /* started, and not stopped, by request */
         char *accelerator;      /* of the last boot: "kvm", "tcg" or "" */
         char *profile_digest;   /* of the profile's assembly that it ran; "" the host's QEMU */
+        char *profile;          /* likewise, its name */
         char *host_boot;        /* /proc/sys/kernel/random/boot_id at the last start, "" */
         char *unit;             /* instance */
         char *address, *mac;    /* lease on its network, "" without one */

@@ -277,7 +277,9 @@ void spec_check_kernel(const VMSpec *spec, const SpecCheck *check) {
 }
 
 void spec_check_architecture(const VMSpec *spec, const SpecCheck *check) {
-        const char *s = spec->architecture, *host = check->limits->architecture;
+        const char *s = spec->architecture;
+        const char *const host[] = {check->limits->architecture, NULL};
+        const char *const *known = check->limits->architectures ?: host;
         size_t n = strlen(s);
 
         if (!check->limits->form_only && spec_is_nanos(spec) && !g_str_equal(s, "x86_64"))
@@ -285,11 +287,24 @@ void spec_check_architecture(const VMSpec *spec, const SpecCheck *check) {
         if (check->limits->form_only) {
                 if (n < 1 || n > 32 || strspn(s, LOWER DIGITS "_") != n)
                         problem_value(check, s, "an architecture such as 'x86_64'");
-        } else if (!g_str_equal(s, host)) {
-                g_autofree char *quoted = problem_quote(s);
+        } else if (!g_strv_contains(known, s)) {
+                g_autofree char *quoted = problem_quote(s), *list = g_strjoinv(", ", (char **) known);
 
-                spec_problem(check, "%s is not '%s', the architecture of this host", quoted, host);
+                spec_problem(check, "%s is none of %s; the first is this host's, others are emulated", quoted, list);
         }
+}
+
+void spec_check_profile(const VMSpec *spec, const SpecCheck *check) {
+        static const char *const none[] = {NULL};
+        const char *const *known = check->limits->profiles ?: none;
+        const char *s = spec->profile;
+
+        if (*s == '\0' || check->limits->form_only || g_strv_contains(known, s))
+                return;
+
+        g_autofree char *quoted = problem_quote(s), *list = g_strjoinv(", ", (char **) known);
+
+        spec_problem(check, "%s is none of %s", quoted, list);
 }
 
 void spec_check_restart(const VMSpec *spec, const SpecCheck *check) {

@@ -35,6 +35,7 @@ void spec_check_address(const VMSpec *spec, const SpecCheck *check);
 void spec_check_dns(const VMSpec *spec, const SpecCheck *check);
 void spec_check_ports(const VMSpec *spec, const SpecCheck *check);
 void spec_check_kernel(const VMSpec *spec, const SpecCheck *check);
+void spec_check_profile(const VMSpec *spec, const SpecCheck *check);
 void spec_check_architecture(const VMSpec *spec, const SpecCheck *check);
 void spec_check_restart(const VMSpec *spec, const SpecCheck *check);
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check);

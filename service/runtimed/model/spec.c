@@ -237,6 +237,7 @@ static const SpecKey keys[] = {
         {"Kernel", "s", "kernel", FIELD(string, kernel, spec_check_kernel)},
         {"Architecture", "s", "architecture", FIELD(string, architecture, spec_check_architecture)},
         {"Restart", "s", "restart", FIELD(string, restart, spec_check_restart)},
+        {"Profile", "s", "profile", FIELD(string, profile, spec_check_profile)},
         {"Accelerator", "s", "accelerator", FIELD(accelerator, accelerator, NULL)},
         {"StopTimeout", "t", "stop_timeout", FIELD(u64, stop_timeout, spec_check_stop_timeout)},
         {"Labels", "a{ss}", "labels", FIELD(labels, labels, spec_check_labels)},
@@ -279,6 +280,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->address = g_strdup("");
         s->dns = g_new0(char *, 1);
         s->kernel = g_strdup("");
+        s->profile = g_strdup("");
         s->restart = g_strdup("no");
         s->architecture = g_strdup(limits->architecture);
         s->stop_timeout = limits->stop_timeout_default;

@@ -40,6 +40,7 @@ typedef struct VMSpec {
         size_t n_ports;
         char *kernel;       /* "" the newest suitable of the host; else a version as in /lib/modules */
         char *architecture; /* "x86_64" */
+        char *profile;      /* "" the one that fits */
         Accelerator accelerator;
         char *restart;         /* model/restart.h */
         uint64_t stop_timeout; /* usec */
@@ -57,6 +58,8 @@ typedef struct SpecLimits {
         uint64_t stop_timeout_default;
         const char *default_network;
         const char *architecture;        /* of the host */
+        const char *const *architectures; /* of guests, the host's first; NULL: the host's only */
+        const char *const *profiles;     /* that there are; NULL: none */
         const char *const *volume_roots; /* where paths of the host may be; NULL: nowhere */
         bool form_only;                  /* a record's: what this host can give is not looked at */
 } SpecLimits;

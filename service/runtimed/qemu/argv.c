@@ -43,7 +43,7 @@ static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
 bool qemu_boot_in_initrd(const QEMUPlan *plan) {
         const Machine *machine = machine_find(plan->architecture);
 
-        return machine && !machine->fw_cfg;
+        return machine && !machine->fw_cfg && !plan->nanos;
 }
 
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
@@ -309,6 +309,20 @@ char **passt_argv(const PasstPlan *plan) {
         g_ptr_array_add(argv, g_strdup("--no-map-gw"));
         add_forwards(argv, plan, PORT_TCP, "--tcp-ports");
         add_forwards(argv, plan, PORT_UDP, "--udp-ports");
+        g_ptr_array_add(argv, NULL);
+        return (char **) g_ptr_array_free(argv, FALSE);
+}
+
+char **swtpm_argv(const char *binary) {
+        GPtrArray *argv = g_ptr_array_new();
+
+        g_ptr_array_add(argv, g_strdup(binary));
+        g_ptr_array_add(argv, g_strdup("socket"));
+        g_ptr_array_add(argv, g_strdup("--tpm2"));
+        addf(argv, "--ctrl", "type=unixio,clientfd=%d", TPM_FD);
+        addf(argv, "--tpmstate", "backend-uri=file:///proc/self/fd/%d", TPM_STATE_FD);
+        add(argv, "--flags", "not-need-init");
+        g_ptr_array_add(argv, g_strdup("--terminate"));
         g_ptr_array_add(argv, NULL);
         return (char **) g_ptr_array_free(argv, FALSE);
 }

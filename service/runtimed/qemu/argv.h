@@ -73,5 +73,8 @@ typedef struct PasstPlan {
         size_t n_ports;
 } PasstPlan;
 
+/* The control channel is TPM_FD, the state TPM_STATE_FD. NULL-terminated; caller frees with g_strfreev(). */
+char **swtpm_argv(const char *binary);
+
 /* The socket is PASST_FD. NULL-terminated; caller frees with g_strfreev(). */
 char **passt_argv(const PasstPlan *plan);

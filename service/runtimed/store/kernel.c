@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Finds guest kernels among the host's own. */
+/* Finds guest kernels: the host's own, and those of other architectures in a place of theirs. */
 #include "store/kernel.h"
 
 #include <errno.h>
@@ -7,12 +7,46 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "qemu/machine-table.h"
 #include "shared/fd.h"
 
-#define IMAGE_PREFIX "vmlinuz-"
+/* Where the kernels of an architecture are, and what to do when there is none. */
+typedef struct Place {
+        char *images, *modules, *guest_init;
+        const Machine *foreign; /* NULL: the host's own architecture */
+} Place;
 
-static bool has_modules(const Config *config, const char *version) {
-        g_autofree char *path = g_build_filename(config->modules_directory, version, "modules.dep", NULL);
+static void place_clear(Place *p) {
+        g_free(p->images);
+        g_free(p->modules);
+        g_free(p->guest_init);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
+
+/* A foreign kernel's package is unpacked below a directory of its own, and never among the host's. */
+static Place find_place(const Config *config, const char *architecture) {
+        if (g_str_equal(architecture, config_host_architecture()))
+                return (Place){.images = g_strdup(config->kernel_directory),
+                        .modules = g_strdup(config->modules_directory),
+                        .guest_init = g_strdup(config->guest_init)};
+        return (Place){.images = g_build_filename(config->foreign_kernels, architecture, "boot", NULL),
+                .modules = g_build_filename(config->foreign_kernels, architecture, "lib/modules", NULL),
+                .guest_init = g_strconcat(config->guest_init, "-", architecture, NULL),
+                .foreign = machine_find(architecture)};
+}
+
+/* The image's name in the directory, "" without a version: vmlinuz-VERSION, or vmlinux- where nobody packs it. */
+static const char *const prefixes[] = {"vmlinuz-", "vmlinux-"};
+
+static const char *version_of(const char *name) {
+        for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+                if (g_str_has_prefix(name, prefixes[i]))
+                        return name + strlen(prefixes[i]);
+        return NULL;
+}
+
+static bool has_modules(const Place *place, const char *version) {
+        g_autofree char *path = g_build_filename(place->modules, version, "modules.dep", NULL);
 
         return g_file_test(path, G_FILE_TEST_IS_REGULAR);
 }
@@ -22,77 +56,111 @@ static gint newest_first(gconstpointer a, gconstpointer b) {
 }
 
 /* Versions that have an image and modules, newest first. */
-static GPtrArray *list_kernels(const Config *config) {
+static GPtrArray *list_kernels(const Place *place) {
         GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GDir) dir = g_dir_open(config->kernel_directory, 0, NULL);
+        g_autoptr(GDir) dir = g_dir_open(place->images, 0, NULL);
         const char *name;
 
-        while (dir && (name = g_dir_read_name(dir)))
-                if (g_str_has_prefix(name, IMAGE_PREFIX) && has_modules(config, name + strlen(IMAGE_PREFIX)))
-                        g_ptr_array_add(list, g_strdup(name + strlen(IMAGE_PREFIX)));
+        while (dir && (name = g_dir_read_name(dir))) {
+                const char *version = version_of(name);
+
+                if (version && has_modules(place, version))
+                        g_ptr_array_add(list, g_strdup(version));
+        }
         g_ptr_array_sort(list, newest_first);
         return list;
 }
 
-static int fail_missing(const Config *config, const char *version, GPtrArray *list, Problem **ret_problem) {
+static int fail_missing(const Place *place, const char *version, GPtrArray *list, Problem **ret_problem) {
         g_autofree char *known = NULL;
 
+        if (list->len == 0 && place->foreign)
+                return problem_set(ret_problem, "ToolMissing", "Architecture",
+                        "no guest kernel for %s: expected %s/vmlinuz-VERSION with %s/VERSION/modules.dep; unpack "
+                        "Debian's %s there (dpkg-deb -x) and run depmod on it, as README.md shows",
+                        place->foreign->architecture, place->images, place->modules, place->foreign->kernel);
         if (list->len == 0)
                 return problem_set(ret_problem, "ToolMissing", "Kernel",
-                        "no guest kernel: expected %s/" IMAGE_PREFIX
-                        "VERSION with %s/VERSION; install linux-image-cloud-amd64",
-                        config->kernel_directory, config->modules_directory);
+                        "no guest kernel: expected %s/vmlinuz-VERSION with %s/VERSION; install linux-image-cloud-amd64",
+                        place->images, place->modules);
         g_ptr_array_add(list, NULL);
         known = g_strjoinv(", ", (char **) list->pdata);
         return problem_set(ret_problem, "InvalidSpec", "Kernel", "Kernel: no kernel '%s' on this host; there is: %s",
                 version, known);
 }
 
-static int open_files(const Config *config, Kernel *k) {
-        g_autofree char *image = g_strconcat(config->kernel_directory, "/" IMAGE_PREFIX, k->version, NULL);
-        g_autofree char *modules = g_build_filename(config->modules_directory, k->version, NULL);
+static int open_image(const Place *place, const char *version) {
+        int r = -ENOENT;
 
-        k->image = open(image, O_RDONLY | O_CLOEXEC);
-        if (k->image < 0)
-                return -errno;
-        k->modules = open(modules, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (k->modules < 0)
-                return -errno;
-        k->guest_init = open(config->guest_init, O_RDONLY | O_CLOEXEC);
-        return k->guest_init < 0 ? -errno : 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(prefixes) && r == -ENOENT; i++) {
+                g_autofree char *path = g_strconcat(place->images, "/", prefixes[i], version, NULL);
+
+                r = open(path, O_RDONLY | O_CLOEXEC);
+                if (r < 0)
+                        r = -errno;
+        }
+        return r;
 }
 
-static int make_key(Kernel *k) {
+static int open_files(const Place *place, Kernel *k) {
+        g_autofree char *modules = g_build_filename(place->modules, k->version, NULL);
+
+        k->image = open_image(place, k->version);
+        if (k->image < 0)
+                return k->image;
+        k->modules = open(modules, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return k->modules < 0 ? -errno : 0;
+}
+
+static int open_guest_init(const Place *place, Kernel *k, Problem **ret_problem) {
+        k->guest_init = open(place->guest_init, O_RDONLY | O_CLOEXEC);
+        if (k->guest_init >= 0)
+                return 0;
+        if (place->foreign)
+                return problem_set(ret_problem, "ToolMissing", "Architecture",
+                        "no guest init for %s: %s: %s; build the service where Debian's %s is installed",
+                        place->foreign->architecture, place->guest_init, g_strerror(errno), place->foreign->compiler);
+        return problem_set(
+                ret_problem, "ToolMissing", "Kernel", "no guest init: %s: %s", place->guest_init, g_strerror(errno));
+}
+
+static int make_key(const Place *place, bool uefi, Kernel *k) {
         struct stat dep, init;
 
         if (fstatat(k->modules, "modules.dep", &dep, 0) < 0 || fstat(k->guest_init, &init) < 0)
                 return -errno;
-        k->cache_key = g_strdup_printf("initrd-%s-%llx-%llx-%llx", k->version, (unsigned long long) dep.st_mtim.tv_sec,
-                (unsigned long long) init.st_size,
+        k->cache_key = g_strdup_printf("initrd-%s%s%s%s-%llx-%llx-%llx",
+                place->foreign ? place->foreign->architecture : "", place->foreign ? "-" : "", k->version,
+                uefi ? "-uefi" : "", (unsigned long long) dep.st_mtim.tv_sec, (unsigned long long) init.st_size,
                 (unsigned long long) init.st_mtim.tv_sec * 1000000000ULL + (unsigned long long) init.st_mtim.tv_nsec);
         return 0;
 }
 
-int kernel_find(const Config *config, const char *version, Kernel **ret, Problem **ret_problem) {
-        g_autoptr(GPtrArray) list = list_kernels(config);
+int kernel_find(const Config *config, const char *architecture, const char *version, bool uefi, Kernel **ret,
+        Problem **ret_problem) {
+        g_auto(Place) place = find_place(config, architecture);
+        g_autoptr(GPtrArray) list = list_kernels(&place);
         g_autoptr(Kernel) k = g_new0(Kernel, 1);
         int r;
 
-        *k = (Kernel){.image = -1, .modules = -1, .guest_init = -1};
+        *k = (Kernel){.image = -1, .modules = -1, .guest_init = -1, .uefi = uefi};
         for (guint i = 0; i < list->len && !k->version; i++)
                 if (!version || !*version || strcmp(list->pdata[i], version) == 0)
                         k->version = g_strdup(list->pdata[i]);
         if (!k->version)
-                return fail_missing(config, version, list, ret_problem);
+                return fail_missing(&place, version, list, ret_problem);
 
-        r = open_files(config, k);
+        r = open_guest_init(&place, k, ret_problem);
+        if (r < 0)
+                return r;
+        r = open_files(&place, k);
         if (r >= 0)
-                r = make_key(k);
+                r = make_key(&place, uefi, k);
         if (r < 0)
                 return problem_set(ret_problem, "ToolMissing", "Kernel",
-                        "guest kernel %s cannot be used: %s (its image, modules and %s must be readable for user "
+                        "guest kernel %s cannot be used: %s (its image and modules must be readable for user "
                         "mcp-runtime)",
-                        k->version, g_strerror(-r), config->guest_init);
+                        k->version, g_strerror(-r));
         *ret = g_steal_pointer(&k);
         return 0;
 }

@@ -21,10 +21,11 @@ static void test_whole(void **state) {
                                            "env=A=1\0env=B=\0user=web:staff\0workdir=/srv\0stop-signal=3\0"
                                            "address=10.0.2.15/24\0gateway=10.0.2.2\0dns=10.0.2.3\0dns=fd00::1\0"
                                            "search=a.example\0host=10.1.1.1 db\0host=fd00::2 db6.x_y\0"
-                                           "mount=volume volumes/0 /a b\0mount=volume archives/12 /c"),
+                                           "mount=volume volumes/0 /a b\0mount=volume archives/12 /c\0console=hvc1"),
                         &m, &f),
                 0);
         assert_string_equal(m.root, "disk0");
+        assert_string_equal(m.console, "hvc1");
         assert_string_equal(m.hostname, "web-1");
         assert_int_equal(m.args.n, 3);
         assert_string_equal(m.args.items[0], "/bin/sh");

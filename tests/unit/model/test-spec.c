@@ -120,7 +120,7 @@ static void test_round_trip(void **state) {
                 "\"Environment\":[\"A=1\",\"B=two\\nlines\",\"_c=\"],\"User\":\"www:33\",\"Hostname\":\"web.example\","
                 "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\",\"Address\":\"\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
-                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Accelerator\":\"tcg\","
+                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Profile\":\"\",\"Accelerator\":\"tcg\","
                 "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0},"
                 "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"VolumeArchives\":[\"/d\"]}";
         g_autoptr(VMSpec) s = good(EVERYTHING), copy = vm_spec_copy(s), again = NULL;
@@ -381,7 +381,7 @@ static void test_words(void **state) {
         assert_problem("'Accelerator': 'hvf'", "Accelerator", "Accelerator: 'hvf' is not one of 'auto', 'kvm', 'tcg'");
         assert_problem("'Target': 'unikraft'", "Target", "Target: 'unikraft' is not 'linux' or 'nanos'");
         assert_problem("'Architecture': 'arm64'", "Architecture",
-                "Architecture: 'arm64' is not 'x86_64', the architecture of this host");
+                "Architecture: 'arm64' is none of x86_64; the first is this host's, others are emulated");
 }
 
 /* A Nanos guest has no init of ours, so what is told to it is refused; it needs less memory, and more time to go. */

@@ -27,6 +27,7 @@ static int setup(void **state) {
         b->dir = scratch_new();
         b->config.kernel_directory = g_build_filename(b->dir, "boot", NULL);
         b->config.modules_directory = g_build_filename(b->dir, "modules", NULL);
+        b->config.foreign_kernels = g_build_filename(b->dir, "foreign", NULL);
         b->config.guest_init = g_build_filename(b->dir, "init", NULL);
         scratch_text(b->dir, "init", "init");
         *state = b;
@@ -40,6 +41,7 @@ static int teardown(void **state) {
         g_free(b->config.kernel_directory);
         g_free(b->config.modules_directory);
         g_free(b->config.guest_init);
+        g_free(b->config.foreign_kernels);
         g_free(b);
         return 0;
 }
@@ -51,9 +53,9 @@ static void test_newest(void **state) {
         add_kernel(b, "6.1.0-9-cloud-amd64");
         add_kernel(b, "6.1.0-31-cloud-amd64"); /* newer, and first in the alphabet */
         add_kernel(b, "5.10.0-40-cloud-amd64");
-        assert_int_equal(kernel_find(&b->config, NULL, &k, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), NULL, false, &k, NULL), 0);
         assert_string_equal(k->version, "6.1.0-31-cloud-amd64");
-        assert_int_equal(kernel_find(&b->config, "", &empty, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "", false, &empty, NULL), 0);
         assert_string_equal(empty->version, k->version);
 }
 
@@ -63,7 +65,7 @@ static void test_descriptors(void **state) {
         struct stat st;
 
         add_kernel(b, "6.1");
-        assert_int_equal(kernel_find(&b->config, "6.1", &k, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "6.1", false, &k, NULL), 0);
         assert_int_equal(fcntl(k->image, F_GETFL) & O_ACCMODE, O_RDONLY);
         assert_true(fcntl(k->modules, F_GETFL) & O_PATH);
         assert_int_equal(fstat(k->modules, &st), 0);
@@ -79,10 +81,10 @@ static void test_named(void **state) {
 
         add_kernel(b, "6.1");
         add_kernel(b, "6.12");
-        assert_int_equal(kernel_find(&b->config, "6.1", &k, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "6.1", false, &k, NULL), 0);
         assert_string_equal(k->version, "6.1");
         g_clear_pointer(&k, kernel_free);
-        assert_int_equal(kernel_find(&b->config, "7.0", &k, &problem), -EINVAL);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "7.0", false, &k, &problem), -EINVAL);
         assert_null(k);
         assert_string_equal(problem->error, "InvalidSpec");
         assert_string_equal(problem->key, "Kernel");
@@ -98,7 +100,7 @@ static void test_path(void **state) {
 
         add_kernel(b, "6.1");
         scratch_text(b->dir, "vmlinuz-out", "");
-        assert_int_equal(kernel_find(&b->config, "../6.1", &k, &problem), -EINVAL);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "../6.1", false, &k, &problem), -EINVAL);
         assert_string_equal(problem->error, "InvalidSpec");
 }
 
@@ -108,11 +110,11 @@ static void test_without_modules(void **state) {
         g_autofree char *dir = g_build_filename(b->dir, "modules", "8.0", NULL);
 
         add_kernel(b, "6.1");
-        scratch_text(b->dir, "boot/vmlinuz-9.0", "kernel");  /* its package was purged by half */
+        scratch_text(b->dir, "boot/vmlinuz-9.0", "kernel"); /* its package was purged by half */
         scratch_text(b->dir, "boot/vmlinuz-8.0", "kernel");
         assert_int_equal(g_mkdir_with_parents(dir, 0700), 0); /* no modules.dep */
         scratch_text(b->dir, "boot/initrd.img-9.9", "");
-        assert_int_equal(kernel_find(&b->config, NULL, &k, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), NULL, false, &k, NULL), 0);
         assert_string_equal(k->version, "6.1");
 }
 
@@ -121,12 +123,12 @@ static void test_none(void **state) {
         g_autoptr(Problem) problem = NULL, again = NULL;
         Kernel *k = NULL;
 
-        assert_true(kernel_find(&b->config, NULL, &k, &problem) < 0);
+        assert_true(kernel_find(&b->config, config_host_architecture(), NULL, false, &k, &problem) < 0);
         assert_string_equal(problem->error, "ToolMissing");
         assert_non_null(strstr(problem->text, b->config.kernel_directory));
         assert_non_null(strstr(problem->text, "linux-image"));
         scratch_text(b->dir, "boot/vmlinuz-9.0", "kernel");
-        assert_true(kernel_find(&b->config, "9.0", &k, &again) < 0);
+        assert_true(kernel_find(&b->config, config_host_architecture(), "9.0", false, &k, &again) < 0);
         assert_string_equal(again->error, "ToolMissing");
         assert_null(k);
 }
@@ -139,16 +141,43 @@ static void test_without_guest_init(void **state) {
 
         add_kernel(b, "6.1");
         assert_int_equal(remove(path), 0);
-        assert_true(kernel_find(&b->config, NULL, &k, &problem) < 0);
+        assert_true(kernel_find(&b->config, config_host_architecture(), NULL, false, &k, &problem) < 0);
         assert_string_equal(problem->error, "ToolMissing");
         assert_non_null(strstr(problem->text, path));
         assert_null(k);
 }
 
+/* A foreign guest takes nothing of the host's, and the host's guests nothing foreign. */
+static void test_foreign(void **state) {
+        Bench *b = *state;
+        g_autoptr(Problem) none = NULL, no_init = NULL;
+        g_autoptr(Kernel) k = NULL, own = NULL, uefi = NULL;
+
+        add_kernel(b, "6.1");
+        assert_true(kernel_find(&b->config, "arm", NULL, false, &k, &none) < 0);
+        assert_string_equal(none->error, "ToolMissing");
+        assert_non_null(strstr(none->text, "linux-image-armmp"));
+        assert_non_null(strstr(none->text, "foreign/arm/boot"));
+
+        scratch_text(b->dir, "foreign/arm/boot/vmlinuz-9.9-armmp", "kernel");
+        scratch_text(b->dir, "foreign/arm/lib/modules/9.9-armmp/modules.dep", "");
+        assert_true(kernel_find(&b->config, "arm", NULL, false, &k, &no_init) < 0);
+        assert_string_equal(no_init->error, "ToolMissing");
+        assert_non_null(strstr(no_init->text, "gcc-arm-linux-gnueabihf"));
+
+        scratch_text(b->dir, "init-arm", "init");
+        assert_int_equal(kernel_find(&b->config, "arm", NULL, false, &k, NULL), 0);
+        assert_string_equal(k->version, "9.9-armmp");
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), NULL, false, &own, NULL), 0);
+        assert_string_equal(own->version, "6.1");
+        assert_int_equal(kernel_find(&b->config, "arm", NULL, true, &uefi, NULL), 0);
+        assert_string_not_equal(uefi->cache_key, k->cache_key);
+}
+
 static char *key_of(Bench *b) {
         g_autoptr(Kernel) k = NULL;
 
-        assert_int_equal(kernel_find(&b->config, NULL, &k, NULL), 0);
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), NULL, false, &k, NULL), 0);
         return g_strdup(k->cache_key);
 }
 
@@ -194,6 +223,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_none, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_without_guest_init, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cache_key, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/cpio.h"
 #include "shared/fd.h"
-#include "worker/cpio.h"
 
 static char *list(int fd) {
         GString *out = g_string_new(NULL);

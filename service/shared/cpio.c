@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* cpio "newc": a header of hexadecimal numbers, the name, the data, each padded to four bytes. */
-#include "worker/cpio.h"
+#include "shared/cpio.h"
 
 #include <errno.h>
 #include <inttypes.h>
