@@ -52,12 +52,13 @@
  * ---- mcp-image@ (service/worker) ----
  * launch: "op": one of
  *   "import":  fds "source" (seekable or a pipe) or "path":TEXT with "roots":[TEXT] (opened by the worker beneath a
- *              root, through no symbolic link), and "output" (an empty file, O_RDWR). "architecture":"x86_64";
+ *              root, through no symbolic link), and "output" (an empty file, O_RDWR), "archive"? (another, for the image as an
+ *              OCI archive). "architecture":"x86_64";
  *              "limits":{"bytes","entries","layers","depth","manifest","name"}, each optional;
  *              "name":TEXT? what a lone program is called in /usr/local/bin ([A-Za-z0-9._+-]{1,64}, default "program")
- *              -> done: {"kind":"elf|oci|docker","digest":"sha256:..." (manifest; of the file for an ELF; of the config
- *                 for a docker archive: docker's image id), "architecture":..., "size":bytes of output,
- *                 "layers":["sha256:..."] lowest first, "config_digest":TEXT? (OCI), "name":TEXT? (reference found in the archive),
+ *              -> done: {"kind":"elf|oci|docker","digest":"sha256:..." (of the manifest, which is made where there is none),
+ *                 "program":"sha256:..."? (of the file, for an ELF), "architecture":..., "size":bytes of output,
+ *                 "layers":["sha256:..."] lowest first, "config_digest":TEXT, "name":TEXT? (reference found in the archive),
  *                 "config":{"entrypoint":[],"cmd":[],"env":[],"user":"","workdir":"","stop_signal":"","ports":["80/tcp"],
  *                 "labels":{}?},
  *                 "chain":["sha256:..."]? of an OCI archive, the digests that were followed to the manifest's}

@@ -2,39 +2,23 @@
 /* A static program alone: it gets a directory tree that a guest can start it in. */
 #include <errno.h>
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "worker/digest.h"
 #include "worker/elf-check.h"
 #include "worker/image-writer.h"
 #include "worker/import.h"
+#include "worker/made-manifest.h"
+#include "worker/program-layer.h"
 
 #define PROGRAM_DIR "usr/local/bin"
 #define PROGRAM_NAME "program" /* when the job gives none */
 #define NAME_MAX_BYTES 64U
 #define CHUNK (256U * 1024U)
 
-static const char passwd[] = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n";
-static const char group[] = "root:x:0:\nnobody:x:65534:\n";
-
-static const struct {
-        const char *path;
-        mode_t mode;
-} directories[] = {
-        {"", 0755},
-        {"dev", 0755},
-        {"etc", 0755},
-        {"proc", 0555},
-        {"root", 0700},
-        {"run", 0755},
-        {"sys", 0555},
-        {"tmp", 01777},
-        {"usr", 0755},
-        {"usr/local", 0755},
-        {PROGRAM_DIR, 0755},
-        {"var", 0755},
-        {"var/tmp", 01777},
-};
+/* The environment of the program, which the image's configuration says. */
+#define PROGRAM_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int read_elf(void *user, uint64_t offset, void *buf, size_t len) {
         return source_read(user, offset, buf, len);
@@ -70,20 +54,6 @@ static int add_text(struct tree *t, struct image_writer *w, const char *path, co
         return r >= 0 ? image_writer_end(w, f) : r;
 }
 
-static int hash_source(struct import *im, struct digest *digest) {
-        g_autofree char *buf = g_malloc(CHUNK);
-        int r = 0;
-
-        for (uint64_t at = 0; r >= 0 && at < im->source.size; at += CHUNK) {
-                size_t n = (size_t) MIN(im->source.size - at, CHUNK);
-
-                r = source_read(&im->source, at, buf, n);
-                if (r >= 0)
-                        r = digest_update(digest, buf, n);
-        }
-        return r;
-}
-
 static int copy_program(struct import *im, struct image_writer *w, struct digest *digest, struct failure *f) {
         g_autofree char *buf = g_malloc(CHUNK);
         uint64_t size = im->source.size;
@@ -105,22 +75,89 @@ static int copy_program(struct import *im, struct image_writer *w, struct digest
         return 0;
 }
 
-/* What the daemon may have already; what counts is the digest of what is copied. */
-static int tell_digest(struct import *im, struct failure *f) {
-        char text[DIGEST_TEXT_SIZE];
+/* The layer, hashed. */
+struct hashed {
         struct digest sum;
+        uint64_t size;
+};
+
+static int hash_piece(const void *data, size_t len, void *user, struct failure *f) {
+        struct hashed *h = user;
+        int r = digest_update(&h->sum, data, len);
+
+        h->size += len;
+        return r < 0 ? fail_errno(f, r, "hashing the program's layer") : 0;
+}
+
+static int hash_layer(struct import *im, const char *path, char program[DIGEST_TEXT_SIZE], char layer[DIGEST_TEXT_SIZE],
+        uint64_t *ret_size, struct failure *f) {
+        struct hashed h = {};
         int r;
 
-        r = digest_init(&sum);
-        if (r >= 0)
-                r = hash_source(im, &sum);
-        if (r >= 0)
-                r = digest_text(&sum, text);
-        digest_clear(&sum);
+        r = digest_init(&h.sum);
         if (r < 0)
-                return fail_errno(f, r, "hashing the program");
-        job_digest(im->job, text);
-        return 0;
+                r = fail_errno(f, r, "hashing the program");
+        if (r >= 0)
+                r = program_layer_write(&im->source, path, hash_piece, &h, program, f);
+        if (r >= 0 && digest_text(&h.sum, layer) < 0)
+                r = fail_errno(f, -EIO, "hashing the program's layer");
+        digest_clear(&h.sum);
+        *ret_size = h.size;
+        return r;
+}
+
+static int make_manifest(
+        struct import *im, const char *path, char program[DIGEST_TEXT_SIZE], made_manifest **ret, struct failure *f) {
+        char layer[DIGEST_TEXT_SIZE];
+        uint64_t size = 0;
+        json_t *config;
+        char *dumped, *text;
+        int r;
+
+        r = hash_layer(im, path, program, layer, &size, f);
+        if (r < 0)
+                return r;
+        config = json_pack("{s:s, s:s, s:{s:[s+], s:[s]}, s:{s:s, s:[s]}}", "architecture",
+                architecture_oci(im->architecture), "os", "linux", "config", "Entrypoint", "/", path, "Env",
+                PROGRAM_PATH, "rootfs", "type", "layers", "diff_ids", layer);
+        dumped = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        json_decref(config);
+        if (!dumped)
+                return fail_errno(f, -ENOMEM, "making the configuration");
+        text = g_strdup(dumped);
+        free(dumped);
+        r = made_manifest_new(text, strlen(text), ret, f);
+        if (r < 0)
+                return r;
+        made_manifest_add(*ret, layer, made_layer_type("\0\0\0"), size, (struct extent){});
+        return made_manifest_seal(*ret, f);
+}
+
+static int keep_piece(const void *data, size_t len, void *user, struct failure *f) {
+        return layout_writer_append(user, data, len, f);
+}
+
+static int keep_archive(struct import *im, const char *path, const made_manifest *made, struct failure *f) {
+        const struct made_layer *l = &g_array_index(made->layers, struct made_layer, 0);
+        char program[DIGEST_TEXT_SIZE];
+        struct layout_writer *w;
+        uint64_t size;
+        int r;
+
+        if (im->archive < 0)
+                return 0;
+        r = made_manifest_write(made, im->archive, &w, f);
+        if (r < 0)
+                return r;
+        r = layout_writer_begin(w, l->digest, l->size, f);
+        if (r >= 0)
+                r = program_layer_write(&im->source, path, keep_piece, w, program, f);
+        if (r >= 0)
+                r = layout_writer_end(w, f);
+        if (r >= 0)
+                r = layout_writer_finish(w, &size, f);
+        layout_writer_free(w);
+        return r;
 }
 
 static int add_program(struct import *im, struct tree *t, struct image_writer *w, const char *path,
@@ -154,11 +191,11 @@ static int write_image(
         if (r < 0)
                 return r;
         t = tree_new(1000);
-        for (size_t i = 0; i < G_N_ELEMENTS(directories); i++)
-                (void) add(t, directories[i].path, S_IFDIR | directories[i].mode);
-        r = add_text(t, w, "etc/passwd", passwd, f);
-        if (r >= 0)
-                r = add_text(t, w, "etc/group", group, f);
+        (void) add(t, "", S_IFDIR | 0755);
+        for (const struct program_directory *d = program_directories; d->path; d++)
+                (void) add(t, d->path, S_IFDIR | d->mode);
+        for (const struct program_text *text = program_texts; r >= 0 && text->path; text++)
+                r = add_text(t, w, text->path, text->text, f);
         if (r >= 0)
                 r = add_program(im, t, w, path, digest, f);
         if (r >= 0)
@@ -173,7 +210,8 @@ static int write_image(
 
 int import_elf(struct import *im, json_t **ret_done, struct failure *f) {
         struct elf_source source = {.read = read_elf, .user = &im->source, .size = im->source.size};
-        char digest[DIGEST_TEXT_SIZE];
+        char program[DIGEST_TEXT_SIZE], copied[DIGEST_TEXT_SIZE];
+        g_autoptr(made_manifest) made = NULL;
         g_autofree char *path = NULL;
         const char *name = NULL;
         uint64_t size = 0;
@@ -187,18 +225,24 @@ int import_elf(struct import *im, json_t **ret_done, struct failure *f) {
         r = program_name(im, &name, f);
         if (r >= 0)
                 r = elf_check(&source, im->architecture, f);
-        if (r >= 0)
-                r = tell_digest(im, f);
         if (r < 0)
                 return r;
         path = g_strconcat(PROGRAM_DIR "/", name, NULL);
-        r = write_image(im, path, digest, &size, f);
+        r = make_manifest(im, path, program, &made, f);
         if (r < 0)
                 return r;
-        *ret_done = json_pack("{s:s, s:s, s:s, s:I, s:[], s:{s:[s+], s:[], s:[s], s:s, s:s, s:s, s:[]}}", "kind", "elf",
-                "digest", digest, "architecture", im->architecture, "size", (json_int_t) size, "layers", "config",
-                "entrypoint", "/", path, "cmd", "env",
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "user", "", "workdir", "",
-                "stop_signal", "", "ports");
+        job_digest(im->job, made->digest);
+        r = write_image(im, path, copied, &size, f);
+        if (r >= 0 && strcmp(program, copied) != 0)
+                r = failf(f, -EBADMSG, FAILURE_DIGEST, "the program changed while it was read");
+        if (r >= 0)
+                r = keep_archive(im, path, made, f);
+        if (r < 0)
+                return r;
+        *ret_done = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:[s], s:{s:[s+], s:[], s:[s], s:s, s:s, s:s, s:[]}}",
+                "kind", "elf", "digest", made->digest, "config_digest", made->config_digest, "program", program,
+                "architecture", im->architecture, "size", (json_int_t) size, "layers",
+                g_array_index(made->layers, struct made_layer, 0).digest, "config", "entrypoint", "/", path, "cmd",
+                "env", PROGRAM_PATH, "user", "", "workdir", "", "stop_signal", "", "ports");
         return *ret_done ? 0 : -ENOMEM;
 }

@@ -9,6 +9,7 @@
 #include "worker/elf-check.h"
 #include "worker/import.h"
 #include "worker/layer.h"
+#include "worker/layout-writer.h"
 #include "worker/oci-json.h"
 
 static char *blob_path(const char *digest) {
@@ -49,7 +50,8 @@ static int read_blob(struct import *im, const struct archive_index *x, const oci
 /* What the walk through indexes finds. */
 struct found {
         oci_document *manifest;
-        char *digest, *name;
+        char *digest, *name, *media_type;
+        uint64_t size;
         json_t *chain; /* digests from what index.json names to the manifest */
 };
 
@@ -75,7 +77,10 @@ static int find_manifest(struct import *im, const struct archive_index *x, struc
                 if (r < 0)
                         return r;
                 g_free(found->digest);
+                g_free(found->media_type);
                 found->digest = g_strdup(d->digest);
+                found->media_type = g_strdup(d->media_type);
+                found->size = d->size;
                 (void) json_array_append_new(found->chain, json_string(d->digest));
                 if (!found->name)
                         found->name = g_strdup(d->name);
@@ -117,6 +122,41 @@ static json_t *layer_digests(const oci_document *manifest) {
         return array;
 }
 
+static int keep_blob(struct import *im, const struct archive_index *x, struct layout_writer *w, const char *digest,
+        struct failure *f) {
+        g_autofree char *path = blob_path(digest);
+        struct extent e;
+
+        if (!archive_index_find(x, path, &e))
+                return failf(f, -ENOENT, FAILURE_UNSUPPORTED, "the archive lacks the blob %s", digest);
+        return layout_writer_copy(w, digest, im->source.fd, e.offset, e.size, f);
+}
+
+/* What belongs to the image of all that is in the source. */
+static int keep_archive(
+        struct import *im, const struct archive_index *x, const struct found *found, struct failure *f) {
+        const GPtrArray *layers = found->manifest->layers;
+        struct layout_writer *w;
+        uint64_t size;
+        int r;
+
+        if (im->archive < 0)
+                return 0;
+        r = layout_writer_new(im->archive, found->media_type ?: "application/vnd.oci.image.manifest.v1+json",
+                found->digest, found->size, &w, f);
+        if (r < 0)
+                return r;
+        r = keep_blob(im, x, w, found->digest, f);
+        if (r >= 0)
+                r = keep_blob(im, x, w, found->manifest->config->digest, f);
+        for (guint i = 0; r >= 0 && i < layers->len; i++)
+                r = keep_blob(im, x, w, ((const oci_descriptor *) layers->pdata[i])->digest, f);
+        if (r >= 0)
+                r = layout_writer_finish(w, &size, f);
+        layout_writer_free(w);
+        return r;
+}
+
 static int import_manifest(struct import *im, const struct archive_index *x, const struct found *found,
         json_t **ret_done, struct failure *f) {
         g_autoptr(GArray) layers = g_array_new(FALSE, FALSE, sizeof(struct layer));
@@ -137,6 +177,8 @@ static int import_manifest(struct import *im, const struct archive_index *x, con
                 job_digest(im->job, found->digest);
         if (r >= 0)
                 r = import_layers(im, layers, &size, f);
+        if (r >= 0)
+                r = keep_archive(im, x, found, f);
         if (r < 0)
                 return r;
         *ret_done = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:O, s:O, s:s*}", "kind", "oci", "digest", found->digest,
@@ -162,6 +204,7 @@ int import_oci(struct import *im, const struct archive_index *x, json_t **ret_do
         oci_document_free(found.manifest);
         json_decref(found.chain);
         g_free(found.digest);
+        g_free(found.media_type);
         g_free(found.name);
         return r;
 }

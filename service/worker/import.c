@@ -106,9 +106,12 @@ int import_run(struct job *job, json_t **ret_done, struct failure *f) {
         im.output = job_need_fd(job, "output", f);
         if (im.output < 0)
                 return im.output;
+        im.archive = job_fd(job, "archive");
         if (!im.architecture || !architecture_oci(im.architecture))
                 return failf(f, -EINVAL, FAILURE_SPEC, "architecture \"%s\" is not known", im.architecture ?: "");
         r = check_output(im.output, f);
+        if (r >= 0 && im.archive >= 0)
+                r = check_output(im.archive, f);
         if (r >= 0)
                 r = limits_parse(json_object_get(job->launch, "limits"), &im.limits, f);
         if (r >= 0)

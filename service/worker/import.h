@@ -15,6 +15,7 @@ struct import {
         struct source source;
         const char *architecture; /* borrowed from the launch message */
         int output;               /* borrowed */
+        int archive;              /* likewise: an empty file for the image as an OCI archive; -1: none */
 };
 
 int import_run(struct job *job, json_t **ret_done, struct failure *f);

@@ -20,6 +20,8 @@ struct layout_writer {
         struct archive *archive;
         GHashTable *digests; /* of the blobs that are in it */
         int fd;
+        struct digest sum; /* of the blob that is begun */
+        char wanted[DIGEST_TEXT_SIZE];
 };
 
 static int fail_archive(struct layout_writer *w, struct failure *f) {
@@ -74,6 +76,8 @@ int layout_writer_new(int fd, const char *media_type, const char *digest, uint64
         *w = (struct layout_writer){.archive = archive_write_new(), .fd = fd};
         w->digests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         if (!w->archive || archive_write_set_format_pax_restricted(w->archive) != ARCHIVE_OK ||
+                archive_write_set_bytes_per_block(w->archive, (int) CHUNK) != ARCHIVE_OK ||
+                archive_write_set_bytes_in_last_block(w->archive, 1) != ARCHIVE_OK ||
                 archive_write_open_fd(w->archive, fd) != ARCHIVE_OK)
                 r = fail_errno(f, -EIO, "beginning the OCI archive");
         if (r >= 0)
@@ -114,50 +118,58 @@ int layout_writer_add(struct layout_writer *w, const char *digest, const void *d
         return r < 0 ? r : append(w, data, len, f);
 }
 
-static int copy_data(
-        struct layout_writer *w, struct digest *sum, int fd, uint64_t offset, uint64_t size, struct failure *f) {
-        g_autofree char *buf = g_malloc(CHUNK);
+int layout_writer_begin(struct layout_writer *w, const char *digest, uint64_t size, struct failure *f) {
+        g_autofree char *path = blob_path(digest);
+        int r;
 
+        if (!g_hash_table_add(w->digests, g_strdup(digest)))
+                return 0;
+        (void) g_strlcpy(w->wanted, digest, sizeof w->wanted);
+        digest_clear(&w->sum);
+        r = digest_init(&w->sum);
+        if (r < 0)
+                return fail_errno(f, r, "hashing a blob");
+        r = begin_member(w, path, size, f);
+        return r < 0 ? r : 1;
+}
+
+int layout_writer_append(struct layout_writer *w, const void *data, size_t len, struct failure *f) {
+        int r;
+
+        r = digest_update(&w->sum, data, len);
+        return r < 0 ? fail_errno(f, r, "hashing a blob") : append(w, data, len, f);
+}
+
+int layout_writer_end(struct layout_writer *w, struct failure *f) {
+        char found[DIGEST_TEXT_SIZE];
+
+        if (digest_text(&w->sum, found) < 0)
+                return fail_errno(f, -EIO, "hashing a blob");
+        return check_digest(w->wanted, found, f);
+}
+
+int layout_writer_copy(
+        struct layout_writer *w, const char *digest, int fd, uint64_t offset, uint64_t size, struct failure *f) {
+        g_autofree char *buf = g_malloc(CHUNK);
+        int r;
+
+        r = layout_writer_begin(w, digest, size, f);
+        if (r <= 0)
+                return r;
         while (size > 0) {
                 ssize_t n = pread(fd, buf, (size_t) MIN(size, CHUNK), (off_t) offset);
-                int r;
 
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
                         return fail_errno(f, n < 0 ? -errno : -ENODATA, "reading a blob");
-                r = digest_update(sum, buf, (size_t) n);
-                if (r < 0)
-                        return fail_errno(f, r, "hashing a blob");
-                r = append(w, buf, (size_t) n, f);
+                r = layout_writer_append(w, buf, (size_t) n, f);
                 if (r < 0)
                         return r;
                 offset += (uint64_t) n;
                 size -= (uint64_t) n;
         }
-        return 0;
-}
-
-int layout_writer_copy(
-        struct layout_writer *w, const char *digest, int fd, uint64_t offset, uint64_t size, struct failure *f) {
-        g_autofree char *path = blob_path(digest);
-        char found[DIGEST_TEXT_SIZE];
-        struct digest sum = {};
-        int r;
-
-        if (!g_hash_table_add(w->digests, g_strdup(digest)))
-                return 0;
-        r = digest_init(&sum);
-        if (r < 0)
-                r = fail_errno(f, r, "hashing a blob");
-        if (r >= 0)
-                r = begin_member(w, path, size, f);
-        if (r >= 0)
-                r = copy_data(w, &sum, fd, offset, size, f);
-        if (r >= 0 && digest_text(&sum, found) < 0)
-                r = fail_errno(f, -EIO, "hashing a blob");
-        digest_clear(&sum);
-        return r < 0 ? r : check_digest(digest, found, f);
+        return layout_writer_end(w, f);
 }
 
 int layout_writer_finish(struct layout_writer *w, uint64_t *ret_size, struct failure *f) {
@@ -176,6 +188,7 @@ void layout_writer_free(struct layout_writer *w) {
                 return;
         if (w->archive)
                 (void) archive_write_free(w->archive);
+        digest_clear(&w->sum);
         g_hash_table_unref(w->digests);
         g_free(w);
 }

@@ -21,6 +21,12 @@ int layout_writer_add(struct layout_writer *w, const char *digest, const void *d
 int layout_writer_copy(
         struct layout_writer *w, const char *digest, int fd, uint64_t offset, uint64_t size, struct failure *f);
 
+/* The same in pieces: exactly size bytes between begin and end. A blob that is there already is not begun (returns 0,
+ * else 1). */
+int layout_writer_begin(struct layout_writer *w, const char *digest, uint64_t size, struct failure *f);
+int layout_writer_append(struct layout_writer *w, const void *data, size_t len, struct failure *f);
+int layout_writer_end(struct layout_writer *w, struct failure *f);
+
 /* Ends the archive and tells its size. */
 int layout_writer_finish(struct layout_writer *w, uint64_t *ret_size, struct failure *f);
 void layout_writer_free(struct layout_writer *w);

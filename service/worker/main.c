@@ -47,20 +47,28 @@ static int run(struct job *job, json_t **ret_done, struct failure *f) {
         return failf(f, -EINVAL, FAILURE_SPEC, "op \"%s\" is unknown; known are %s", op ?: "", known->str);
 }
 
+/* A crash of the host must not leave half of what is recorded. */
+static int make_durable(struct job *job, struct failure *f) {
+        static const char *const written[] = {"output", "archive"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(written); i++)
+                if (job_fd(job, written[i]) >= 0 && fsync(job_fd(job, written[i])) < 0)
+                        return failf(f, -errno, errno == ENOSPC || errno == EDQUOT ? FAILURE_SPACE : FAILURE_OTHER,
+                                "the output could not be made durable: %s", g_strerror(errno));
+        return 0;
+}
+
 /* Tells the outcome. A job that failed is no failure of this program: it exits 0 once the daemon knows. */
 static int work(struct job *job) {
         struct failure f = {};
         json_t *done = NULL;
-        int output, r;
+        int r;
 
         r = resources_limit(job, &f);
         if (r >= 0)
                 r = run(job, &done, &f);
-        output = job_fd(job, "output");
-        if (r >= 0 && output >= 0 &&
-                fsync(output) < 0) /* a crash of the host must not leave half of what is recorded */
-                r = failf(&f, -errno, errno == ENOSPC || errno == EDQUOT ? FAILURE_SPACE : FAILURE_OTHER,
-                        "the output could not be made durable: %s", g_strerror(errno));
+        if (r >= 0)
+                r = make_durable(job, &f);
         if (r >= 0) {
                 CRASH_POINT(WORKER_WRITTEN);
                 r = job_done(job, done);

@@ -76,13 +76,15 @@ static char *stamp_text(Rig *r, const char *name) {
 void rig_add_image(Rig *r, const char *hex, const char *reference) {
         g_autofree char *record = g_strdup_printf("state/images/%u/%s.json", r->uid, hex);
         g_autofree char *root = g_strdup_printf("state/images/%u/%s.squashfs", r->uid, hex);
+        g_autofree char *archive = g_strdup_printf("state/images/%u/%s.oci", r->uid, hex);
         g_autofree char *stamp = (rig_write(r, root, "root"), stamp_text(r, root));
         g_autofree char *text = g_strdup_printf(
                 "{\"version\":1,\"references\":[\"%s\"],\"digest\":\"sha256:%s\",\"root_hash\":\"%s\",\"size\":4,\"architecture\":\"x86_64\","
                 "\"kind\":\"elf\",\"config\":{\"entrypoint\":[\"/web\"],\"cmd\":[],\"env\":[],\"user\":\"\",\"workdir\":\"\","
-                "\"stop_signal\":\"\",\"ports\":[\"80/tcp\"]},\"created_at\":1000000,\"stamp\":%s}",
+                "\"stop_signal\":\"\",\"ports\":[\"80/tcp\"]},\"created_at\":1000000,\"archive_size\":7,\"stamp\":%s}",
                 reference, hex, hex, stamp);
 
+        rig_write(r, archive, "archive");
         rig_write(r, record, text);
 }
 

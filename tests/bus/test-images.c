@@ -277,7 +277,7 @@ static void test_line(void **state) {
         assert_property(r, ROOT "/job/2", JOB, "State", "running");
         assert_property(r, ROOT "/job/3", JOB, "State", "queued");
         assert_property(r, ROOT "/job/4", JOB, "State", "queued");
-        assert_int_equal(rig_count_temporaries(r), 2);
+        assert_int_equal(rig_count_temporaries(r), 4); /* root image and archive of each */
         assert_int_equal(unit_runs(r, "mcp-image@3.service"), 0);
 
         canceled = rig_call(r, ROOT "/job/3", JOB, "Cancel", NULL);
@@ -288,7 +288,7 @@ static void test_line(void **state) {
         assert_good(first);
         until(r, trace_has(r, "changed /job/4 State=running"));
         until(r, fake_heard(fake_find(r, "mcp-image@3.service"), "launch"));
-        assert_int_equal(rig_count_temporaries(r), 2);
+        assert_int_equal(rig_count_temporaries(r), 4); /* root image and archive of each */
 }
 
 static void test_line_is_full(void **state) {
@@ -439,7 +439,7 @@ static void test_provenance(void **state) {
         Rig *r = *state;
         g_autofree char *image = image_path(r, HEX);
 
-        assert_property(r, image, IMAGE, "Provenance", "[{program sha256:" HEX "} {root-image sha256:" HEX "}]");
+        assert_property(r, image, IMAGE, "Provenance", "[{manifest sha256:" HEX "} {root-image sha256:" HEX "}]");
 }
 
 int main(void) {

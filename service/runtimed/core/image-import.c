@@ -99,6 +99,10 @@ static int import_keep_archive(Import *im, Image *image) {
         fd = store_image_reopen(im->runtime->store, im->owner, im->archive);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return fd < 0 ? fd : -errno;
+        if (image->size + (uint64_t) st.st_size > im->bytes) {
+                job_log(im->job, LOG_NOTICE, "no room to keep what a push would send (ImageBytesPerUser=)");
+                return 0;
+        }
         r = store_image_commit_archive(im->runtime->store, im->owner, im->archive, image->hex);
         if (r < 0)
                 return r;
@@ -154,6 +158,7 @@ static json_t *describe(Import *im, const char *root_hex) {
         if (record) {
                 (void) json_object_set(record, "layers", json_object_get(im->result, "layers"));
                 (void) json_object_set(record, "config_digest", json_object_get(im->result, "config_digest"));
+                (void) json_object_set(record, "program", json_object_get(im->result, "program"));
         }
         return record;
 }
@@ -346,17 +351,34 @@ static json_t *import_message(Import *im, const char *path) {
         return message;
 }
 
-static int import_start(Import *im, int *source, const char *path) {
-        static const char *const with_source[] = {"output", "source"};
-        int fds[2] = {-1, -1}, r;
+/* What the worker writes beside the root image is what a push sends; a pull brings it along. */
+static int create_archive(Import *im) {
+        if (im->archive || !im->runtime->config->keep_archives)
+                return -1;
+        return store_image_create(im->runtime->store, im->owner, &im->archive);
+}
 
-        fds[0] = store_image_create(im->runtime->store, im->owner, &im->tmp);
-        if (fds[0] < 0)
-                return fds[0];
+static int import_start(Import *im, int *source, const char *path) {
+        int fds[3] = {-1, -1, -1}, r;
+        const char *names[3];
+        size_t n = 0;
+
+        names[n] = "output";
+        fds[n] = store_image_create(im->runtime->store, im->owner, &im->tmp);
+        if (fds[n] < 0)
+                return fds[n];
         CRASH_POINT(IMPORT_FILE);
-        fds[1] = take_fd(source);
-        r = work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds,
-                with_source, fds[1] >= 0 ? 2 : 1, on_written, im, &im->work);
+        n++;
+        names[n] = "archive";
+        fds[n] = create_archive(im);
+        if (fds[n] >= 0)
+                n++;
+        names[n] = "source";
+        fds[n] = take_fd(source);
+        if (fds[n] >= 0)
+                n++;
+        r = work_start(im->runtime, im->job, im->from, share(im, WRITE_SHARE), import_message(im, path), fds, names, n,
+                on_written, im, &im->work);
         if (r >= 0)
                 work_on_message(im->work, on_message);
         return r;

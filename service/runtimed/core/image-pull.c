@@ -102,8 +102,6 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
                 return;
         }
         q.bytes = p->job->reserved;
-        if (p->runtime->config->keep_archives) /* both count */
-                q.bytes -= MIN(q.bytes, (uint64_t) st.st_size);
         q.archive = g_steal_pointer(&p->archive);
         r = import_new(p->runtime, p->job, &q, on_imported, p, &p->import);
         if (r < 0)

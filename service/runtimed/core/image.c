@@ -18,6 +18,7 @@ void image_free(Image *i) {
                 return;
         image_check_free(i->check);
         g_free(i->config_digest);
+        g_free(i->program);
         g_strfreev(i->layers);
         g_free(i->hex);
         g_free(i->id);
@@ -124,12 +125,9 @@ void image_provenance(const Image *i, ImageProvenance each, void *userdata) {
                         *root = g_strconcat("sha256:", i->root_hash, NULL);
         g_autofree char *layers = g_strjoinv(" ", i->layers);
 
-        if (strcmp(i->kind, "elf") == 0)
-                each("program", digest, userdata);
-        else if (strcmp(i->kind, "docker") == 0)
-                each("config", digest, userdata); /* an archive of docker has no manifest with a digest */
-        else
-                each("manifest", digest, userdata);
+        each("manifest", digest, userdata);
+        if (*i->program)
+                each("program", i->program, userdata);
         if (*i->config_digest)
                 each("config", i->config_digest, userdata);
         if (*layers)
@@ -172,12 +170,13 @@ json_t *image_to_json(const Image *i) {
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
         for (char **l = i->layers; l && *l; l++)
                 (void) json_array_append_new(layers, json_string(*l));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:o, s:I, s:o, s:o}", "version", 1,
-                "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:s, s:o, s:I, s:o, s:o}", "version",
+                1, "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
                 (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
                 image_config_to_json(i->config), "created_at", (json_int_t) i->created_at, "layers", layers,
-                "config_digest", i->config_digest, "stamp", stamp_to_json(&i->stamp), "archive_size",
-                (json_int_t) i->archive_size, "sources", sources_to_json(i), "builds", image_builds_to_json(i));
+                "config_digest", i->config_digest, "program", i->program, "stamp", stamp_to_json(&i->stamp),
+                "archive_size", (json_int_t) i->archive_size, "sources", sources_to_json(i), "builds",
+                image_builds_to_json(i));
 }
 
 int image_save(const Image *i) {
@@ -190,7 +189,8 @@ int image_save(const Image *i) {
 
 /* Digests that are digests; records of earlier versions have none. */
 static void read_digests(Image *i, json_t *object) {
-        const char *config = json_string_value(json_object_get(object, "config_digest"));
+        const char *config = json_string_value(json_object_get(object, "config_digest")),
+                   *program = json_string_value(json_object_get(object, "program"));
         g_autoptr(GPtrArray) layers = g_ptr_array_new();
         json_t *value;
         size_t index;
@@ -204,6 +204,7 @@ static void read_digests(Image *i, json_t *object) {
         g_ptr_array_add(layers, NULL);
         i->layers = (char **) g_ptr_array_free(g_steal_pointer(&layers), FALSE);
         i->config_digest = g_strdup(config && digest_is_valid(config) ? config : "");
+        i->program = g_strdup(program && digest_is_valid(program) ? program : "");
         i->stamp = stamp_from_json(json_object_get(object, "stamp"));
 }
 

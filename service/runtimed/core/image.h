@@ -23,6 +23,7 @@ struct Image {
         ImageConfig *config;
         uint64_t created_at;
         char *config_digest; /* "sha256:...", "" where there is none */
+        char *program;       /* likewise, of a lone program's own bytes */
         char **layers;       /* digests, lowest first */
         Stamp stamp;         /* of the root image when it was verified */
         struct ImageCheck *check;
