@@ -72,6 +72,7 @@
  *   "nanos":   fds "root" (a SquashFS), "output"; "ops":PATH, "home":PATH (its .ops is a release), "argv":[], "env":[],
  *              "workdir":TEXT, "architecture":TEXT, "address":"A/PREFIX"? with "gateway":A, "bytes":N of program and libraries
  *              at most, "timeout":USEC -> done: {"program":PATH in the image, "size":N, "exit_code":BOOL (this ops can tell it)}
+ *   "old-state": "path" beneath one of "roots", fd "output" -> done: {"vms":N}; worker/old-state.c says what it writes
  *   each with "memory":bytes and "cpu":seconds, which the worker sets as limits on itself (0 or missing: none)
  *   worker -> daemon:
  *   {"type":"progress","fraction":0..1,"stage":TEXT}          at most ten a second

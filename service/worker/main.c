@@ -16,6 +16,7 @@
 #include "worker/initrd.h"
 #include "worker/job.h"
 #include "worker/nanos.h"
+#include "worker/old-state.h"
 #include "worker/profile.h"
 #include "worker/resources.h"
 #include "worker/volume.h"
@@ -29,6 +30,7 @@ static const struct {
         {"hash", hash_run},
         {"volumes", volume_run},
         {"nanos", nanos_run},
+        {"old-state", old_state_run},
         {"profile-ingest", profile_ingest_run},
         {"profile-scan", profile_scan_run},
         {"profile-check", profile_check_run},

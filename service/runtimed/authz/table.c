@@ -34,6 +34,7 @@ static const AuthRow rows[] = {
         {"Profile", "Explain", AUTH_OPEN, NULL, NULL},
         {"Profile", "Assemble", AUTH_ASK, "manage-profiles", NULL},
         {"Profile", "Verify", AUTH_ASK, "manage-profiles", NULL},
+        {"Manager", "ImportState", AUTH_ASK, "manage-service", NULL}, /* and use-host-path */
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
         {"Manager", "Reconcile", AUTH_ASK, "manage-service", NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},

@@ -11,6 +11,7 @@ int manager_check_path(const Bus *b, const char *path, sd_bus_error *error);
 int manager_read_architecture(sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error);
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_import_state(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_image_exists(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_get_image(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -49,8 +49,9 @@ json_t *image_builds_to_json(const Image *i) {
                 const ImageBuild *b = i->builds->pdata[k];
 
                 (void) json_array_append_new(
-                        array, json_pack("{s:s, s:s, s:I, s:I}", "key", b->key, "hash", b->hash, "size",
-                                       (json_int_t) b->size, "made_at", (json_int_t) b->made_at));
+                        array, json_pack("{s:s, s:s, s:I, s:I, s:o}", "key", b->key, "hash", b->hash, "size",
+                                       (json_int_t) b->size, "made_at", (json_int_t) b->made_at, "stamp",
+                                       stamp_to_json(&b->stamp)));
         }
         return array;
 }

@@ -203,6 +203,14 @@ static int check_start(VM *vm, Problem **ret_problem) {
         if (vm->job)
                 return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id,
                         vm->job->kind, vm->name);
+        if (!*vm->record->image_digest) {
+                vm_changing(vm, "ImageDigest");
+                vm_changing(vm, "ImageHash");
+                vm_record_resolve_image(vm->runtime, vm->record);
+        }
+        if (!*vm->record->image_digest)
+                return problem_set(ret_problem, "NoSuchImage", "Image",
+                        "Image: %s is not here; pull or import it under that name first", vm->record->spec->image);
         return quota_check_start(vm, ret_problem);
 }
 

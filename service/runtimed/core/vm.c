@@ -340,6 +340,50 @@ static void forget_new(VM *vm) {
         (void) g_hash_table_remove(rt->vms, name);
 }
 
+/* A VM is about to be there that uses it. */
+static void image_name_user(Runtime *rt, const VMRecord *record) {
+        Image *image = image_find(rt, record->owner, record->image_digest);
+
+        rt->observer->runtime_changing("VMCount", rt->observer_data);
+        if (image)
+                rt->observer->image_changing(image, "UsedBy", rt->observer_data);
+}
+
+void vm_record_resolve_image(Runtime *rt, VMRecord *record) {
+        Image *image = *record->image_digest ? NULL : image_find(rt, record->owner, record->spec->image);
+
+        if (!image)
+                return;
+        rt->observer->image_changing(image, "UsedBy", rt->observer_data);
+        g_free(record->image_digest);
+        g_free(record->image_hash);
+        record->image_digest = g_strconcat("sha256:", image->hex, NULL);
+        record->image_hash = g_strdup(image->root_hash);
+}
+
+int vm_add(Runtime *rt, VMRecord *record, VM **ret, Problem **ret_problem) {
+        VM *vm;
+        int r;
+
+        r = network_lease(rt, record, ret_problem);
+        if (r < 0) {
+                vm_record_free(record);
+                return r;
+        }
+        image_name_user(rt, record);
+        vm = vm_new(rt, record->name, record);
+        r = vm_save(vm);
+        if (r < 0) {
+                forget_new(vm);
+                return problem_set(
+                        ret_problem, "NoSpace", NULL, "the VM's record could not be written: %s", g_strerror(-r));
+        }
+        log_info("%s: added for uid %u", record->name, record->owner);
+        rt->observer->vm_new(vm, rt->observer_data);
+        *ret = vm;
+        return 0;
+}
+
 int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_name, const VMSpec *spec, bool pull,
         SpecPayload *payload, VM **ret, Problem **ret_problem) {
         Image *image = image_find(rt, owner, spec->image);
@@ -356,9 +400,7 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
                 vm_record_free(record);
                 return r;
         }
-        rt->observer->runtime_changing("VMCount", rt->observer_data);
-        if (image)
-                rt->observer->image_changing(image, "UsedBy", rt->observer_data);
+        image_name_user(rt, record);
         vm = vm_new(rt, name, record);
         record->pulling = !image;
         r = vm_take_credentials(vm, payload, ret_problem);

@@ -74,6 +74,12 @@ typedef struct VMPull VMPull;
 VMPull *vm_pull(VM *vm, Job *job, double to, WaiterDone done, void *userdata);
 VMPull *vm_pull_cancel(VMPull *p);
 
+/* A VM of a record that came from elsewhere (taken), checked by the caller but for its address. */
+int vm_add(Runtime *rt, VMRecord *record, VM **ret, Problem **ret_problem);
+
+/* Pins the image that the spec names, where it is there and nothing is pinned yet. */
+void vm_record_resolve_image(Runtime *rt, VMRecord *record);
+
 uint32_t vm_owner(const VM *vm);
 VMState vm_state(const VM *vm);
 const char *vm_state_reason(const VM *vm);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Nanos guests: when a disk is made, when it is found again, and what is left when that fails. */
+#include "rig.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WEB ROOT "/vm/web"
+#define MONITOR "mcp-vm@web.service"
+
+static sd_bus_message *wait_job(Rig *r, unsigned id) {
+        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", id);
+
+        return rig_call(r, path, JOB, "Wait", NULL);
+}
+
+static void assert_job(Rig *r, unsigned id, const char *result, const char *error, const char *text) {
+        g_autoptr(sd_bus_message) end = wait_job(r, id);
+        const char *a = "", *b = "", *c = "";
+
+        assert_good(end);
+        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
+        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
+                fail_msg("%s %s: %s", a, b, c);
+}
+
+/* The daemon is told of an ops and of its release, both there. */
+static int setup(void **state) {
+        g_autofree char *conf = NULL, *ops = NULL, *old = NULL;
+        int r = rig_setup_without_daemon(state);
+        Rig *rig = *state;
+
+        if (r != 0)
+                return r;
+        rig_write(rig, "ops/.ops/latest.txt", "0.1.55\n");
+        rig_write(rig, "ops/ops", "");
+        ops = rig_path(rig, "ops/ops");
+        assert_int_equal(chmod(ops, 0755), 0);
+        old = rig_read(rig, "runtime.conf");
+        conf = g_strdup_printf("%sOps=%s\nOpsHome=%s/ops\nBuildTimeoutSec=7\n", old, ops, rig->dir);
+        rig_write(rig, "runtime.conf", conf);
+        rig_start_daemon(rig);
+        return 0;
+}
+
+static sd_bus_message *run_nanos(Rig *r, const char *argument) {
+        return rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 5, "Image", "s", REFERENCE, "Accelerator", "s", "tcg",
+                "Target", "s", "nanos", "Network", "s", "none", "Command", "as", 1, argument);
+}
+
+static void start_web(Rig *r) {
+        g_autoptr(sd_bus_message) reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+
+        assert_good(reply);
+}
+
+static void end_web(Rig *r) {
+        fake_exited(fake_find(r, MONITOR), "guest-exit", 0);
+        until(r, trace_has(r, "changed /vm/web State=stopped"));
+        trace_clear(r);
+}
+
+static unsigned count_builds(Rig *r) {
+        unsigned n = 0;
+
+        for (guint i = 0; i < r->helpers->len; i++) {
+                FakeHelper *h = r->helpers->pdata[i];
+
+                n += h->kind == KIND_WORKER && h->launch &&
+                     g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "nanos") == 0;
+        }
+        return n;
+}
+
+/* Paths of the disks in the store. */
+static GPtrArray *disks(Rig *r) {
+        g_autofree char *name = g_strdup_printf("state/images/%u", r->uid), *path = rig_path(r, name);
+        GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *entry;
+
+        while (dir && (entry = g_dir_read_name(dir)))
+                if (g_str_has_suffix(entry, ".nanos"))
+                        g_ptr_array_add(found, g_build_filename(path, entry, NULL));
+        return found;
+}
+
+static void assert_disks(Rig *r, guint n) {
+        g_autoptr(GPtrArray) found = disks(r);
+
+        assert_int_equal(found->len, n);
+        assert_int_equal(rig_count_temporaries(r), 0);
+}
+
+static FakeHelper *find_build(Rig *r) {
+        for (guint i = r->helpers->len; i > 0; i--) {
+                FakeHelper *h = r->helpers->pdata[i - 1];
+
+                if (h->kind == KIND_WORKER && h->launch &&
+                        g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "nanos") == 0)
+                        return h;
+        }
+        return NULL;
+}
+
+static void assert_string(json_t *object, const char *key, const char *value) {
+        assert_string_equal(json_string_value(json_object_get(object, key)) ?: "(none)", value);
+}
+
+/* ---- Made once ---- */
+
+static void test_made_once(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = run_nanos(r, "one");
+        FakeHelper *build, *monitor;
+        json_t *argv, *fds;
+
+        assert_good(reply);
+        assert_job(r, 1, "done", "", "");
+        build = find_build(r);
+        assert_non_null(build);
+        fds = json_object_get(build->launch, "fds");
+        assert_int_equal(json_array_size(fds), 2);
+        assert_string_equal(json_string_value(json_array_get(fds, 0)), "root");
+        assert_string_equal(json_string_value(json_array_get(fds, 1)), "output");
+        argv = json_object_get(build->launch, "argv");
+        assert_int_equal(json_array_size(argv), 2);
+        assert_string_equal(json_string_value(json_array_get(argv, 0)), "/web");
+        assert_string_equal(json_string_value(json_array_get(argv, 1)), "one");
+        assert_string(build->launch, "address", "(none)");
+        assert_string(build->launch, "architecture", "x86_64");
+        assert_int_equal(json_integer_value(json_object_get(build->launch, "timeout")), 7000000);
+        monitor = fake_find(r, MONITOR);
+        assert_true(json_is_false(json_object_get(monitor->launch, "guest")));
+        assert_true(fake_fd(monitor, "qemu") >= 0);
+        assert_property(r, WEB, VM, "Target", "nanos");
+        assert_property(r, WEB, VM, "ImageHash", HEX);
+        assert_disks(r, 1);
+
+        end_web(r);
+        start_web(r);
+        assert_job(r, 2, "done", "", "");
+        assert_int_equal(count_builds(r), 1);
+        end_web(r);
+
+        /* Another daemon finds it, too. */
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        start_web(r);
+        until(r, trace_has(r, "changed /vm/web Ready=true"));
+        assert_int_equal(count_builds(r), 1);
+        assert_disks(r, 1);
+}
+
+static void test_changes(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = run_nanos(r, "one"), update = NULL, memory = NULL;
+        g_autoptr(GPtrArray) found = NULL;
+        int fd;
+
+        assert_good(reply);
+        assert_job(r, 1, "done", "", "");
+        end_web(r);
+        memory = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "MemoryMiB", "u", 128);
+        assert_good(memory);
+        start_web(r);
+        assert_job(r, 2, "done", "", "");
+        assert_int_equal(count_builds(r), 1); /* memory is not in the disk */
+        end_web(r);
+
+        update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Environment", "as", 1, "A=1");
+        assert_good(update);
+        start_web(r);
+        assert_job(r, 3, "done", "", "");
+        assert_int_equal(count_builds(r), 2);
+        assert_disks(r, 2);
+        end_web(r);
+
+        /* One that somebody wrote to is not what was made. */
+        found = disks(r);
+        for (guint i = 0; i < found->len; i++) {
+                assert_int_equal(chmod(found->pdata[i], 0600), 0);
+                fd = open(found->pdata[i], O_WRONLY | O_CLOEXEC);
+                assert_true(fd >= 0 && pwrite(fd, "evil", 4, 0) == 4);
+                (void) close(fd);
+        }
+        start_web(r);
+        assert_job(r, 4, "done", "", "");
+        assert_int_equal(count_builds(r), 3);
+        end_web(r);
+
+        /* Another release of Nanos makes other disks. */
+        rig_write(r, "ops/.ops/latest.txt", "0.1.56\n");
+        start_web(r);
+        assert_job(r, 5, "done", "", "");
+        assert_int_equal(count_builds(r), 4);
+}
+
+/* ---- Failures ---- */
+
+static void play_failure(FakeHelper *h, json_t *message) {
+        if (json_object_get(message, "op"))
+                fake_say(h, json_pack("{s:s, s:s, s:s}", "type", "failed", "error", "ToolMissing", "message", "no release"));
+}
+
+static void test_failure(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = NULL;
+
+        r->play[KIND_WORKER] = play_failure;
+        reply = run_nanos(r, "one");
+        assert_good(reply);
+        assert_job(r, 1, "failed", ERROR("ToolMissing"), "no release");
+        assert_property(r, WEB, VM, "State", "failed");
+        assert_disks(r, 0);
+        assert_null(fake_find(r, MONITOR));
+}
+
+static void test_worker_dies(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        reply = run_nanos(r, "one");
+        assert_good(reply);
+        until(r, find_build(r));
+        fake_close(find_build(r));
+        assert_job(r, 1, "failed", ERROR("BuildFailed"), "without an answer");
+        assert_disks(r, 0);
+}
+
+static void test_cancel(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = NULL, cancel = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        reply = run_nanos(r, "one");
+        assert_good(reply);
+        until(r, find_build(r));
+        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
+        assert_good(cancel);
+        assert_job(r, 1, "canceled", ERROR("Canceled"), "");
+        assert_property(r, WEB, VM, "State", "stopped");
+        until(r, unit_runs(r, find_build(r)->unit) <= 0);
+        assert_disks(r, 0);
+}
+
+static void test_no_tools(void **state) {
+        Rig *r = *state;
+        g_autofree char *latest = rig_path(r, "ops/.ops/latest.txt"), *ops = rig_path(r, "ops/ops");
+        g_autoptr(sd_bus_message) reply = NULL, build = NULL;
+
+        assert_int_equal(unlink(latest), 0);
+        reply = run_nanos(r, "one");
+        assert_good(reply);
+        assert_job(r, 1, "failed", ERROR("ToolMissing"), "OpsHome=");
+        assert_int_equal(unlink(ops), 0);
+        build = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 1, "Target", "s", "nanos");
+        assert_error(build, ERROR("ToolMissing"));
+        assert_int_equal(count_builds(r), 0);
+}
+
+/* ---- BuildImage ---- */
+
+static void test_build_image(void **state) {
+        Rig *r = *state;
+        g_autofree char *image = g_strdup_printf(ROOT "/image/%u/" HEX, r->uid);
+        g_autoptr(sd_bus_message) first = NULL, second = NULL, linux_ = NULL, vm = NULL, stop = NULL, gone = NULL, removed = NULL;
+
+        first = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 2, "Target", "s", "nanos", "Command", "as", 1, "one");
+        assert_good(first);
+        assert_job(r, 1, "done", "", "");
+        assert_property(r, ROOT "/job/1", JOB, "Subject", image);
+        assert_disks(r, 1);
+        second = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", "sha256:" HEX, 2, "Target", "s", "nanos", "Command", "as", 1, "one");
+        assert_good(second);
+        assert_job(r, 2, "done", "", "");
+        vm = run_nanos(r, "one");
+        assert_good(vm);
+        assert_job(r, 3, "done", "", "");
+        assert_int_equal(count_builds(r), 1);
+
+        linux_ = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 0);
+        assert_good(linux_);
+        assert_job(r, 4, "done", "", "");
+
+        /* They go with their image. */
+        end_web(r);
+        removed = rig_call(r, WEB, VM, "Remove", "a{sv}", 0);
+        assert_good(removed);
+        until(r, trace_has(r, "VMRemoved web"));
+        gone = rig_call(r, image, IMAGE, "Remove", "a{sv}", 0);
+        assert_good(gone);
+        assert_disks(r, 0);
+}
+
+static void test_build_image_refused(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) unknown = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", "no:1", 0);
+        g_autoptr(sd_bus_message) key = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 1, "VCPUs", "u", 1);
+        g_autoptr(sd_bus_message) kernel =
+                rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 2, "Target", "s", "nanos", "Kernel", "s", "6");
+        g_autoptr(sd_bus_message) network = rig_call(
+                r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 2, "Target", "s", "nanos", "Network", "s", "default");
+        g_autoptr(sd_bus_message) name = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", "../x", 0);
+
+        assert_error(unknown, ERROR("NoSuchImage"));
+        assert_error(key, ERROR("InvalidSpec"));
+        assert_error(kernel, ERROR("InvalidSpec"));
+        assert_error(network, ERROR("InvalidSpec"));
+        assert_error(name, ERROR("InvalidSpec"));
+        assert_disks(r, 0);
+}
+
+/* So many disks of one image that no VM has; the oldest goes. */
+static void test_limit(void **state) {
+        Rig *r = *state;
+
+        for (unsigned i = 1; i <= 18; i++) {
+                g_autofree char *argument = g_strdup_printf("%u", i);
+                g_autoptr(sd_bus_message) reply = rig_call(
+                        r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 2, "Target", "s", "nanos", "Command", "as", 1, argument);
+
+                assert_good(reply);
+                assert_job(r, i, "done", "", "");
+        }
+        assert_disks(r, 16);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_made_once),
+                TEST(test_changes),
+                TEST(test_failure),
+                TEST(test_worker_dies),
+                TEST(test_cancel),
+                TEST(test_no_tools),
+                TEST(test_build_image),
+                TEST(test_build_image_refused),
+                TEST(test_limit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
