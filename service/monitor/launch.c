@@ -61,6 +61,25 @@ static int parse_argv(struct launch *l, const json_t *message, const char **ret_
         return 0;
 }
 
+/* What only QEMU's process gets: libraries of its own build. */
+static int parse_environment(struct launch *l, const json_t *message, const char **ret_problem) {
+        const json_t *environment = json_object_get(message, "environment");
+        size_t n = json_array_size(environment);
+
+        if (environment && (!json_is_array(environment) || n > LAUNCH_ENVIRONMENT_MAX))
+                return refuse(ret_problem, "\"environment\" is no array of up to 8 strings");
+        for (size_t i = 0; i < n; i++) {
+                const char *entry = json_string_value(json_array_get(environment, i));
+
+                if (!entry || !strchr(entry, '='))
+                        return refuse(ret_problem, "\"environment\" holds something that is not KEY=VALUE");
+                l->environment[i] = strdup(entry);
+                if (!l->environment[i])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 /* Gives each descriptor to its name; what has been given is -1 in fds. */
 static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n_fds, const char **ret_problem) {
         const json_t *names = json_object_get(message, "fds");
@@ -172,6 +191,8 @@ int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct lau
         if (r >= 0)
                 r = parse_argv(l, message, ret_problem);
         if (r >= 0)
+                r = parse_environment(l, message, ret_problem);
+        if (r >= 0)
                 r = add_boot_message(l, message, ret_problem);
         if (r >= 0)
                 r = make_variables(l, message, ret_problem);
@@ -191,6 +212,8 @@ struct launch *launch_free(struct launch *l) {
         for (size_t i = 0; l->argv && l->argv[i]; i++)
                 free(l->argv[i]);
         free(l->argv);
+        for (size_t i = 0; l->environment[i]; i++)
+                free(l->environment[i]);
         for (size_t i = 0; i < l->n_log_fds; i++)
                 (void) close_fd(l->log_fds[i]);
         for (size_t i = 0; i < l->n_qemu_fds; i++)

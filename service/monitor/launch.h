@@ -11,14 +11,16 @@
 
 /* The launch message of a VM, checked; owns its descriptors. */
 #define LAUNCH_ARGV_MAX 1024U
+#define LAUNCH_ENVIRONMENT_MAX 8U
 
 struct launch {
         uint32_t boot;
-        char **argv; /* NULL-terminated */
+        char **argv;                                   /* NULL-terminated */
+        char *environment[LAUNCH_ENVIRONMENT_MAX + 1]; /* KEY=VALUE, of QEMU's process beside its own; likewise */
         uint64_t log_max, stop_timeout;
         bool guest;            /* a guest init speaks on the guest port */
         bool ready_by_message; /* ready when it says so, else when the CPUs run */
-        bool exit_port; /* argv has isa-debug-exit: QEMU's exit status is the program's */
+        bool exit_port;        /* argv has isa-debug-exit: QEMU's exit status is the program's */
         bool no_reboot;        /* argv makes a reset of the guest end QEMU */
         int log_fds[SEGLOG_SEGMENTS_MAX];
         size_t n_log_fds;

@@ -277,8 +277,8 @@ static int start(struct machine *m) {
 
         m->oom_before = oom_kill_count();
         m->started = now_realtime();
-        r = qemu_spawn(
-                m->launch->argv, m->launch->qemu_fds, m->launch->n_qemu_fds, &channels, &m->pid, &m->pidfd, &stage);
+        r = qemu_spawn(m->launch->argv, m->launch->environment, m->launch->qemu_fds, m->launch->n_qemu_fds, &channels,
+                &m->pid, &m->pidfd, &stage);
         /* QEMU has its own copies now; the last one of a TAP must be QEMU's. */
         for (size_t i = 0; i < m->launch->n_qemu_fds; i++)
                 m->launch->qemu_fds[i] = close_fd(m->launch->qemu_fds[i]);

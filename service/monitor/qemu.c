@@ -65,8 +65,9 @@ static int spawn_open(struct spawn *s) {
                 s->theirs[i] = pair[1];
                 if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
                         return -errno;
-                /* QEMU's virtconsole drops what its socket does not take at once; the kernel cuts this to its own limit. */
-                (void) setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &(int) {CHANNEL_BUFFER}, sizeof(int));
+                /* QEMU's virtconsole drops what its socket does not take at once; the kernel cuts this to its own
+                 * limit. */
+                (void) setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &(int){CHANNEL_BUFFER}, sizeof(int));
         }
         if (pipe2(s->output, O_CLOEXEC) < 0 || pipe2(s->report, O_CLOEXEC) < 0)
                 return -errno;
@@ -107,17 +108,21 @@ static void reset_signals(void) {
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-__attribute__((noreturn)) static void child(char *const *argv, const struct spawn *s, const int *fds, size_t n_fds) {
+__attribute__((noreturn)) static void child(
+        char *const *argv, char *const *more, const struct spawn *s, const int *fds, size_t n_fds) {
         static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", lang[] = "LANG=C.UTF-8";
-        static char *const environment[] = {path, lang, NULL};
+        char *environment[2 + QEMU_ENVIRONMENT_MAX + 1] = {path, lang};
         struct spawn_error e = {.stage = STAGE_DESCRIPTORS};
-        int wanted[TARGETS_MAX] = {s->null, s->output[1], s->output[1]}, n = STDERR_FILENO + 1, report = s->report[1], r;
+        int wanted[TARGETS_MAX] = {s->null, s->output[1], s->output[1]}, n = STDERR_FILENO + 1, report = s->report[1],
+            r;
 
         for (size_t i = 0; i < CHANNELS; i++)
                 wanted[n++] = s->theirs[i];
         for (size_t i = 0; i < n_fds; i++)
                 wanted[n++] = fds[i];
 
+        for (size_t i = 0; i < QEMU_ENVIRONMENT_MAX && more[i]; i++)
+                environment[2 + i] = more[i];
         reset_signals();
         r = place_fds(wanted, n, &report);
         if (r >= 0) {
@@ -148,13 +153,8 @@ static int await_exec(struct spawn *s, pid_t pid, const char **ret_stage) {
         return e.error;
 }
 
-int qemu_spawn(char *const *argv,
-        const int *fds,
-        size_t n_fds,
-        struct qemu_channels *ret_channels,
-        pid_t *ret_pid,
-        int *ret_pidfd,
-        const char **ret_stage) {
+int qemu_spawn(char *const *argv, char *const *environment, const int *fds, size_t n_fds,
+        struct qemu_channels *ret_channels, pid_t *ret_pid, int *ret_pidfd, const char **ret_stage) {
         struct spawn s;
         pid_t pid = -1;
         int r, pidfd = -1;
@@ -166,7 +166,7 @@ int qemu_spawn(char *const *argv,
         if (r >= 0 && (pid = fork()) < 0)
                 r = -errno;
         if (pid == 0)
-                child(argv, &s, fds, n_fds);
+                child(argv, environment, &s, fds, n_fds);
         if (r >= 0)
                 r = await_exec(&s, pid, ret_stage);
         if (r >= 0 && (pidfd = pidfd_open(pid, 0)) < 0) {
@@ -178,7 +178,7 @@ int qemu_spawn(char *const *argv,
                 spawn_close(&s);
                 return r;
         }
-        *ret_channels = (struct qemu_channels) {
+        *ret_channels = (struct qemu_channels){
                 .qmp = take_fd(&s.ours[QEMU_FD_QMP - QEMU_FD_QMP]),
                 .serial = take_fd(&s.ours[QEMU_FD_SERIAL - QEMU_FD_QMP]),
                 .console = take_fd(&s.ours[QEMU_FD_CONSOLE - QEMU_FD_QMP]),

@@ -10,14 +10,13 @@ struct qemu_channels {
         int output; /* its standard output and error */
 };
 
-/* Executes QEMU with exactly these descriptors, a fixed environment and default signals. fds are borrowed and become
+/* Most of what environment may hold. */
+#define QEMU_ENVIRONMENT_MAX 8U
+
+/* Executes QEMU with exactly these descriptors, a fixed environment with that of `environment` (NULL-terminated)
+ * behind it, and default signals. fds are borrowed and become
  * QEMU_FD_FIRST and up. On failure *ret_stage says what failed, a static text. Blocks until the execve is done. */
-int qemu_spawn(char *const *argv,
-        const int *fds,
-        size_t n_fds,
-        struct qemu_channels *ret_channels,
-        pid_t *ret_pid,
-        int *ret_pidfd,
-        const char **ret_stage);
+int qemu_spawn(char *const *argv, char *const *environment, const int *fds, size_t n_fds,
+        struct qemu_channels *ret_channels, pid_t *ret_pid, int *ret_pidfd, const char **ret_stage);
 
 int pidfd_kill(int pidfd, int signal);

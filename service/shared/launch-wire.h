@@ -32,6 +32,7 @@
  *         "qemu" (the initrd, counted from 0) as a second archive.
  *         "vars":K? the K-th "qemu" is the file of the VM's UEFI variables; as long as it is not whole it is made a
  *         copy of the descriptor "vars-template".
+ *        "environment":[KEY=VALUE]? of QEMU's process alone (a bundled QEMU's LD_LIBRARY_PATH).
  * daemon -> monitor, "id":N is echoed in the reply:
  *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
  *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
@@ -74,6 +75,21 @@
  *              at most, "timeout":USEC -> done: {"program":PATH in the image, "size":N, "exit_code":BOOL (this ops can tell it)}
  *   "old-state": "path" beneath one of "roots", fd "output" -> done: {"vms":N}; worker/old-state.c says what it writes
  *   each with "memory":bytes and "cpu":seconds, which the worker sets as limits on itself (0 or missing: none)
+ *   "profile-ingest": fds "source" or "path" with "roots", "output" (an empty file: the manifest); "profile":TEXT,
+ *              "arch","qemu_version","build_date","build_host":TEXT?, "limits"?
+ *              worker asks {"type":"outputs","n":N}, the daemon answers {"type":"outputs"} with up to N empty files; the
+ *              worker fills them in order and tells {"type":"object","hash":HEX,"executable":BOOL} of each.
+ *              -> done: {"digest":HEX of the manifest,"profile","created_at":usec,"qemu_version","arch","bytes","objects",
+ *                 "binaries","libraries","firmware","programs":["qemu-system-..."],"loader":"lib/..."|""}
+ *   "profile-scan": worker asks {"type":"next"}, the daemon answers {"type":"next"} with "file":NAME and one descriptor, or
+ *              with neither at the end; the worker tells {"type":"manifest","file":NAME, ...} as done above, or with
+ *              "error" and "message" -> done: {}
+ *   "profile-check": fds "manifest"; "profile":TEXT that it must be of. Worker asks {"type":"place","list":[{"path","hash",
+ *              "executable"}]} for up to PROFILE_BATCH entries, the daemon links them and answers {"type":"placed","list":
+ *              [{"entry":INDEX,"copy":BOOL}]} with a descriptor to read for each, and with one to copy to behind it where
+ *              "copy" is true -> done: as for profile-ingest
+ *   "qemu-version": "programs":[PATH], or [NAME] of bin/ with the descriptor "bundle" and "loader":"lib/..."|""
+ *              -> done: {"versions":{PROGRAM:"7.2.22"|""}}
  *   worker -> daemon:
  *   {"type":"progress","fraction":0..1,"stage":TEXT}          at most ten a second
  *   {"type":"log","level":N,"text":TEXT}                      level as syslog

@@ -70,8 +70,12 @@ static void launch(const char *mode, bool guest) {
         _cleanup_close_ int extra = memfd_create("extra", MFD_CLOEXEC);
         const int fds[] = {t.log[0], t.log[1], t.log[2], t.exit, extra};
 
+        json_t *message = launch_message(mode, guest);
+
+        if (strcmp(mode, "inventory") == 0)
+                (void) json_object_set_new(message, "environment", json_pack("[s]", "LD_LIBRARY_PATH=/proc/self/fd/7/lib"));
         fake_daemon_start(&t.daemon, getenv("MONITOR"));
-        fake_daemon_send(&t.daemon, launch_message(mode, guest), fds, 5);
+        fake_daemon_send(&t.daemon, message, fds, 5);
 }
 
 static void launch_ready(const char *mode) {
@@ -499,6 +503,7 @@ static void test_inventory(void **state) {
         assert_false(logged("MCP_LAUNCH_SOCKET"));
         assert_false(logged("NOTIFY_SOCKET"));
         assert_true(logged(" m env PATH="));
+        assert_true(logged(" m env LD_LIBRARY_PATH=/proc/self/fd/7/lib\n"));
 }
 
 static void bad_launch(json_t *message) {
@@ -515,6 +520,8 @@ static void test_bad_launch(void **state) {
         bad_launch(json_pack("{s:s, s:[s], s:i, s:[]}", "type", "launch", "fds", "log0", "boot", 1, "argv"));
         bad_launch(json_pack("{s:s, s:[s], s:i, s:[i]}", "type", "launch", "fds", "log0", "boot", 1, "argv", 1));
         bad_launch(json_pack("{s:s, s:[s], s:i, s:[s]}", "type", "launch", "fds", "log0", "boot", 1, "argv", "sh"));
+        bad_launch(json_pack("{s:s, s:[s], s:i, s:[s], s:[s]}", "type", "launch", "fds", "log0", "boot", 1, "argv", "/sh",
+                "environment", "LANG"));
 }
 
 static void test_goodbye(void **state) {
