@@ -10,6 +10,7 @@
 #include "core/image.h"
 #include "core/nanos.h"
 #include "core/network.h"
+#include "core/profile.h"
 #include "core/tpm.h"
 #include "model/boot-message.h"
 #include "qemu/machine-table.h"
@@ -86,24 +87,13 @@ int boot_check_machine(const VMSpec *spec, Problem **ret_problem) {
         return 0;
 }
 
-/* The host's QEMU is QEMU=; for other architectures the program beside it. */
-static const char *qemu_binary(const Config *config, const char *architecture) {
-        g_autofree char *directory = NULL, *name = NULL, *path = NULL;
-
-        if (strcmp(architecture, config_host_architecture()) == 0)
-                return config->qemu;
-        directory = g_path_get_dirname(config->qemu);
-        name = profile_binary_name(architecture);
-        path = g_build_filename(directory, name, NULL);
-        return g_intern_string(path); /* as many as there are architectures */
-}
-
 void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, Accelerator accelerator,
         QEMUPlan *plan, char **mac) {
         VM *vm = runtime_find_vm_by_uuid(rt, uuid);
+        g_autofree char *binary = qemu_host_program(rt->config, spec->architecture);
 
         *mac = vm && *vm->record->mac ? g_strdup(vm->record->mac) : mac_from_name(name);
-        *plan = (QEMUPlan){.binary = qemu_binary(rt->config, spec->architecture),
+        *plan = (QEMUPlan){.binary = g_intern_string(binary), /* as many as there are architectures */
                 .name = name,
                 .uuid = uuid,
                 .architecture = spec->architecture,
@@ -122,13 +112,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
         const Config *config = rt->config;
-        const char *qemu = qemu_binary(config, spec->architecture);
-        const Machine *machine = machine_find(spec->architecture);
 
-        if (access(qemu, X_OK) < 0)
-                return problem_set(ret_problem, "ToolMissing", NULL,
-                        "%s is not there; install the package %s or set QEMU= in runtime.conf", qemu,
-                        machine ? machine->package : "qemu-system");
         if (tpm_check_tools(rt, spec, ret_problem) < 0)
                 return -ENOENT;
         if (strcmp(spec->network, NETWORK_USER) == 0 && access(config->passt, X_OK) < 0)
@@ -246,17 +230,26 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
 int vm_describe(
         Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem) {
         Accelerator accelerator = spec->accelerator;
+        g_autoptr(ProfileBundle) bundle = NULL;
         g_autofree char *mac = NULL;
+        ProfilePaths paths = {};
+        Profile *profile;
         QEMUPlan plan;
 
         if (!boot_may_use_kvm(spec))
                 accelerator = ACCELERATOR_TCG;
         else if (accelerator == ACCELERATOR_AUTO)
                 accelerator = rt->kvm == KVM_USABLE ? ACCELERATOR_KVM : ACCELERATOR_TCG;
+        profile = profile_get(rt, boot_profile(spec, accelerator));
+        bundle = profile_bundle(profile, spec->architecture);
         boot_plan(rt, name, uuid, spec, accelerator, &plan, &mac);
+        plan.bundle = bundle ? &bundle->bundle : NULL;
         *ret = qemu_argv(&plan);
         if (!*ret)
                 return problem_set(ret_problem, "NotSupported", "Architecture", "Architecture: %s has no machine",
                         spec->architecture);
+        if (profile_resolve(profile, spec->architecture, &paths, ret_problem) < 0 && ret_problem && *ret_problem)
+                return -ENOENT;
+        profile_paths_clear(&paths);
         return boot_check_tools(rt, spec, ret_problem);
 }

@@ -14,12 +14,13 @@
 #include "core/initrd.h"
 #include "core/nanos.h"
 #include "core/network.h"
+#include "core/profile.h"
 #include "core/restart.h"
 #include "core/storage.h"
 #include "core/tpm.h"
 #include "qemu/argv.h"
-#include "shared/crash-point.h"
 #include "qemu/machine-table.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log-line.h"
@@ -28,7 +29,7 @@
 typedef void (*BootStep)(Boot *b);
 typedef void (*BootUndo)(Boot *b);
 
-enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_IMAGE, STEP_INITRD, STEP_TPM, STEP_NETWORK, STEP_MONITOR, STEPS };
+enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_PROFILE, STEP_IMAGE, STEP_INITRD, STEP_TPM, STEP_NETWORK, STEP_MONITOR, STEPS };
 
 #define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
 
@@ -46,6 +47,8 @@ struct Boot {
         NanosBuild *disk; /* of a Nanos guest, being made */
         int root;         /* the root image that was found to be what was stored; then the Nanos guest's disk */
         Accelerator accelerator;
+        ProfileBundle *bundle; /* the profile's own QEMU, or NULL: the host's */
+        int bundle_dir;
         int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
         size_t n_network;
         int tpm;                       /* QEMU's side */
@@ -56,6 +59,7 @@ struct Boot {
 static void undo_monitor(Boot *b);
 static void step_storage(Boot *b);
 static void step_accelerator(Boot *b);
+static void step_profile(Boot *b);
 static void step_image(Boot *b);
 static void step_initrd(Boot *b);
 static void step_tpm(Boot *b);
@@ -68,6 +72,7 @@ static const struct {
 } steps[STEPS] = {
         [STEP_STORAGE] = {"volumes", step_storage},
         [STEP_ACCELERATOR] = {"accelerator", step_accelerator},
+        [STEP_PROFILE] = {"profile", step_profile},
         [STEP_IMAGE] = {"image", step_image},
         [STEP_INITRD] = {"initrd", step_initrd},
         [STEP_TPM] = {"tpm", step_tpm},
@@ -85,6 +90,8 @@ static void boot_free(Boot *b) {
         }
         (void) vm_pull_cancel(b->pull);
         (void) storage_cancel(b->storage);
+        profile_bundle_free(b->bundle);
+        (void) close_fd(b->bundle_dir);
         kernel_free(b->kernel);
         (void) close_fd(b->root);
         (void) nanos_cancel(b->disk);
@@ -221,6 +228,43 @@ static void step_accelerator(Boot *b) {
                 return;
         }
         runtime_probe_kvm(b->runtime, on_kvm_known, b, &b->waiter);
+}
+
+/* ---- 2. profile ---- */
+
+/* What the profile is served by is settled here: a manifest that comes later is the next boot's. */
+static void on_profile(const Problem *problem, void *userdata) {
+        Boot *b = userdata;
+        const VMSpec *spec = b->vm->record->spec;
+        Profile *profile = profile_get(b->runtime, boot_profile(spec, b->accelerator));
+        g_autoptr(Problem) missing = NULL;
+        ProfilePaths paths = {};
+        int r = 0;
+
+        b->waiter = NULL;
+        if (!problem)
+                r = profile_resolve(profile, spec->architecture, &paths, &missing);
+        if (r >= 0 && paths.assembled) {
+                b->bundle = profile_bundle(profile, spec->architecture);
+                r = b->bundle_dir = profile_open(profile);
+        }
+        profile_paths_clear(&paths);
+        if (problem || missing) {
+                boot_abort(b, problem ?: missing);
+                return;
+        }
+        if (r < 0) {
+                boot_abort_errno(b, r, "the profile's QEMU could not be opened");
+                return;
+        }
+        g_free(b->vm->record->profile_digest); /* the assembly stays as long as the VM is active */
+        b->vm->record->profile_digest = g_strdup(b->bundle ? b->bundle->digest : "");
+        boot_next(b);
+}
+
+static void step_profile(Boot *b) {
+        profile_ensure(
+                profile_get(b->runtime, boot_profile(b->vm->record->spec, b->accelerator)), on_profile, b, &b->waiter);
 }
 
 /* ---- 3. image ---- */
@@ -550,6 +594,9 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                 case QEMU_SLOT_TPM:
                         fds[n++] = take_fd(&b->tpm);
                         break;
+                case QEMU_SLOT_BUNDLE:
+                        fds[n++] = take_fd(&b->bundle_dir);
+                        break;
                 case QEMU_SLOT_ROOT:
                         fds[n++] = take_fd(&b->root);
                         break;
@@ -605,7 +652,7 @@ static void step_monitor(Boot *b) {
         VM *vm = b->vm;
         g_autoptr(Problem) problem = NULL;
         g_auto(GStrv) argv = NULL;
-        g_autofree char *mac = NULL;
+        g_autofree char *mac = NULL, *environment = NULL;
         _cleanup_close_ int boot_message = -1;
         int fds[LAUNCH_FDS_MAX], n, r;
         const char *names[LAUNCH_FDS_MAX];
@@ -619,6 +666,7 @@ static void step_monitor(Boot *b) {
                 return;
         }
         boot_plan(b->runtime, vm->name, vm->record->uuid, vm->record->spec, b->accelerator, &plan, &mac);
+        plan.bundle = b->bundle ? &b->bundle->bundle : NULL;
         argv = qemu_argv(&plan);
         n = collect_fds(b, &plan, boot_message, fds, names);
         if (n < 0) {
@@ -635,6 +683,9 @@ static void step_monitor(Boot *b) {
                 return;
         }
         message = boot_launch_message(vm, argv);
+        environment = qemu_environment(&plan);
+        if (environment)
+                (void) json_object_set_new(message, "environment", json_pack("[s]", environment));
         if (qemu_boot_in_initrd(&plan))
                 (void) json_object_set_new(message, "boot_in", json_integer(QEMU_SLOT_INITRD));
         if (plan.uefi)
@@ -680,7 +731,7 @@ void boot_ready(Boot *b) {
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1, .tpm = -1};
+        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1, .tpm = -1, .bundle_dir = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 push_undo(b, undo_monitor);

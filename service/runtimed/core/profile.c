@@ -293,7 +293,7 @@ bool profile_is_assembled(const Profile *p) {
 char *qemu_host_program(const Config *config, const char *architecture) {
         g_autofree char *directory = NULL, *name = NULL;
 
-        if (strcmp(architecture, config_spec_limits(config).architecture) == 0) /* QEMU= is the host's own architecture's */
+        if (strcmp(architecture, config_host_architecture()) == 0) /* QEMU= is the host's own architecture's */
                 return g_strdup(config->qemu);
         directory = g_path_get_dirname(config->qemu);
         name = profile_binary_name(architecture);
@@ -406,6 +406,35 @@ int profile_resolve(Profile *p, const char *architecture, ProfilePaths *ret, Pro
         if (!p->ref)
                 return resolve_host(p, known, ret, ret_problem);
         return profile_is_assembled(p) ? resolve_assembled(p, known, ret, ret_problem) : -EAGAIN;
+}
+
+ProfileBundle *profile_bundle(const Profile *p, const char *architecture) {
+        g_autofree char *program = profile_binary_name(architecture);
+        ProfileBundle *b;
+
+        if (!p->ref || !g_strv_contains((const char *const *) p->ref->programs, program))
+                return NULL;
+        b = g_new0(ProfileBundle, 1);
+        g_strlcpy(b->digest, p->ref->digest, sizeof b->digest);
+        b->program = g_steal_pointer(&program);
+        b->loader = g_strdup(p->ref->loader);
+        b->bundle = (QEMUBundle){.program = b->program,
+                .loader = b->loader,
+                .libraries = p->ref->libraries > 0,
+                .firmware = p->ref->firmware > 0};
+        return b;
+}
+
+void profile_bundle_free(ProfileBundle *b) {
+        if (!b)
+                return;
+        g_free(b->program);
+        g_free(b->loader);
+        g_free(b);
+}
+
+int profile_open(const Profile *p) {
+        return profile_store_open_current(p->runtime->profiles->store, p->name);
 }
 
 /* ---- Explain ---- */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/job.h"
+#include "qemu/argv.h"
 #include "qemu/profile-table.h"
 #include "shared/profile-path.h"
 #include "store/profile-store.h"
@@ -79,6 +80,21 @@ void profile_paths_clear(ProfilePaths *paths);
 /* NotSupported for an architecture the profile does not take, ToolMissing where nothing serves it. -EAGAIN without a
  * problem: its manifest is not assembled yet. */
 int profile_resolve(Profile *p, const char *architecture, ProfilePaths *ret, Problem **ret_problem);
+
+/* What a boot takes of a profile with a manifest. */
+typedef struct ProfileBundle {
+        char digest[PROFILE_HASH_LENGTH + 1];
+        char *program, *loader; /* owned; bundle names them */
+        QEMUBundle bundle;
+} ProfileBundle;
+
+/* NULL where the host's QEMU serves, or where the manifest has no program for that architecture. */
+ProfileBundle *profile_bundle(const Profile *p, const char *architecture);
+void profile_bundle_free(ProfileBundle *b);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProfileBundle, profile_bundle_free)
+
+/* The current assembly's directory, O_PATH. */
+int profile_open(const Profile *p);
 
 /* Assembles the newest manifest where that is not done; done is called, perhaps at once, when profile_resolve() can
  * answer. */

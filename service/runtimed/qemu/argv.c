@@ -33,6 +33,8 @@ static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         case QEMU_SLOT_VARS:
         case QEMU_SLOT_TPM:
                 return plan->uefi;
+        case QEMU_SLOT_BUNDLE:
+                return plan->bundle != NULL;
         case QEMU_SLOT_NET:
                 return plan->network;
         default:
@@ -112,8 +114,8 @@ static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
 
         addf(argv, "-name", "guest=%s", name);
         add(argv, "-uuid", plan->uuid);
-        addf(argv, "-machine", "%s,accel=%s%s", plan->nanos ? machine->nanos : machine->machine, accelerator_to_string(plan->accelerator),
-                plan->uefi ? ",pflash0=code,pflash1=vars" : "");
+        addf(argv, "-machine", "%s,accel=%s%s", plan->nanos ? machine->nanos : machine->machine,
+                accelerator_to_string(plan->accelerator), plan->uefi ? ",pflash0=code,pflash1=vars" : "");
         add(argv, "-cpu", kvm ? "host" : machine->tcg_cpu);
         addf(argv, "-smp", "%u", plan->vcpus);
         addf(argv, "-m", "%uM", plan->memory_mib);
@@ -190,7 +192,8 @@ static void add_images(GPtrArray *argv, const QEMUPlan *plan, const Machine *mac
 static void add_nanos(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
         addf(argv, "-drive", "if=none,id=root,format=raw,file=/dev/fdset/%d,file.locking=off,snapshot=on", ROOT_FDSET);
-        add_json(argv, "-device", json_pack("{s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root"));
+        add_json(
+                argv, "-device", json_pack("{s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root"));
         add_json(argv, "-device", json_pack("{s:s}", "driver", "isa-debug-exit"));
 }
 
@@ -250,6 +253,30 @@ static void add_channels(GPtrArray *argv, const QEMUPlan *plan, const Machine *m
                 json_pack("{s:s, s:s, s:s}", "driver", "virtserialport", "chardev", "guest", "name", GUEST_PORT_NAME));
 }
 
+/* A loader of the bundle's own is given its libraries by an option, which no child inherits. */
+static void add_program(GPtrArray *argv, const QEMUPlan *plan) {
+        const QEMUBundle *bundle = plan->bundle;
+        int fd = qemu_slot_fd(plan, QEMU_SLOT_BUNDLE);
+
+        if (!bundle) {
+                g_ptr_array_add(argv, g_strdup(plan->binary));
+                return;
+        }
+        if (*bundle->loader) {
+                g_ptr_array_add(argv, g_strdup_printf("/proc/self/fd/%d/%s", fd, bundle->loader));
+                addf(argv, "--library-path", "/proc/self/fd/%d/lib", fd);
+        }
+        g_ptr_array_add(argv, g_strdup_printf("/proc/self/fd/%d/bin/%s", fd, bundle->program));
+        if (bundle->firmware)
+                addf(argv, "-L", "/proc/self/fd/%d/firmware", fd);
+}
+
+char *qemu_environment(const QEMUPlan *plan) {
+        if (!plan->bundle || !plan->bundle->libraries || *plan->bundle->loader)
+                return NULL;
+        return g_strdup_printf("LD_LIBRARY_PATH=/proc/self/fd/%d/lib", qemu_slot_fd(plan, QEMU_SLOT_BUNDLE));
+}
+
 char **qemu_argv(const QEMUPlan *plan) {
         const Machine *machine = machine_find(plan->architecture);
 
@@ -258,7 +285,7 @@ char **qemu_argv(const QEMUPlan *plan) {
 
         GPtrArray *argv = g_ptr_array_new();
 
-        g_ptr_array_add(argv, g_strdup(plan->binary));
+        add_program(argv, plan);
         add_flags(argv, plan);
         add_machine(argv, plan, machine);
         if (plan->nanos) {

@@ -16,9 +16,17 @@
 
 #define NIC_QUEUES_MAX 8U
 
+/* A QEMU of its own build, in one directory: bin/PROGRAM, lib/, firmware/. */
+typedef struct QEMUBundle {
+        const char *program; /* "qemu-system-x86_64" */
+        const char *loader;  /* "lib/ld-linux-x86-64.so.2" starts it; "": the host's does */
+        bool libraries, firmware;
+} QEMUBundle;
+
 typedef struct QEMUPlan {
-        const char *binary; /* absolute path of qemu-system-* */
-        const char *name;   /* VM's name, for -name */
+        const char *binary;       /* absolute path of qemu-system-* */
+        const QEMUBundle *bundle; /* instead of it; NULL: the host's */
+        const char *name;         /* VM's name, for -name */
         const char *uuid;
         const char *architecture; /* "x86_64" */
         Accelerator accelerator;  /* KVM or TCG, resolved */
@@ -37,7 +45,8 @@ typedef struct QEMUPlan {
 typedef enum QEMUSlot {
         QEMU_SLOT_KERNEL, /* read by /proc/self/fd/N: a file others may read; not with nanos */
         QEMU_SLOT_INITRD, /* likewise */
-        QEMU_SLOT_BOOT,   /* sealed memfd, fw_cfg opt/org.mcp/boot; unused with nanos, and where that comes in the initrd */
+        QEMU_SLOT_BOOT, /* sealed memfd, fw_cfg opt/org.mcp/boot; unused with nanos, and where that comes in the initrd
+                         */
         QEMU_SLOT_CREDENTIALS, /* sealed memfd, fw_cfg opt/org.mcp/credentials */
         QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only */
         QEMU_SLOT_VOLUMES,  /* the VM's own, likewise, baked of paths, */
@@ -45,6 +54,7 @@ typedef enum QEMUSlot {
         QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
         QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */
         QEMU_SLOT_TPM,    /* and the control socket of its swtpm */
+        QEMU_SLOT_BUNDLE, /* only with bundle: its directory, O_PATH */
         QEMU_SLOT_NET,    /* only with network: a stream socket, or the first of the TAP's queues; the others follow */
         QEMU_SLOT_MAX,
 } QEMUSlot;
@@ -54,6 +64,9 @@ int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot);
 
 /* Whether the machine has no fw_cfg: the boot message is then appended to the initrd, as a second archive. */
 bool qemu_boot_in_initrd(const QEMUPlan *plan);
+
+/* "LD_LIBRARY_PATH=..." that only QEMU's process gets; NULL where it needs none. Caller frees. */
+char *qemu_environment(const QEMUPlan *plan);
 
 /* NULL-terminated; caller frees with g_strfreev(). NULL for an architecture that has no machine here, or no UEFI where
  * that is wanted. */

@@ -263,9 +263,45 @@ static void test_passt(void **state) {
         assert_argv(passt_argv(&without), none);
 }
 
+/* A QEMU of its own build: started by its own loader, or with its libraries in its environment. */
+static void test_bundle(void **state) {
+        static const QEMUBundle bundles[] = {
+                {"qemu-system-x86_64", "lib/ld-linux-x86-64.so.2", true, true},
+                {"qemu-system-x86_64", "", true, false},
+                {"qemu-system-x86_64", "", false, false},
+        };
+        static const char *const heads[][8] = {
+                {"/proc/self/fd/11/lib/ld-linux-x86-64.so.2", "--library-path", "/proc/self/fd/11/lib",
+                        "/proc/self/fd/11/bin/qemu-system-x86_64", "-L", "/proc/self/fd/11/firmware", "-nodefaults"},
+                {"/proc/self/fd/11/bin/qemu-system-x86_64", "-nodefaults"},
+                {"/proc/self/fd/11/bin/qemu-system-x86_64", "-nodefaults"},
+        };
+        static const char *const environments[] = {NULL, "LD_LIBRARY_PATH=/proc/self/fd/11/lib", NULL};
+        QEMUPlan p = plan;
+
+        assert_null(qemu_environment(&p));
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_BUNDLE), -1);
+        for (size_t i = 0; i < G_N_ELEMENTS(bundles); i++) {
+                g_auto(GStrv) argv = NULL;
+                g_autofree char *environment = NULL;
+
+                p.bundle = &bundles[i];
+                argv = qemu_argv(&p);
+                environment = qemu_environment(&p);
+                for (size_t k = 0; heads[i][k]; k++)
+                        assert_string_equal(argv[k], heads[i][k]);
+                if (environments[i])
+                        assert_string_equal(environment, environments[i]);
+                else
+                        assert_null(environment);
+                assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), 12);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tcg_with_network),
+                cmocka_unit_test(test_bundle),
                 cmocka_unit_test(test_kvm_without_network),
                 cmocka_unit_test(test_nanos),
                 cmocka_unit_test(test_quoting),
