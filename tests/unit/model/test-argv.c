@@ -166,12 +166,15 @@ static void test_volumes(void **state) {
 }
 
 static void test_slots(void **state) {
+        static const QEMUBundle bundle = {"qemu-system-x86_64", "", false, false};
         QEMUPlan p = plan;
 
         p.uefi = p.credentials = p.volumes = p.archives = true;
+        p.bundle = &bundle;
         for (QEMUSlot s = 0; s < QEMU_SLOT_MAX; s++)
                 assert_int_equal(qemu_slot_fd(&p, s), QEMU_FD_FIRST + (int) s);
         p.uefi = p.credentials = p.volumes = p.archives = false;
+        p.bundle = NULL;
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CREDENTIALS), -1);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 3);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CODE), -1);
