@@ -80,7 +80,7 @@
  *              worker asks {"type":"outputs","n":N}, the daemon answers {"type":"outputs"} with up to N empty files; the
  *              worker fills them in order and tells {"type":"object","hash":HEX,"executable":BOOL} of each.
  *              -> done: {"digest":HEX of the manifest,"profile","created_at":usec,"qemu_version","arch","bytes","objects",
- *                 "binaries","libraries","firmware","programs":["qemu-system-..."],"loader":"lib/..."|""}
+ *                 "binaries","libraries","firmware","modules":BOOL,"programs":["qemu-system-..."],"loader":"lib/..."|""}
  *   "profile-scan": worker asks {"type":"next"}, the daemon answers {"type":"next"} with "file":NAME and one descriptor, or
  *              with neither at the end; the worker tells {"type":"manifest","file":NAME, ...} as done above, or with
  *              "error" and "message" -> done: {}

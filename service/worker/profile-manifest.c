@@ -274,19 +274,22 @@ json_t *profile_manifest_summary(const profile_manifest *m) {
         json_t *programs = json_array();
         const char *loader = "";
         unsigned counts[3] = {};
+        bool modules = false;
 
         for (guint i = 0; i < m->entries->len; i++) {
                 const profile_entry *e = m->entries->pdata[i];
 
                 for (size_t k = 0; k < G_N_ELEMENTS(folders); k++)
                         counts[k] += g_str_has_prefix(e->path, folders[k]);
+                modules = modules || g_str_has_prefix(e->path, "lib/qemu/");
                 if (is_program(e))
                         (void) json_array_append_new(programs, json_string(e->path + strlen("bin/")));
                 if (profile_path_is_loader(e->path))
                         loader = e->path;
         }
-        return json_pack("{s:s, s:I, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:s}", "profile", m->profile, "created_at",
-                (json_int_t) m->created_at, "qemu_version", m->qemu_version, "arch", m->arch, "bytes",
+        return json_pack("{s:s, s:I, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:o, s:s}", "profile", m->profile,
+                "created_at", (json_int_t) m->created_at, "qemu_version", m->qemu_version, "arch", m->arch, "bytes",
                 (json_int_t) m->total_bytes, "objects", (int) m->entries->len, "binaries", (int) counts[0], "libraries",
-                (int) counts[1], "firmware", (int) counts[2], "programs", programs, "loader", loader);
+                (int) counts[1], "firmware", (int) counts[2], "modules", (int) modules, "programs", programs, "loader",
+                loader);
 }

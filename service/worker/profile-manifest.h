@@ -44,5 +44,5 @@ char *profile_manifest_print(const profile_manifest *m);
 
 /* What the daemon is told of it:
  * {"profile","created_at","qemu_version","arch","bytes","objects","binaries","libraries",
- * "firmware","programs":["qemu-system-..."],"loader":"lib/..."|""}. New reference. */
+ * "firmware","modules","programs":["qemu-system-..."],"loader":"lib/..."|""}. New reference. */
 json_t *profile_manifest_summary(const profile_manifest *m);

@@ -124,6 +124,12 @@ int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
         return spec_is_nanos(spec) ? nanos_check_tools(rt, ret_problem) : 0;
 }
 
+json_t *boot_qemu_environment(const QEMUPlan *plan) {
+        g_auto(GStrv) environment = qemu_environment(plan);
+
+        return json_strv(environment);
+}
+
 json_t *boot_launch_message(VM *vm, char **argv) {
         bool nanos = spec_is_nanos(vm->record->spec);
 

@@ -35,6 +35,8 @@ bool boot_has_uefi(const VMSpec *spec);
 uint16_t boot_queues(const VMSpec *spec);
 
 /* Launch messages, without their descriptors; new references. */
+/* "environment" of the launch message. */
+json_t *boot_qemu_environment(const QEMUPlan *plan);
 json_t *boot_launch_message(VM *vm, char **argv);
 json_t *boot_tpm_message(Runtime *rt);
 json_t *boot_passt_message(Runtime *rt, const VMSpec *spec);

@@ -652,7 +652,7 @@ static void step_monitor(Boot *b) {
         VM *vm = b->vm;
         g_autoptr(Problem) problem = NULL;
         g_auto(GStrv) argv = NULL;
-        g_autofree char *mac = NULL, *environment = NULL;
+        g_autofree char *mac = NULL;
         _cleanup_close_ int boot_message = -1;
         int fds[LAUNCH_FDS_MAX], n, r;
         const char *names[LAUNCH_FDS_MAX];
@@ -683,9 +683,8 @@ static void step_monitor(Boot *b) {
                 return;
         }
         message = boot_launch_message(vm, argv);
-        environment = qemu_environment(&plan);
-        if (environment)
-                (void) json_object_set_new(message, "environment", json_pack("[s]", environment));
+        if (plan.bundle)
+                (void) json_object_set_new(message, "environment", boot_qemu_environment(&plan));
         if (qemu_boot_in_initrd(&plan))
                 (void) json_object_set_new(message, "boot_in", json_integer(QEMU_SLOT_INITRD));
         if (plan.uefi)

@@ -150,6 +150,7 @@ static bool read_summary(ProfileRef *ref, const json_t *told) {
         ref->binaries = (uint32_t) binaries;
         ref->libraries = (uint32_t) libraries;
         ref->firmware = (uint32_t) firmware;
+        ref->modules = json_is_true(json_object_get(told, "modules"));
         g_strlcpy(ref->digest, digest, sizeof ref->digest);
         ref->version = plain_text(text_of(told, "qemu_version"), 128);
         ref->loader = g_strdup(loader);
@@ -235,11 +236,11 @@ static json_t *ref_to_json(const ProfileRef *ref) {
         }
         for (char **s = ref->programs; *s; s++)
                 (void) json_array_append_new(programs, json_string(*s));
-        return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:o}", "id", ref->id, "profile",
+        return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:o}", "id", ref->id, "profile",
                 profile_to_string(ref->profile), "created_at", (json_int_t) ref->created_at, "bytes",
                 (json_int_t) ref->bytes, "digest", ref->digest, "qemu_version", ref->version, "loader", ref->loader,
                 "binaries", (int) ref->binaries, "libraries", (int) ref->libraries, "firmware", (int) ref->firmware,
-                "programs", programs);
+                "modules", (int) ref->modules, "programs", programs);
 }
 
 void profiles_remember(struct Profiles *ps) {
@@ -421,6 +422,7 @@ ProfileBundle *profile_bundle(const Profile *p, const char *architecture) {
         b->bundle = (QEMUBundle){.program = b->program,
                 .loader = b->loader,
                 .libraries = p->ref->libraries > 0,
+                .modules = p->ref->modules,
                 .firmware = p->ref->firmware > 0};
         return b;
 }

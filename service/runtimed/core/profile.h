@@ -22,6 +22,7 @@ typedef struct ProfileRef {
         char *version, *loader;               /* loader: its path, or "" */
         char **programs;                      /* "qemu-system-..." */
         uint32_t binaries, libraries, firmware;
+        bool modules; /* QEMU's, in lib/qemu/ */
         uint64_t bytes;
 } ProfileRef;
 

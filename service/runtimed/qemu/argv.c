@@ -271,10 +271,18 @@ static void add_program(GPtrArray *argv, const QEMUPlan *plan) {
                 addf(argv, "-L", "/proc/self/fd/%d/firmware", fd);
 }
 
-char *qemu_environment(const QEMUPlan *plan) {
-        if (!plan->bundle || !plan->bundle->libraries || *plan->bundle->loader)
-                return NULL;
-        return g_strdup_printf("LD_LIBRARY_PATH=/proc/self/fd/%d/lib", qemu_slot_fd(plan, QEMU_SLOT_BUNDLE));
+/* QEMU would look for its modules beside its program, by a path that is not there for a VM. */
+char **qemu_environment(const QEMUPlan *plan) {
+        const QEMUBundle *bundle = plan->bundle;
+        int fd = qemu_slot_fd(plan, QEMU_SLOT_BUNDLE);
+        char **environment = g_new0(char *, 3);
+        size_t n = 0;
+
+        if (bundle && bundle->libraries && !*bundle->loader)
+                environment[n++] = g_strdup_printf("LD_LIBRARY_PATH=/proc/self/fd/%d/lib", fd);
+        if (bundle && bundle->modules)
+                environment[n++] = g_strdup_printf("QEMU_MODULE_DIR=/proc/self/fd/%d/lib/qemu", fd);
+        return environment;
 }
 
 char **qemu_argv(const QEMUPlan *plan) {

@@ -16,11 +16,11 @@
 
 #define NIC_QUEUES_MAX 8U
 
-/* A QEMU of its own build, in one directory: bin/PROGRAM, lib/, firmware/. */
+/* A QEMU of its own build, in one directory: bin/PROGRAM, lib/, with QEMU's modules in lib/qemu/, and firmware/. */
 typedef struct QEMUBundle {
         const char *program; /* "qemu-system-x86_64" */
         const char *loader;  /* "lib/ld-linux-x86-64.so.2" starts it; "": the host's does */
-        bool libraries, firmware;
+        bool libraries, modules, firmware;
 } QEMUBundle;
 
 typedef struct QEMUPlan {
@@ -65,8 +65,9 @@ int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot);
 /* Whether the machine has no fw_cfg: the boot message is then appended to the initrd, as a second archive. */
 bool qemu_boot_in_initrd(const QEMUPlan *plan);
 
-/* "LD_LIBRARY_PATH=..." that only QEMU's process gets; NULL where it needs none. Caller frees. */
-char *qemu_environment(const QEMUPlan *plan);
+/* KEY=VALUE that only QEMU's process gets: where a bundle's libraries and modules are. NULL-terminated, mostly empty;
+ * caller frees with g_strfreev(). */
+char **qemu_environment(const QEMUPlan *plan);
 
 /* NULL-terminated; caller frees with g_strfreev(). NULL for an architecture that has no machine here, or no UEFI where
  * that is wanted. */

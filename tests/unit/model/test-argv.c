@@ -166,7 +166,7 @@ static void test_volumes(void **state) {
 }
 
 static void test_slots(void **state) {
-        static const QEMUBundle bundle = {"qemu-system-x86_64", "", false, false};
+        static const QEMUBundle bundle = {"qemu-system-x86_64", "", false, false, false};
         QEMUPlan p = plan;
 
         p.uefi = p.credentials = p.volumes = p.archives = true;
@@ -269,9 +269,9 @@ static void test_passt(void **state) {
 /* A QEMU of its own build: started by its own loader, or with its libraries in its environment. */
 static void test_bundle(void **state) {
         static const QEMUBundle bundles[] = {
-                {"qemu-system-x86_64", "lib/ld-linux-x86-64.so.2", true, true},
-                {"qemu-system-x86_64", "", true, false},
-                {"qemu-system-x86_64", "", false, false},
+                {"qemu-system-x86_64", "lib/ld-linux-x86-64.so.2", true, true, true},
+                {"qemu-system-x86_64", "", true, false, false},
+                {"qemu-system-x86_64", "", false, false, false},
         };
         static const char *const heads[][8] = {
                 {"/proc/self/fd/11/lib/ld-linux-x86-64.so.2", "--library-path", "/proc/self/fd/11/lib",
@@ -279,24 +279,25 @@ static void test_bundle(void **state) {
                 {"/proc/self/fd/11/bin/qemu-system-x86_64", "-nodefaults"},
                 {"/proc/self/fd/11/bin/qemu-system-x86_64", "-nodefaults"},
         };
-        static const char *const environments[] = {NULL, "LD_LIBRARY_PATH=/proc/self/fd/11/lib", NULL};
+        static const char *const environments[] = {
+                "QEMU_MODULE_DIR=/proc/self/fd/11/lib/qemu", "LD_LIBRARY_PATH=/proc/self/fd/11/lib", ""};
+        g_auto(GStrv) none = qemu_environment(&plan);
         QEMUPlan p = plan;
 
-        assert_null(qemu_environment(&p));
+        assert_null(none[0]);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_BUNDLE), -1);
         for (size_t i = 0; i < G_N_ELEMENTS(bundles); i++) {
                 g_auto(GStrv) argv = NULL;
-                g_autofree char *environment = NULL;
+                g_auto(GStrv) environment = NULL;
+                g_autofree char *words = NULL;
 
                 p.bundle = &bundles[i];
                 argv = qemu_argv(&p);
                 environment = qemu_environment(&p);
+                words = g_strjoinv(" ", environment);
                 for (size_t k = 0; heads[i][k]; k++)
                         assert_string_equal(argv[k], heads[i][k]);
-                if (environments[i])
-                        assert_string_equal(environment, environments[i]);
-                else
-                        assert_null(environment);
+                assert_string_equal(words, environments[i]);
                 assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), 12);
         }
 }
