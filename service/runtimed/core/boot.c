@@ -230,7 +230,7 @@ static void step_accelerator(Boot *b) {
         runtime_probe_kvm(b->runtime, on_kvm_known, b, &b->waiter);
 }
 
-/* ---- 2. profile ---- */
+/* ---- 3. profile ---- */
 
 /* What the profile is served by is settled here: a manifest that comes later is the next boot's. */
 static void on_profile(const Problem *problem, void *userdata) {
@@ -267,7 +267,7 @@ static void step_profile(Boot *b) {
                 profile_get(b->runtime, boot_profile(b->vm->record->spec, b->accelerator)), on_profile, b, &b->waiter);
 }
 
-/* ---- 3. image ---- */
+/* ---- 4. image ---- */
 
 static void on_image(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -317,7 +317,7 @@ static void step_image(Boot *b) {
                 image_ensure(image, b->root, on_image, b, &b->waiter);
 }
 
-/* ---- 4. initrd ---- */
+/* ---- 5. initrd ---- */
 
 static void on_initrd(const Problem *problem, void *userdata) {
         Boot *b = userdata;
@@ -381,7 +381,7 @@ static void step_initrd(Boot *b) {
         initrd_ensure(b->runtime, b->kernel, on_initrd, b, &b->waiter);
 }
 
-/* ---- 5. TPM ---- */
+/* ---- 6. TPM ---- */
 
 static void undo_tpm(Boot *b) {
         tpm_stop(b->vm);
@@ -407,7 +407,7 @@ static void step_tpm(Boot *b) {
                 boot_abort_errno(b, r, "the TPM's unit could not be started");
 }
 
-/* ---- 6. network ---- */
+/* ---- 7. network ---- */
 
 static void undo_network(Boot *b) {
         g_autofree char *unit = vm_passt_unit(b->vm);
@@ -525,7 +525,7 @@ static void step_network(Boot *b) {
                 boot_abort_errno(b, r, "the network's unit could not be started");
 }
 
-/* ---- 7. monitor ---- */
+/* ---- 8. monitor ---- */
 
 static void undo_monitor(Boot *b) {
         g_autofree char *unit = vm_unit(b->vm);
