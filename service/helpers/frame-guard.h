@@ -6,20 +6,45 @@
 #include <stdint.h>
 
 /*
- * What a guest with user networking may send. passt connects wherever a frame says, in the host's own network: also to its loopback and
- * link-local addresses, when a guest that is root routes them so. --no-map-gw only takes the gateway's alias away.
- * Let through: ARP; IPv4 but to 0.0.0.0/8, 127.0.0.0/8 and 169.254.0.0/16 (RFC 6890); IPv6 but to ::/96 (::1 among them), ::ffff:0:0/96 and
- * fe80::/10, where only the neighbour discovery that a link needs is taken (RFC 4861).
+ * What a guest with user networking may send. passt connects wherever a frame says, in the host's own network: also to
+ * its loopback and link-local addresses, when a guest that is root routes them so; and the gateway's address is the
+ * host's loopback to it.
+ *
+ * Dropped: all but ARP, IPv4 and IPv6; IPv4 to 0.0.0.0/8, 127.0.0.0/8 and 169.254.0.0/16 (RFC 6890); IPv6 to ::/96 (::1
+ * among them) and
+ * ::ffff:0:0/96. To the gateway (PASST_GATEWAY) and to fe80::/10 only answers may go, because from there come the
+ * connections to published ports that begin on the host's loopback: TCP that does not begin a connection, UDP to a peer
+ * that has sent to that port within the time in which passt keeps it; and what a link needs: DHCP, and the neighbour
+ * discovery of IPv6 (RFC 4861).
  */
 
 #define FRAME_MAX (65535U + 14U)
 
-/* An Ethernet frame (14 bytes of header first). */
-bool frame_may_leave(const uint8_t *frame, size_t len);
+#define FRAME_UDP_PEERS 256U
+#define FRAME_UDP_USEC (180U * 1000000U) /* UDP_CONN_TIMEOUT of passt's udp.c */
 
-/* Copies frames from one stream socket to the other, each with its length before it (u32, network byte order: QEMU's stream netdev
- * and passt), and drops those that may not leave. Returns at the end of either, or when the stream is none of frames. Both block. */
-void frame_guard_run(int from, int to);
+typedef struct FrameGuard {
+        struct {
+                uint64_t key, until;
+        } peers[FRAME_UDP_PEERS]; /* a ring: the newest takes the oldest's place */
+        unsigned next;
+} FrameGuard;
 
-/* The way back: everything. */
-void frame_copy_run(int from, int to);
+/* A frame that passt sends to the guest, now in microseconds of CLOCK_MONOTONIC. An Ethernet frame (14 bytes of header
+ * first), as below. */
+void frame_guard_note(FrameGuard *guard, const uint8_t *frame, size_t len, uint64_t now);
+
+/* What a frame tells its receiver of its sender's addresses: ARP, and neighbour discovery from a link-local or another
+ * address. */
+typedef enum FrameTelling {
+        FRAME_TELLS_ARP,
+        FRAME_TELLS_LINK_LOCAL,
+        FRAME_TELLS_GLOBAL,
+        FRAME_TELLS_MAX,
+        FRAME_TELLS_NOTHING = -1,
+} FrameTelling;
+
+FrameTelling frame_tells(const uint8_t *frame, size_t len);
+
+/* Whether the guest's frame may go to passt. */
+bool frame_guard_allows(const FrameGuard *guard, const uint8_t *frame, size_t len, uint64_t now);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mcp-kvm-probe: the main process of mcp-kvm-probe@N.service. Finds out whether a guest really runs under KVM here: some
- * bytes of code must get from real mode to long mode, write a port and halt. --print tells people instead of the daemon. */
+/* mcp-kvm-probe: the main process of mcp-kvm-probe@N.service. Finds out whether a guest really runs under KVM here:
+ * some bytes of code must get from real mode to long mode, write a port and halt. --print tells people instead of the
+ * daemon. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -31,8 +32,7 @@ struct result {
         char message[160];
 };
 
-__attribute__((format(printf, 3, 4))) static int found(
-        struct result *result, bool usable, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static int found(struct result *result, bool usable, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
@@ -63,8 +63,8 @@ __attribute__((format(printf, 3, 4))) static int found(
 /*
  * The guest goes the way of firmware and kernel: from real mode through protected mode to long mode. The loop in
  * protected mode takes some milliseconds on a CPU; where KVM only emulates that mode, instruction by instruction, it
- * takes many seconds, as would any firmware. (kvm_pvm does: a guest that begins in long mode runs well in it, and QEMU's
- * firmware seems to hang.) The value is loaded in 64 bits, so that it is right in long mode only.
+ * takes many seconds, as would any firmware. (kvm_pvm does: a guest that begins in long mode runs well in it, and
+ * QEMU's firmware seems to hang.) The value is loaded in 64 bits, so that it is right in long mode only.
  */
 #define AT(label) "(" label " - guest_code + 0x4000)" /* CODE_AT */
 
@@ -73,44 +73,60 @@ __asm__(".pushsection .rodata\n"
         "        .code16\n"
         "        cli\n"
         "        lgdtl   " AT("gdt_pointer") "\n"
-        "        movl    %cr0, %eax\n"
-        "        orl     $1, %eax\n"
-        "        movl    %eax, %cr0\n"
-        "        ljmpl   $8, $" AT("protected_mode") "\n"
-        "        .code32\n"
-        "protected_mode:\n"
-        "        movw    $16, %ax\n"
-        "        movw    %ax, %ds\n"
-        "        movw    %ax, %ss\n"
-        "        movl    $4000000, %ecx\n"
-        "1:      decl    %ecx\n"
-        "        jnz     1b\n"
-        "        movl    $0x20, %eax\n" /* PAE */
-        "        movl    %eax, %cr4\n"
-        "        movl    $0x1000, %eax\n" /* PML4_AT */
-        "        movl    %eax, %cr3\n"
-        "        movl    $0xc0000080, %ecx\n" /* EFER: long mode enable */
-        "        rdmsr\n"
-        "        orl     $0x100, %eax\n"
-        "        wrmsr\n"
-        "        movl    %cr0, %eax\n"
-        "        orl     $0x80000000, %eax\n"
-        "        movl    %eax, %cr0\n"
-        "        ljmpl   $24, $" AT("long_mode") "\n"
-        "        .code64\n"
-        "long_mode:\n"
-        "        movabsq $0x10000002a, %rax\n" /* PROBE_VALUE */
-        "        shlq    $1, %rax\n"
-        "        shrq    $1, %rax\n"
-        "        outb    %al, $0xf4\n" /* PROBE_PORT */
-        "        hlt\n"
-        "        .balign 8\n"
-        "gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff\n"
-        "gdt_pointer:\n"
-        "        .word   31\n"
-        "        .long   " AT("gdt") "\n"
-        "guest_code_end:\n"
-        "        .popsection\n");
+                                             "        movl    %cr0, %eax\n"
+                                             "        orl     $1, %eax\n"
+                                             "        movl    %eax, %cr0\n"
+                                             "        ljmpl   $8, $" AT(
+                                                     "protected_mode") "\n"
+                                                                       "        .code32\n"
+                                                                       "protected_mode:\n"
+                                                                       "        movw    $16, %ax\n"
+                                                                       "        movw    %ax, %ds\n"
+                                                                       "        movw    %ax, %ss\n"
+                                                                       "        movl    $4000000, %ecx\n"
+                                                                       "1:      decl    %ecx\n"
+                                                                       "        jnz     1b\n"
+                                                                       "        movl    $0x20, %eax\n" /* PAE */
+                                                                       "        movl    %eax, %cr4\n"
+                                                                       "        movl    $0x1000, %eax\n" /* PML4_AT */
+                                                                       "        movl    %eax, %cr3\n"
+                                                                       "        movl    $0xc0000080, %ecx\n" /* EFER:
+                                                                                                                long
+                                                                                                                mode
+                                                                                                                enable
+                                                                                                              */
+                                                                       "        rdmsr\n"
+                                                                       "        orl     $0x100, %eax\n"
+                                                                       "        wrmsr\n"
+                                                                       "        movl    %cr0, %eax\n"
+                                                                       "        orl     $0x80000000, %eax\n"
+                                                                       "        movl    %eax, %cr0\n"
+                                                                       "        ljmpl   $24, $" AT(
+                                                                               "long_mode") "\n"
+                                                                                            "        .code64\n"
+                                                                                            "long_mode:\n"
+                                                                                            "        movabsq "
+                                                                                            "$0x10000002a, %rax\n" /* PROBE_VALUE
+                                                                                                                    */
+                                                                                            "        shlq    $1, %rax\n"
+                                                                                            "        shrq    $1, %rax\n"
+                                                                                            "        outb    %al, "
+                                                                                            "$0xf4\n" /* PROBE_PORT */
+                                                                                            "        hlt\n"
+                                                                                            "        .balign 8\n"
+                                                                                            "gdt:    .quad   0, "
+                                                                                            "0x00cf9b000000ffff, "
+                                                                                            "0x00cf93000000ffff, "
+                                                                                            "0x00af9b000000ffff\n"
+                                                                                            "gdt_pointer:\n"
+                                                                                            "        .word   31\n"
+                                                                                            "        .long   " AT(
+                                                                                                    "gdt") "\n"
+                                                                                                           "guest_code_"
+                                                                                                           "end:\n"
+                                                                                                           "        "
+                                                                                                           ".popsection"
+                                                                                                           "\n");
 
 extern const uint8_t guest_code[], guest_code_end[];
 
@@ -133,7 +149,7 @@ static int open_machine(struct machine *m, struct result *result) {
         if (m->vm < 0)
                 return found(result, false, "KVM_CREATE_VM: %s", strerror(errno));
         /* Not all need them, and then not all take them. */
-        (void) ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &(uint64_t) {IDENTITY_MAP_AT});
+        (void) ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &(uint64_t){IDENTITY_MAP_AT});
         (void) ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_AT);
         m->vcpu = ioctl(m->vm, KVM_CREATE_VCPU, 0);
         if (m->vcpu < 0)
@@ -259,9 +275,9 @@ static void probe_in_time(struct result *result) {
                 (void) usleep(POLL_USEC);
         }
         if (!__atomic_load_n(&result->done, __ATOMIC_ACQUIRE))
-                (void) found(result,
-                        false,
-                        now_monotonic() < end ? "the process of a test guest died" : "a test guest did not finish within 2 s");
+                (void) found(result, false,
+                        now_monotonic() < end ? "the process of a test guest died"
+                                              : "a test guest did not finish within 2 s");
         (void) kill(pid, SIGKILL);
 }
 
@@ -298,14 +314,8 @@ static int tell_daemon(void) {
                 (void) close_fd(fds[--n_fds]);
         if (strcmp(wire_type(message), "launch") == 0) {
                 result = probe_result();
-                r = wire_send_new(sock,
-                        json_pack("{s:s, s:b, s:s}",
-                                "type",
-                                "done",
-                                "usable",
-                                (int) result.usable,
-                                "message",
-                                result.message));
+                r = wire_send_new(sock, json_pack("{s:s, s:b, s:s}", "type", "done", "usable", (int) result.usable,
+                                                "message", result.message));
         }
         json_decref(message);
         (void) close_fd(sock);

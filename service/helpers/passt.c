@@ -1,160 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mcp-passt: the main process of mcp-passt@VM.service. Starts passt on the socket it was given, says when the ports are
- * bound or why they are not, and stays until passt has ended, which it does with the VM's end of the socket. */
+/* mcp-passt: the main process of mcp-passt@VM.service. Starts passt, says when the ports are bound or why they are not,
+ * carries the frames between QEMU and passt, exchanges passt when other ports are to be published, and ends with the
+ * VM. */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <linux/close_range.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "helpers/frame-guard.h"
+#include "helpers/frame-relay.h"
+#include "helpers/passt-process.h"
+#include "shared/daemon-link.h"
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/wire.h"
 
 #define ARGV_MAX 512U
-#define OUTPUT_MAX 8192U /* of what passt says we keep the end */
+#define PICK_TRIES 5U /* a port that was free may be taken before passt binds it */
+#define END_USEC (5U * 1000U * 1000U)
 
-struct output {
-        size_t len;
-        char text[OUTPUT_MAX + 1];
+struct network {
+        sd_event *event;
+        struct daemon_link *link;
+        FrameRelay *relay;
+        char **argv; /* of the passt that runs, ports picked */
+        json_int_t boot;
+        bool alone; /* the daemon does not know us */
 };
-
-/* What passt prints before it fails, and that is not the reason. */
-static bool is_noise(const char *line) {
-        static const char *const noise[] = {"Failed to send ", "Don't run as root", "Couldn't open log", "No external"};
-
-        for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
-                if (strncmp(line, noise[i], strlen(noise[i])) == 0)
-                        return true;
-        return *line == 0;
-}
-
-/* The last line that says something; changes the text. */
-static const char *last_line(struct output *output) {
-        const char *found = NULL;
-        char *rest = output->text;
-
-        output->text[output->len] = 0;
-        for (size_t i = 0; i < output->len; i++)
-                if (output->text[i] != '\n' && (output->text[i] < ' ' || output->text[i] > '~'))
-                        output->text[i] = '?';
-        for (char *line; (line = strsep(&rest, "\n"));)
-                if (!is_noise(line))
-                        found = line;
-        return found ? found : "passt gave no reason";
-}
-
-static int say_failed(int sock, const char *error, const char *message) {
-        (void) fprintf(stderr, "mcp-passt: %s: %s\n", error, message);
-        (void) sd_notifyf(0, "STATUS=%s: %s", error, message);
-        (void) wire_send_new(sock, json_pack("{s:s, s:s, s:s}", "type", "failed", "error", error, "message", message));
-        return EXIT_FAILURE;
-}
-
-static int say_failed_errno(int sock, const char *what, int error) {
-        char text[128];
-
-        (void) snprintf(text, sizeof text, "%s: %s", what, strerror(error));
-        return say_failed(sock, "Failed", text);
-}
-
-/* In the child: exactly the standard descriptors and PASST_FD. Returns an errno when passt could not be executed. */
-static int execute(char *const *argv, int sock, int output, int report) {
-        static char path[] = "PATH=/usr/bin:/bin", lang[] = "LANG=C";
-        static char *const environment[] = {path, lang, NULL};
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[3];
-
-        /* The copies are above every target, so that no dup2() overwrites the source of the next. */
-        high[0] = fcntl(sock, F_DUPFD_CLOEXEC, 16);
-        high[1] = fcntl(output, F_DUPFD_CLOEXEC, 16);
-        high[2] = fcntl(report, F_DUPFD_CLOEXEC, 16);
-        if (null < 0 || high[0] < 0 || high[1] < 0 || high[2] < 0)
-                return errno;
-        if (dup2(null, STDIN_FILENO) < 0 || dup2(high[1], STDOUT_FILENO) < 0 || dup2(high[1], STDERR_FILENO) < 0 ||
-                dup2(high[0], PASST_FD) < 0)
-                return errno;
-        if (close_range(PASST_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-                return errno;
-        (void) signal(SIGPIPE, SIG_DFL);
-        (void) execvpe(argv[0], argv, environment);
-        {
-                int error = errno;
-
-                (void) !write(high[2], &error, sizeof error);
-                _exit(127);
-        }
-}
-
-/* Reads what there is; the oldest half goes when the buffer is full. False at the end of the pipe. */
-static bool read_output(int fd, struct output *output) {
-        ssize_t n;
-
-        if (output->len == OUTPUT_MAX) {
-                output->len = OUTPUT_MAX / 2;
-                memmove(output->text, output->text + OUTPUT_MAX / 2, output->len);
-        }
-        n = read(fd, output->text + output->len, OUTPUT_MAX - output->len);
-        if (n > 0)
-                output->len += (size_t) n;
-        return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
-}
-
-/* Collects passt's output until its first process ends; the daemon it leaves behind may hold the pipe open. */
-static int await_first(pid_t pid, int fd, struct output *output) {
-        _cleanup_close_ int pidfd = pidfd_open(pid, 0);
-        int status;
-
-        struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
-
-        (void) fcntl(fd, F_SETFL, O_NONBLOCK);
-        while (pidfd >= 0 && !(p[1].revents & POLLIN)) {
-                if (poll(p, 2, -1) < 0 && errno != EINTR)
-                        break;
-                if (p[0].revents && !read_output(fd, output))
-                        p[0].fd = -1;
-        }
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
-        /* What was written before the end, and one round is enough for what fits the reason. */
-        if (p[0].fd >= 0)
-                (void) read_output(fd, output);
-        return status;
-}
-
-static char **copy_argv(const json_t *launch) {
-        const json_t *argv = json_object_get(launch, "argv");
-        size_t n = json_array_size(argv);
-        char **copy;
-
-        if (n == 0 || n > ARGV_MAX)
-                return NULL;
-        copy = calloc(n + 1, sizeof *copy);
-        for (size_t i = 0; copy && i < n; i++) {
-                const char *arg = json_string_value(json_array_get(argv, i));
-
-                copy[i] = arg ? strdup(arg) : NULL;
-                if (!copy[i]) {
-                        while (i > 0)
-                                free(copy[--i]);
-                        free(copy);
-                        return NULL;
-                }
-        }
-        return copy;
-}
 
 static void free_argv(char **argv) {
         for (size_t i = 0; argv && argv[i]; i++)
@@ -162,146 +39,245 @@ static void free_argv(char **argv) {
         free(argv);
 }
 
-static pid_t start(char *const *argv, int socket_fd, int output, int report) {
-        pid_t pid = fork();
+static char **read_argv(const json_t *argv) {
+        size_t n = json_array_size(argv);
+        char **copy = n > 0 && n <= ARGV_MAX ? calloc(n + 1, sizeof *copy) : NULL;
 
-        if (pid == 0) {
-                int error = execute(argv, socket_fd, output, report);
+        for (size_t i = 0; copy && i < n; i++) {
+                const char *arg = json_string_value(json_array_get(argv, i));
 
-                (void) !write(report, &error, sizeof error);
-                _exit(127);
+                copy[i] = arg ? strdup(arg) : NULL;
+                if (!copy[i]) {
+                        free_argv(copy);
+                        return NULL;
+                }
         }
-        return pid;
+        return copy;
 }
 
-/* Runs passt until its ports are bound. Returns 0, or the exit status after the failure has been said. */
-static int bring_up(int sock, char *const *argv, int *socket_fd) {
-        _cleanup_close_ int out_read = -1, out_write = -1, report_read = -1, report_write = -1;
-        struct output output = {};
-        int pair[2], error = 0, status;
-        pid_t pid;
-
-        if (pipe2(pair, O_CLOEXEC) < 0)
-                return say_failed_errno(sock, "no pipe", errno);
-        out_read = pair[0];
-        out_write = pair[1];
-        if (pipe2(pair, O_CLOEXEC) < 0)
-                return say_failed_errno(sock, "no pipe", errno);
-        report_read = pair[0];
-        report_write = pair[1];
-
-        pid = start(argv, *socket_fd, out_write, report_write);
-        if (pid < 0)
-                return say_failed_errno(sock, "no process", errno);
-        out_write = close_fd(out_write);
-        report_write = close_fd(report_write);
-        /* passt sees the VM's end only when nobody else holds the socket. */
-        *socket_fd = close_fd(*socket_fd);
-
-        if (read(report_read, &error, sizeof error) == sizeof error) {
-                (void) waitpid(pid, NULL, 0);
-                if (error == ENOENT)
-                        return say_failed(sock, "ToolMissing", "passt is not installed (package passt)");
-                return say_failed_errno(sock, "passt cannot be executed", error);
-        }
-        status = await_first(pid, out_read, &output);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-                return 0;
-        if (status < 0 || WIFSIGNALED(status))
-                return say_failed(sock, "Failed", "passt was ended by a signal");
-        {
-                const char *line = last_line(&output);
-                bool bind = strstr(line, "Address already in use") || strstr(line, "ailed to bind");
-
-                return say_failed(sock, bind ? "PortInUse" : "Failed", line);
-        }
+static int fail_errno(PasstFailure *f, const char *what, int error) {
+        f->error = "Failed";
+        (void) snprintf(f->message, sizeof f->message, "%s: %s", what, strerror(error));
+        return -ECANCELED;
 }
 
-/* The frames between QEMU and passt go through here, each way in a process of its own: neither waits for the other. */
-static int relay(int guest, int passt) {
-        pid_t pid = fork();
+/* One try: picks ports, starts passt. *ret_sock is our side of its socket. */
+static int try_start(char **argv, json_t *picked, int *ret_sock, PasstFailure *f) {
+        int pair[2], r;
 
-        if (pid < 0)
-                return -errno;
-        if (pid == 0) {
-                frame_guard_run(guest, passt);
-                (void) shutdown(passt, SHUT_RDWR); /* passt ends with its socket, and the way back with it */
-                _exit(EXIT_SUCCESS);
+        (void) json_array_clear(picked);
+        r = passt_pick_ports(argv, picked);
+        if (r < 0)
+                return fail_errno(f, "no free port could be picked", -r);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fail_errno(f, "no socket pair", errno);
+        r = passt_start(argv, pair[1], f);
+        if (r < 0) {
+                (void) close_fd(pair[0]);
+                return r;
         }
-        frame_copy_run(passt, guest);
-        (void) shutdown(guest, SHUT_RDWR);
-        (void) shutdown(passt, SHUT_RDWR);
+        *ret_sock = pair[0];
         return 0;
 }
 
-/* passt's daemon process is our child since its parent ended. Returns when there is none left. */
-static int outlive_passt(void) {
-        int status, result = EXIT_SUCCESS;
+/* Starts passt as argv, a JSON array, says; ports are picked anew when a picked one was taken meanwhile. ret_argv is
+ * what runs. */
+static int start(const json_t *argv, json_t *picked, char ***ret_argv, int *ret_sock, PasstFailure *f) {
+        for (unsigned i = 1;; i++) {
+                char **copy = read_argv(argv);
+                int r;
 
-        for (;;) {
-                if (wait(&status) < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return result;
+                if (!copy)
+                        return fail_errno(f, "no argv", EBADMSG);
+                r = try_start(copy, picked, ret_sock, f);
+                if (r >= 0) {
+                        *ret_argv = copy;
+                        return 0;
                 }
-                if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                        result = EXIT_FAILURE;
+                free_argv(copy);
+                if (strcmp(f->error, "PortInUse") != 0 || json_array_size(picked) == 0 || i == PICK_TRIES)
+                        return r;
         }
 }
 
-static int handle(int sock, const json_t *message, int *fds, size_t n_fds) {
-        char **argv;
-        int r, pair[2];
+/* ---- Exchange ---- */
 
-        if (strcmp(wire_type(message), "goodbye") == 0)
-                return EXIT_SUCCESS;
-        argv = strcmp(wire_type(message), "launch") == 0 ? copy_argv(message) : NULL;
-        if (!argv || n_fds != 1) {
-                free_argv(argv);
-                return say_failed(sock, "Failed", "the launch message has no argv or not exactly one descriptor");
-        }
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-                free_argv(argv);
-                return say_failed_errno(sock, "no socket pair", errno);
-        }
-        r = bring_up(sock, argv, &pair[1]);
-        free_argv(argv);
-        if (r != 0) {
+/* The passt that was, as it was. */
+static int go_back(struct network *net, const PasstFailure *why) {
+        PasstFailure f = {};
+        int pair[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        r = passt_start(net->argv, pair[1], &f);
+        if (r < 0) {
+                (void) fprintf(stderr, "mcp-passt: %s; the ports before: %s\n", why->message, f.message);
                 (void) close_fd(pair[0]);
-                (void) close_fd(pair[1]);
                 return r;
         }
-        (void) wire_send_new(sock, json_pack("{s:s}", "type", "ready"));
-        (void) sd_notify(0, "READY=1\nSTATUS=passt has bound its ports");
-        r = relay(fds[0], pair[0]);
-        (void) close_fd(pair[0]);
+        return frame_relay_connect(net->relay, pair[0]);
+}
+
+/* Other forwards. 0; -ECANCELED with *f and the old ones in place; another negative errno when there is no network any
+ * more. */
+static int exchange(struct network *net, const json_t *argv, json_t *picked, PasstFailure *f) {
+        char **now;
+        int sock, r;
+
+        /* The ports that stay are bound again, so the old passt has to be gone. */
+        frame_relay_hang_up(net->relay);
+        r = passt_await_end(END_USEC);
         if (r < 0)
-                return say_failed_errno(sock, "no process", -r);
-        return outlive_passt();
+                return r;
+        r = start(argv, picked, &now, &sock, f);
+        if (r < 0) {
+                int back = go_back(net, f);
+
+                return back < 0 ? -ENETDOWN : r;
+        }
+        free_argv(net->argv);
+        net->argv = now;
+        return frame_relay_connect(net->relay, sock);
+}
+
+static int on_message(void *userdata, const json_t *message, int *fds, size_t n_fds) {
+        struct network *net = userdata;
+        PasstFailure f = {};
+        json_t *picked, *reply;
+        int r;
+
+        if (strcmp(wire_type(message), "goodbye") == 0) {
+                net->alone = true;
+                return 0;
+        }
+        if (strcmp(wire_type(message), "forwards") != 0)
+                return 0;
+        picked = json_array();
+        r = exchange(net, json_object_get(message, "argv"), picked, &f);
+        reply = json_pack("{s:s, s:O?, s:O}", "type", "reply", "id", json_object_get(message, "id"), "picked", picked);
+        if (r < 0) {
+                (void) json_object_set_new(reply, "error", json_string(f.error ? f.error : "Failed"));
+                (void) json_object_set_new(reply, "message", json_string(f.error ? f.message : strerror(-r)));
+        }
+        json_decref(picked);
+        daemon_link_send(net->link, reply);
+        if (r < 0 && r != -ECANCELED)
+                (void) sd_event_exit(net->event, EXIT_FAILURE);
+        return 0;
+}
+
+static json_t *on_hello(void *userdata) {
+        const struct network *net = userdata;
+
+        if (net->alone)
+                return NULL;
+        return json_pack("{s:s, s:i, s:I}", "type", "hello", "version", LAUNCH_WIRE_VERSION, "boot", net->boot);
+}
+
+static void on_closed(void *userdata) {
+        /* It comes back, or the VM ends. */
+}
+
+static void on_relay_end(int side, void *userdata) {
+        struct network *net = userdata;
+
+        if (side == RELAY_PASST)
+                (void) fprintf(stderr, "mcp-passt: passt has ended before the VM\n");
+        frame_relay_hang_up(net->relay);
+        (void) passt_await_end(END_USEC);
+        (void) sd_event_exit(net->event, side == RELAY_GUEST ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* ---- Start ---- */
+
+static int say_failed(int sock, const PasstFailure *f) {
+        (void) fprintf(stderr, "mcp-passt: %s: %s\n", f->error, f->message);
+        (void) sd_notifyf(0, "STATUS=%s: %s", f->error, f->message);
+        (void) wire_send_new(
+                sock, json_pack("{s:s, s:s, s:s}", "type", "failed", "error", f->error, "message", f->message));
+        return EXIT_FAILURE;
+}
+
+/* Takes sock. */
+static int serve(struct network *net, int sock) {
+        static const struct daemon_link_ops ops = {.hello = on_hello, .message = on_message, .closed = on_closed};
+        int r = daemon_link_new(net->event, sock, &ops, net, &net->link);
+
+        if (r >= 0)
+                r = sd_event_loop(net->event);
+        if (r < 0)
+                (void) fprintf(stderr, "mcp-passt: %s\n", strerror(-r));
+        net->link = daemon_link_free(net->link);
+        return r < 0 ? EXIT_FAILURE : r;
+}
+
+/* Takes *sock and *guest when it goes well. */
+static int handle(struct network *net, int *sock, const json_t *message, int *guest) {
+        json_t *picked = json_array();
+        PasstFailure f = {};
+        int passt = -1, r;
+
+        net->boot = json_integer_value(json_object_get(message, "boot"));
+        r = start(json_object_get(message, "argv"), picked, &net->argv, &passt, &f);
+        if (r >= 0) {
+                r = frame_relay_new(net->event, take_fd(guest), passt, on_relay_end, net, &net->relay);
+                if (r < 0)
+                        r = fail_errno(&f, "no relay", -r);
+        }
+        if (r < 0) {
+                json_decref(picked);
+                return say_failed(*sock, &f);
+        }
+        (void) wire_send_new(*sock, json_pack("{s:s, s:o}", "type", "ready", "picked", picked));
+        (void) sd_notify(0, "READY=1\nSTATUS=passt has bound its ports");
+        return serve(net, take_fd(sock));
+}
+
+static int run(int *sock) {
+        struct network net = {};
+        int fds[LAUNCH_FDS_MAX], r, status = EXIT_FAILURE;
+        json_t *message = NULL;
+        size_t n_fds = 0;
+
+        r = wire_recv(*sock, &message, fds, &n_fds);
+        if (r <= 0) {
+                (void) fprintf(
+                        stderr, "mcp-passt: no launch message: %s\n", r < 0 ? strerror(-r) : "connection closed");
+                return EXIT_FAILURE;
+        }
+        if (strcmp(wire_type(message), "goodbye") == 0)
+                status = EXIT_SUCCESS;
+        else if (strcmp(wire_type(message), "launch") != 0 || n_fds != 1)
+                status = say_failed(*sock,
+                        &(PasstFailure){"Failed", "the launch message has not exactly one descriptor, or is none"});
+        else if (sd_event_new(&net.event) >= 0)
+                status = handle(&net, sock, message, &fds[0]);
+        while (n_fds > 0)
+                (void) close_fd(fds[--n_fds]);
+        json_decref(message);
+        (void) frame_relay_free(net.relay);
+        sd_event_unref(net.event);
+        free_argv(net.argv);
+        return status;
 }
 
 int main(int argc, char *argv[]) {
         _cleanup_close_ int sock = -1;
-        int fds[LAUNCH_FDS_MAX], r;
-        json_t *message;
-        size_t n_fds;
+        sigset_t child;
 
         if (argc > 1) {
                 (void) fprintf(stderr, "mcp-passt takes no argument; it is started as mcp-passt@VM.service\n");
                 return EXIT_FAILURE;
         }
         (void) signal(SIGPIPE, SIG_IGN);
-        if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        (void) sigemptyset(&child);
+        (void) sigaddset(&child, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &child, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return EXIT_FAILURE;
         sock = wire_connect(NULL);
-        r = sock < 0 ? sock : wire_recv(sock, &message, fds, &n_fds);
-        if (r <= 0) {
-                (void) fprintf(stderr, "mcp-passt: no launch message: %s\n", r < 0 ? strerror(-r) : "connection closed");
+        if (sock < 0) {
+                (void) fprintf(stderr, "mcp-passt: no launch socket: %s\n", strerror(-sock));
                 return EXIT_FAILURE;
         }
-        r = handle(sock, message, fds, n_fds);
-        while (n_fds > 0)
-                (void) close_fd(fds[--n_fds]);
-        json_decref(message);
-        return r;
+        return run(&sock);
 }

@@ -8,7 +8,7 @@
 
 #include "monitor/child-watch.h"
 #include "monitor/console.h"
-#include "monitor/daemon-link.h"
+#include "shared/daemon-link.h"
 #include "monitor/exit-reason.h"
 #include "monitor/guest.h"
 #include "monitor/ladder.h"

@@ -110,10 +110,13 @@
  *   progress, log, done and failed as with mcp-image@.
  *
  * ---- mcp-passt@ (service/helpers) ----
- * launch: "argv":[passt command; its --fd is PASST_FD], "fds":["socket"]
- *   helper -> daemon: {"type":"ready"} when passt has bound its ports, or
- * {"type":"failed","error":"PortInUse"|"ToolMissing"| "Failed","message":TEXT of passt}. It ends when passt ends, and
- * passt ends with the other side of its socket.
+ * launch: "argv":[passt command; its --fd is PASST_FD], "boot":N, "fds":["socket"]. A forward "ADDRESS/0:GUEST" gets a free port.
+ *   helper -> daemon: {"type":"ready","picked":[PORT...]} when passt has bound its ports (those picked, in argv's order), or
+ * {"type":"failed","error":"PortInUse"|"ToolMissing"|"Failed","message":TEXT of passt}. It ends with the other side of its socket, or when
+ * passt ends.
+ *   daemon -> helper: {"type":"forwards","id":N,"argv":[...]}: passt is exchanged for one with other forwards
+ *   -> {"type":"reply","id":N,"picked":[PORT...],"error":NAME?,"message":TEXT?}; with an error the old forwards are in place.
+ * When the daemon was away it says hello again, with "boot":N.
  *
  * ---- mcp-tpm@ (service/helpers) ----
  * launch: "argv":[swtpm command; its descriptors are TPM_FD and TPM_STATE_FD], "fds":["socket","state"]
@@ -144,6 +147,11 @@
 
 #define TPM_FD 3       /* swtpm's control channel */
 #define TPM_STATE_FD 4 /* what it remembers */
+
+/* The gateway that passt plays: connections from the host's loopback come from there. Link-local in IPv6 whatever the host's own gateway is,
+ * because to passt the gateway's address is the host's loopback. */
+#define PASST_GATEWAY "10.0.2.2"
+#define PASST_GATEWAY6 "fe80::1"
 
 /* How long a monitor with an exit to tell waits for a daemon that is away; the exit record tells it otherwise. */
 #define MONITOR_FAREWELL_USEC (2U * 1000U * 1000U)

@@ -165,7 +165,7 @@ void play_monitor(FakeHelper *h, json_t *message) {
 
         if (strcmp(type, "launch") == 0) {
                 fake_running(h);
-                fake_say(h, json_pack("{s:s}", "type", "ready"));
+                fake_say(h, json_pack("{s:s, s:[]}", "type", "ready", "picked"));
         } else if (strcmp(type, "stop") == 0) {
                 reply_to(h, message);
                 fake_say(h, json_pack("{s:s, s:s}", "type", "state", "state", "stopping"));
@@ -200,7 +200,7 @@ void play_worker(FakeHelper *h, json_t *message) {
 
 void play_passt(FakeHelper *h, json_t *message) {
         if (strcmp(wire_type(message), "launch") == 0)
-                fake_say(h, json_pack("{s:s}", "type", "ready"));
+                fake_say(h, json_pack("{s:s, s:[]}", "type", "ready", "picked"));
 }
 
 void play_probe(FakeHelper *h, json_t *message) {

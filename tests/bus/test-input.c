@@ -136,7 +136,7 @@ static void test_specs(void **state) {
         assert_spec(r, bad, "MemoryMiB", "i", -1);
         assert_spec(r, bad, "VCPUs", "u", 0);
         assert_spec(r, bad, "VCPUs", "u", 100000);
-        assert_spec(r, bad, "Ports", "as", 1, "0:80");
+        assert_spec(r, bad, "Ports", "as", 1, "80:0");
         assert_spec(r, bad, "Ports", "as", 1, "65536:80");
         assert_spec(r, bad, "Ports", "as", 1, "80;reboot:80");
         assert_spec(r, bad, "Ports", "as", 2, "8080:80", "8080:81");

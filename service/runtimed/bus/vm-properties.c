@@ -127,8 +127,8 @@ static int append_ports(sd_bus_message *reply, const VM *vm) {
                                 reply, "(ssqq)", port_protocol_to_string(p->protocol), "", (uint16_t) 0, p->guest);
                         continue;
                 }
-                r = sd_bus_message_append(
-                        reply, "(ssqq)", port_protocol_to_string(p->protocol), p->address, p->host, p->guest);
+                r = sd_bus_message_append(reply, "(ssqq)", port_protocol_to_string(p->protocol), p->address,
+                        vm->record->host_ports ? vm->record->host_ports[i] : p->host, p->guest);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }

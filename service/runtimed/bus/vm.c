@@ -381,9 +381,11 @@ static int run_update(Call *c, sd_bus_error *error) {
                 return r;
         if (q->problems->len > 0)
                 return bus_error_problem(error, q->problems->pdata[0]);
-        if (vm_update(vm, q->spec, &q->payload, &problem) < 0)
+        if (vm_update(vm, q->spec, &q->payload, on_request_done, sd_bus_message_ref(c->message), &problem) < 0) {
+                sd_bus_message_unref(c->message);
                 return bus_error_problem(error, problem);
-        return sd_bus_reply_method_return(c->message, NULL);
+        }
+        return 0;
 }
 
 static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -16,6 +16,7 @@
 #include "qemu/machine-table.h"
 #include "qemu/profile-table.h"
 #include "shared/fd.h"
+#include "shared/launch-wire.h"
 #include "shared/log-line.h"
 
 static json_t *json_strv(char **strv) {
@@ -145,13 +146,6 @@ json_t *boot_tpm_message(Runtime *rt) {
         return json_pack("{s:o}", "argv", json_strv(argv));
 }
 
-json_t *boot_passt_message(Runtime *rt, const VMSpec *spec) {
-        PasstPlan plan = {.binary = rt->config->passt, .ports = spec->ports, .n_ports = spec->n_ports};
-        g_auto(GStrv) argv = passt_argv(&plan);
-
-        return json_pack("{s:o}", "argv", json_strv(argv));
-}
-
 static bool is_usable_resolver(const char *address) {
         struct in_addr v4;
 
@@ -216,7 +210,7 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
                 if (!spec->dns || !*spec->dns)
                         resolvers = host_resolvers();
                 network = (BootNetwork){.address = USER_NET_ADDRESS "/" G_STRINGIFY(USER_NET_PREFIX),
-                        .gateway = USER_NET_GATEWAY,
+                        .gateway = PASST_GATEWAY,
                         .dns = resolvers ?: spec->dns};
                 if (network_is_bridge(spec->network) && network_guest_addresses(vm, &address, &gateway)) {
                         network.address = address;

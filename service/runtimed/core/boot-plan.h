@@ -39,7 +39,6 @@ uint16_t boot_queues(const VMSpec *spec);
 json_t *boot_qemu_environment(const QEMUPlan *plan);
 json_t *boot_launch_message(VM *vm, char **argv);
 json_t *boot_tpm_message(Runtime *rt);
-json_t *boot_passt_message(Runtime *rt, const VMSpec *spec);
 
 /* The sealed memfd with the guest's boot message. Returns the descriptor, or a negative errno with a problem. */
 int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem);

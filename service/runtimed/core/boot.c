@@ -18,6 +18,7 @@
 #include "core/restart.h"
 #include "core/storage.h"
 #include "core/tpm.h"
+#include "core/user-network.h"
 #include "qemu/argv.h"
 #include "qemu/machine-table.h"
 #include "shared/crash-point.h"
@@ -409,54 +410,19 @@ static void step_tpm(Boot *b) {
 
 /* ---- 7. network ---- */
 
-static void undo_network(Boot *b) {
-        g_autofree char *unit = vm_passt_unit(b->vm);
-
-        b->vm->passt = helper_free(b->vm->passt);
-        systemd_stop_and_forget(b->runtime->systemd, unit);
+static void undo_user_network(Boot *b) {
+        user_network_stop(b->vm);
 }
 
-static const char *passt_error(const char *name) {
-        return name && strcmp(name, "PortInUse") == 0     ? "PortInUse"
-               : name && strcmp(name, "ToolMissing") == 0 ? "ToolMissing"
-                                                          : "BuildFailed";
+void boot_networked(Boot *b) {
+        if (b->step == STEP_NETWORK)
+                boot_next(b);
 }
 
-static void on_passt_message(Helper *h, json_t *message, void *userdata) {
-        VM *vm = userdata;
-        const char *type = json_string_value(json_object_get(message, "type"));
-        const char *text = json_string_value(json_object_get(message, "message"));
-        g_autoptr(Problem) problem = NULL;
-
-        if (!vm->boot || vm->boot->step != STEP_NETWORK)
-                return;
-        if (strcmp(type, "ready") == 0) {
-                CRASH_POINT(START_PASST_UP);
-                boot_next(vm->boot);
-                return;
-        }
-        if (strcmp(type, "failed") != 0)
-                return;
-        problem = problem_new(passt_error(json_string_value(json_object_get(message, "error"))), "Ports",
-                "Ports: user networking could not be set up: %s", text ?: "no reason given");
-        boot_abort(vm->boot, problem);
+void boot_network_failed(Boot *b, const Problem *problem) {
+        if (b->step <= STEP_NETWORK)
+                boot_abort(b, problem);
 }
-
-static void on_passt_end(Helper *h, int r, const char *text, void *userdata) {
-        VM *vm = userdata;
-        g_autoptr(Problem) problem = NULL;
-
-        if (vm->boot && vm->boot->step <= STEP_NETWORK) {
-                problem = problem_new("BuildFailed", NULL, "user networking ended before it was ready: %s", text);
-                boot_abort(vm->boot, problem);
-                return;
-        }
-        vm->passt = helper_free(vm->passt);
-        if (vm_state_is_active(vm_state(vm)) && vm_state(vm) != VM_STOPPING)
-                log_warning("%s: its user networking has ended", vm->name);
-}
-
-const HelperOps vm_passt_ops = {.message = on_passt_message, .end = on_passt_end};
 
 /* The VM's unit starts beside what is left to do, and its monitor waits for its orders. */
 static int prepare_monitor(Boot *b) {
@@ -489,10 +455,7 @@ static void on_attached(int *fds, size_t n_fds, const Problem *problem, void *us
 }
 
 static void step_network(Boot *b) {
-        static const char *const names[] = {"socket"};
         const VMSpec *spec = b->vm->record->spec;
-        g_autofree char *unit = NULL;
-        json_t *message;
         int pair[2], r;
 
         r = prepare_monitor(b);
@@ -516,10 +479,8 @@ static void step_network(Boot *b) {
         }
         b->network[0] = pair[1];
         b->n_network = 1;
-        unit = vm_passt_unit(b->vm);
-        message = boot_passt_message(b->runtime, spec);
-        push_undo(b, undo_network);
-        r = helper_start(b->runtime->launch, unit, message, pair, names, 1, &vm_passt_ops, b->vm, &b->vm->passt);
+        push_undo(b, undo_user_network);
+        r = user_network_start(b->vm, pair[0]);
         CRASH_POINT(START_PASST);
         if (r < 0)
                 boot_abort_errno(b, r, "the network's unit could not be started");

@@ -26,6 +26,10 @@ bool boot_awaits_port(const Boot *b);
 /* The start's job has ended in another way: a stop took over. */
 void boot_release_job(Boot *b);
 
+/* What user networking says while it boots. */
+void boot_networked(Boot *b);
+void boot_network_failed(Boot *b, const Problem *problem);
+
 /* What the monitor says while it boots. */
 void boot_running(Boot *b);
 void boot_ready(Boot *b);

@@ -17,6 +17,7 @@
 #include "core/profile.h"
 #include "core/reconcile.h"
 #include "core/restart.h"
+#include "core/user-network.h"
 #include "core/vm.h"
 #include "model/name.h"
 #include "shared/log.h"
@@ -300,12 +301,19 @@ void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
         json_t *boot = json_object_get(hello, "boot");
         VM *vm;
 
-        if (!g_str_has_prefix(unit, "mcp-vm@"))
+        bool passt = g_str_has_prefix(unit, "mcp-passt@");
+
+        if (!passt && !g_str_has_prefix(unit, "mcp-vm@"))
                 return;
-        instance = g_strndup(unit + strlen("mcp-vm@"), strlen(unit) - strlen("mcp-vm@") - strlen(".service"));
+        unit = strchr(unit, '@') + 1;
+        instance = g_strndup(unit, strlen(unit) - strlen(".service"));
         vm = g_hash_table_lookup(rt->instances, instance);
         if (!vm)
                 return;
+        if (passt) {
+                user_network_adopt(vm, hello);
+                return;
+        }
         if (vm->awaited && json_is_integer(boot) && json_integer_value(boot) == (json_int_t) vm->record->boot_id) {
                 if (helper_adopt(rt->launch, &vm_monitor_ops, vm, &vm->monitor) >= 0)
                         vm_adopt(vm, hello);

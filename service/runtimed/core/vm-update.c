@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gives a VM that does not run another spec. */
+/* Gives a VM another spec; one that runs, what needs no new start. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,16 +7,54 @@
 #include "core/image.h"
 #include "core/network.h"
 #include "core/storage.h"
+#include "core/user-network.h"
 #include "core/vm.h"
 
 /* Properties that follow from the spec. */
 static const char *const followers[] = {"Image", "ImageDigest", "ImageHash", "Version", "Target", "Restart", "Network",
         "Address", "Endpoint", "MACAddress", "Ports", "MemoryMiB", "VCPUs", "Architecture", "Labels"};
 
-static int check(VM *vm, Problem **ret_problem) {
-        if (vm_state_is_active(vm_state(vm)))
-                return problem_set(ret_problem, "VMRunning", NULL, "VM '%s' is %s; stop it first", vm->name,
-                        vm_state_to_string(vm_state(vm)));
+/* What takes effect without a new start. */
+static bool is_live(const char *key) {
+        return strcmp(key, "Ports") == 0 || strcmp(key, "Restart") == 0 || strcmp(key, "Labels") == 0;
+}
+
+typedef struct Difference {
+        GString *for_a_start; /* keys that differ and need a new start, "" for none */
+        bool ports;
+} Difference;
+
+static Difference compare(const VMSpec *before, const VMSpec *after) {
+        json_t *a = vm_spec_to_json(before), *b = vm_spec_to_json(after);
+        Difference d = {.for_a_start = g_string_new(NULL)};
+
+        for (const SpecKey *k = spec_keys(); k->name; k++) {
+                json_t *x = json_object_get(a, k->name), *y = json_object_get(b, k->name);
+
+                if (x == y || json_equal(x, y))
+                        continue;
+                if (strcmp(k->name, "Ports") == 0)
+                        d.ports = true;
+                if (!is_live(k->name))
+                        g_string_append_printf(d.for_a_start, "%s%s", d.for_a_start->len ? ", " : "", k->name);
+        }
+        json_decref(a);
+        json_decref(b);
+        return d;
+}
+
+static int check(VM *vm, const char *keys, Problem **ret_problem) {
+        VMState state = vm_state(vm);
+
+        if (vm_state_is_active(state)) {
+                if (*keys || (state != VM_RUNNING && state != VM_PAUSED))
+                        return problem_set(ret_problem, "VMRunning", *keys ? keys : NULL,
+                                "VM '%s' is %s; stop it first%s%s%s", vm->name, vm_state_to_string(state),
+                                *keys ? " to change " : "", keys,
+                                *keys ? " (Ports, Restart and Labels can be changed while it runs)" : "");
+        }
+        if (vm->publication)
+                return problem_set(ret_problem, "Busy", NULL, "VM '%s' is about to publish other ports", vm->name);
         if (vm->job || vm->restart)
                 return problem_set(ret_problem, "Busy", NULL, "VM '%s' is about to start or to go", vm->name);
         return 0;
@@ -62,16 +100,13 @@ static int change_lease(VM *vm, const VMSpec *before, char **ret_old, Problem **
         return 0;
 }
 
-int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_problem) {
+static int commit(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_problem) {
         Runtime *rt = vm->runtime;
         Image *before = vm_image(vm), *image = before;
         g_autofree char *digest = NULL, *hash = NULL, *old_address = NULL;
         g_autoptr(VMSpec) other = NULL;
         int r;
 
-        r = check(vm, ret_problem);
-        if (r < 0)
-                return r;
         if (strcmp(spec->image, vm->record->spec->image) != 0)
                 image = image_find(rt, vm->record->owner, spec->image);
         if (!image) {
@@ -123,4 +158,73 @@ int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_pr
                 vm_drop_credentials(vm);
         vm->generation++;
         return 0;
+}
+
+/* An update that waits for its ports. */
+typedef struct Update {
+        VM *vm; /* lives: its end ends the publication first */
+        VMSpec *spec;
+        VMDone done;
+        void *userdata;
+} Update;
+
+static void ignore(const Problem *problem, void *userdata) {
+}
+
+/* The ports are bound already; where the record cannot be written the old ones come back. */
+static int commit_ports(VM *vm, const VMSpec *spec, Problem **ret_problem) {
+        uint16_t *before = vm->record->host_ports;
+        g_autoptr(Problem) other = NULL;
+        int r;
+
+        vm_changing(vm, "Ports");
+        vm->record->host_ports = user_network_take_ports(vm);
+        r = commit(vm, spec, NULL, ret_problem);
+        if (r >= 0) {
+                g_free(before);
+                return 0;
+        }
+        g_free(vm->record->host_ports);
+        vm->record->host_ports = before;
+        (void) user_network_publish(vm, vm->record->spec, ignore, NULL, &other);
+        return r;
+}
+
+static void on_published(const Problem *problem, void *userdata) {
+        g_autofree Update *u = userdata;
+        g_autoptr(Problem) other = NULL;
+
+        if (!problem && commit_ports(u->vm, u->spec, &other) < 0)
+                problem = other;
+        u->done(problem, u->userdata);
+        vm_spec_free(u->spec);
+}
+
+int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, VMDone done, void *userdata, Problem **ret_problem) {
+        g_autofree char *keys = NULL;
+        Difference difference;
+        Update *u;
+        int r;
+
+        difference = compare(vm->record->spec, spec);
+        if (payload && payload->credentials >= 0 && difference.for_a_start->len == 0)
+                g_string_append(difference.for_a_start, "Credentials"); /* other values, perhaps */
+        keys = g_string_free(difference.for_a_start, FALSE);
+        r = check(vm, keys, ret_problem);
+        if (r < 0)
+                return r;
+        if (!vm_state_is_active(vm_state(vm)) || strcmp(spec->network, NETWORK_USER) != 0 || !difference.ports) {
+                r = commit(vm, spec, payload, ret_problem);
+                if (r >= 0)
+                        done(NULL, userdata);
+                return r;
+        }
+        u = g_new(Update, 1);
+        *u = (Update){vm, vm_spec_copy(spec), done, userdata};
+        r = user_network_publish(vm, spec, on_published, u, ret_problem);
+        if (r < 0) {
+                vm_spec_free(u->spec);
+                g_free(u);
+        }
+        return r;
 }

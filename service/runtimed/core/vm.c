@@ -14,6 +14,7 @@
 #include "core/request.h"
 #include "core/restart.h"
 #include "core/tpm.h"
+#include "core/user-network.h"
 #include "model/name.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
@@ -48,8 +49,8 @@ void vm_free(VM *vm) {
         if (vm->record)
                 (void) g_hash_table_remove(vm->runtime->instances, vm->record->unit);
         (void) helper_free(vm->monitor);
-        (void) helper_free(vm->passt);
         (void) helper_free(vm->tpm);
+        user_network_free(vm);
         g_hash_table_unref(vm->requests);
         vm_record_free(vm->record);
         g_free(vm->broken);
@@ -168,12 +169,8 @@ static void let_helpers_go(VM *vm) {
         vm->stopped_outside = false;
         if (network_is_bridge(vm->record->spec->network))
                 network_detach(vm);
-        if (strcmp(vm->record->spec->network, NETWORK_USER) == 0) {
-                g_autofree char *unit = vm_passt_unit(vm);
-
-                systemd_stop_and_forget(vm->runtime->systemd, unit);
-        }
-        vm->passt = helper_free(vm->passt);
+        if (strcmp(vm->record->spec->network, NETWORK_USER) == 0)
+                user_network_stop(vm);
         tpm_stop(vm);
 }
 

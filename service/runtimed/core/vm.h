@@ -11,6 +11,7 @@
  */
 
 typedef struct Boot Boot;
+typedef struct Publication Publication;
 
 struct VM {
         Runtime *runtime;
@@ -23,7 +24,9 @@ struct VM {
         uint32_t main_pid; /* of QEMU, 0 when none */
         bool awaited;      /* active by its record, its monitor has not come back yet */
         Helper *monitor;
-        Helper *passt;
+        Helper *passt;             /* these three are user-network.c's */
+        Publication *publication; /* of other ports, under way */
+        uint16_t *picked_ports;
         Helper *tpm;
         void (*tpm_done)(VM *vm, const Problem *problem); /* waits for it; see core/tpm.h */
         Boot *boot;                                       /* while it starts */
@@ -97,9 +100,10 @@ int vm_start_by_policy(VM *vm, Problem **ret_problem);
 /* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);
 
-/* A VM that does not run gets another spec, checked by the caller; generation and properties follow. VMRunning, Busy,
- * NoSuchImage. */
-int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **ret_problem);
+/* A VM gets another spec, checked by the caller; generation and properties follow. One that runs takes other Ports, Restart and
+ * Labels; all else is VMRunning. Busy, NoSuchImage, PortInUse. done is called once, at once or when the ports are bound, unless
+ * this fails. */
+int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, VMDone done, void *userdata, Problem **ret_problem);
 
 /* ---- core/credentials.c ---- */
 
@@ -130,7 +134,6 @@ void vm_set_state(VM *vm, VMState state, const char *reason);
 void vm_changing(VM *vm, const char *property); /* before the value changes */
 int vm_save(VM *vm);
 extern const HelperOps vm_monitor_ops;
-extern const HelperOps vm_passt_ops;
 
 /* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. words
  * is ours and becomes StateReason, which is public (NULL: by reason and code); detail may be the guest's or QEMU's, and

@@ -14,12 +14,12 @@ const char *port_protocol_to_string(PortProtocol p) {
         return p == PORT_UDP ? "udp" : "tcp";
 }
 
-/* One to five digits, 1..65535, no leading zero: one text for one number. */
-static int parse_number(const char *text, uint16_t *ret) {
+/* One to five digits, 1..65535, no leading zero: one text for one number; 0 alone where it may stand. */
+static int parse_number(const char *text, bool zero, uint16_t *ret) {
         size_t n = strlen(text);
         uint32_t v = 0;
 
-        if (n < 1 || n > 5 || text[0] == '0')
+        if (n < 1 || n > 5 || (text[0] == '0' && !(zero && n == 1)))
                 return -EINVAL;
         for (size_t i = 0; i < n; i++) {
                 if (!g_ascii_isdigit(text[i]))
@@ -90,7 +90,7 @@ int port_forward_parse(const char *text, PortForward *ret) {
         colon = strchr(p, ':');
         if (colon)
                 *colon = '\0';
-        if (parse_number(p, &f.host) < 0 || parse_number(colon ? colon + 1 : p, &f.guest) < 0)
+        if (parse_number(p, colon, &f.host) < 0 || parse_number(colon ? colon + 1 : p, false, &f.guest) < 0)
                 return -EINVAL;
         *ret = f;
         return 0;
@@ -113,7 +113,7 @@ static bool is_wildcard(const char *address) {
 }
 
 bool port_forward_conflicts(const PortForward *a, const PortForward *b) {
-        return a->protocol == b->protocol && a->host == b->host &&
+        return a->protocol == b->protocol && a->host == b->host && a->host != 0 &&
                (g_str_equal(a->address, b->address) || is_wildcard(a->address) || is_wildcard(b->address));
 }
 
@@ -122,5 +122,5 @@ static bool is_loopback(const char *address) {
 }
 
 bool port_forward_is_privileged(const PortForward *p) {
-        return p->host < PORT_UNPRIVILEGED || !is_loopback(p->address);
+        return (p->host != 0 && p->host < PORT_UNPRIVILEGED) || !is_loopback(p->address);
 }

@@ -32,6 +32,14 @@ static void set_spec(json_t *o, const VMSpec *spec) {
         json_decref(values);
 }
 
+static json_t *host_ports_to_json(const VMRecord *r) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < r->spec->n_ports; i++)
+                json_array_append_new(list, json_integer(r->host_ports[i]));
+        return list;
+}
+
 json_t *vm_record_to_json(const VMRecord *r) {
         json_t *o = json_object();
 
@@ -65,6 +73,8 @@ json_t *vm_record_to_json(const VMRecord *r) {
                 set_string(o, "ip", r->address);
         if (r->mac && *r->mac)
                 set_string(o, "mac", r->mac);
+        if (r->host_ports)
+                json_object_set_new(o, "host_ports", host_ports_to_json(r));
         return o;
 }
 
@@ -248,6 +258,26 @@ static int read_boot(const Reader *r, VMRecord *record) {
         return 0;
 }
 
+/* One for each port of the spec, or none: what else it may be belongs to a spec that was. */
+static int read_host_ports(const Reader *r, VMRecord *record) {
+        json_t *list = member(r, "host_ports");
+        size_t n = json_array_size(list);
+
+        if (list && !json_is_array(list))
+                return wrong(r, "host_ports", "a list of ports");
+        if (n == 0 || n != record->spec->n_ports)
+                return 0;
+        record->host_ports = g_new0(uint16_t, n);
+        for (size_t i = 0; i < n; i++) {
+                json_int_t port = json_integer_value(json_array_get(list, i));
+
+                if (port < 1 || port > UINT16_MAX)
+                        return wrong(r, "host_ports", "a list of ports");
+                record->host_ports[i] = (uint16_t) port;
+        }
+        return 0;
+}
+
 static int read_version(const Reader *r) {
         json_int_t version;
 
@@ -256,7 +286,8 @@ static int read_version(const Reader *r) {
 
 static int read_all(const Reader *r, const SpecLimits *limits, VMRecord *record) {
         if (read_version(r) < 0 || read_identity(r, record) < 0 || read_spec(r, limits, &record->spec) < 0 ||
-                read_image(r, record) < 0 || read_state(r, record) < 0 || read_boot(r, record) < 0)
+                read_image(r, record) < 0 || read_state(r, record) < 0 || read_boot(r, record) < 0 ||
+                read_host_ports(r, record) < 0)
                 return -EINVAL;
         return 0;
 }
@@ -301,5 +332,6 @@ void vm_record_free(VMRecord *r) {
         g_free(r->unit);
         g_free(r->address);
         g_free(r->mac);
+        g_free(r->host_ports);
         g_free(r);
 }

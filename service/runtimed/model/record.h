@@ -36,6 +36,7 @@ typedef struct VMRecord {
         char *host_boot;        /* /proc/sys/kernel/random/boot_id at the last start, "" */
         char *unit;             /* instance */
         char *address, *mac;    /* lease on its network, "" without one */
+        uint16_t *host_ports;   /* of the present boot, one for each port of the spec; NULL: as the spec says */
 } VMRecord;
 
 /* New reference; always a whole record. */

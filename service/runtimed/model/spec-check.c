@@ -229,9 +229,24 @@ void spec_check_dns(const VMSpec *spec, const SpecCheck *check) {
  */
 static const PortForward *find_conflict(const VMSpec *spec, size_t i) {
         for (size_t j = 0; j < i; j++)
-                if (spec->ports[j].protocol == spec->ports[i].protocol && spec->ports[j].host == spec->ports[i].host)
+                if (spec->ports[j].protocol == spec->ports[i].protocol && spec->ports[j].host == spec->ports[i].host &&
+                        spec->ports[j].host != 0)
                         return &spec->ports[j];
         return NULL;
+}
+
+/* passt answers datagrams of a guest's port from one port of the host, the last that was named. */
+static const PortForward *find_same_udp(const VMSpec *spec, size_t i) {
+        for (size_t j = 0; j < i && spec->ports[i].protocol == PORT_UDP; j++)
+                if (spec->ports[j].protocol == PORT_UDP && spec->ports[j].guest == spec->ports[i].guest)
+                        return &spec->ports[j];
+        return NULL;
+}
+
+static void say_conflict(const SpecCheck *check, const PortForward *one, const PortForward *two, const char *what) {
+        g_autofree char *a = port_forward_to_string(one), *b = port_forward_to_string(two);
+
+        spec_problem(check, "'%s' and '%s' take the same %s, a VM may take each once", a, b, what);
 }
 
 /* On a bridge a VM has its own address, so there is no host's port to take. */
@@ -254,15 +269,12 @@ void spec_check_ports(const VMSpec *spec, const SpecCheck *check) {
                 spec_problem(
                         check, "cannot be published with Network '" NETWORK_NONE "', only with '" NETWORK_USER "'");
         for (size_t i = 0; i < spec->n_ports; i++) {
-                const PortForward *other = find_conflict(spec, i);
+                const PortForward *other = find_conflict(spec, i), *udp = find_same_udp(spec, i);
 
-                if (!other)
-                        continue;
-
-                g_autofree char *a = port_forward_to_string(other);
-                g_autofree char *b = port_forward_to_string(&spec->ports[i]);
-
-                spec_problem(check, "'%s' and '%s' take the same port of the host, a VM may take each once", a, b);
+                if (other)
+                        say_conflict(check, other, &spec->ports[i], "port of the host");
+                else if (udp)
+                        say_conflict(check, udp, &spec->ports[i], "UDP port of the guest");
         }
 }
 

@@ -340,8 +340,8 @@ char **passt_argv(const PasstPlan *plan) {
         addf(argv, "--fd", "%d", PASST_FD);
         add(argv, "--address", USER_NET_ADDRESS);
         addf(argv, "--netmask", "%d", USER_NET_PREFIX);
-        add(argv, "--gateway", USER_NET_GATEWAY);
-        g_ptr_array_add(argv, g_strdup("--no-map-gw"));
+        add(argv, "--gateway", PASST_GATEWAY);
+        add(argv, "--gateway", PASST_GATEWAY6);
         add_forwards(argv, plan, PORT_TCP, "--tcp-ports");
         add_forwards(argv, plan, PORT_UDP, "--udp-ports");
         g_ptr_array_add(argv, NULL);

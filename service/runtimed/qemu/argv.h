@@ -76,10 +76,9 @@ char **qemu_argv(const QEMUPlan *plan);
 /* 52:54:00 and three bytes of SHA-256(name), "52:54:00:aa:bb:cc". Caller frees. */
 char *mac_from_name(const char *name);
 
-/* Guest's side of user networking: passt with --no-map-gw; see service/README.md for why each option is there. */
+/* Guest's side of user networking: passt behind mcp-passt; see service/README.md for why each option is there. */
 #define USER_NET_ADDRESS "10.0.2.15"
 #define USER_NET_PREFIX 24
-#define USER_NET_GATEWAY "10.0.2.2"
 
 typedef struct PasstPlan {
         const char *binary;

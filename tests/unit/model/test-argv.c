@@ -249,8 +249,8 @@ static void test_mac(void **state) {
 }
 
 #define PASST                                                                                                          \
-        "/usr/bin/passt", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24", "--gateway",            \
-                "10.0.2.2", "--no-map-gw"
+        "/usr/bin/passt", "--quiet", "--fd", "3", "--address", "10.0.2.15", "--netmask", "24",         \
+                "--gateway", "10.0.2.2", "--gateway", "fe80::1"
 
 static void test_passt(void **state) {
         static const char *const texts[] = {"8080:80", "[::1]:5353:53/udp", "0.0.0.0:443"};

@@ -16,6 +16,8 @@ static void test_good(void **state) {
                 {"8080:80", "127.0.0.1:8080:80/tcp"},
                 {"8080:80/tcp", "127.0.0.1:8080:80/tcp"},
                 {"53/udp", "127.0.0.1:53:53/udp"},
+                {"0:80", "127.0.0.1:0:80/tcp"},
+                {"[::1]:0:53/udp", "[::1]:0:53/udp"},
                 {"127.0.0.1:28443:8443", "127.0.0.1:28443:8443/tcp"},
                 {"0.0.0.0:80", "0.0.0.0:80:80/tcp"},
                 {"[::1]:8080:80", "[::1]:8080:80/tcp"},
@@ -58,7 +60,7 @@ static void test_bad(void **state) {
                 "http",
                 "80-90",
                 "80,81",
-                "0:80",
+                "00:80",
                 "80:0",
                 ":80",
                 "80:",
@@ -130,6 +132,7 @@ static void test_conflicts(void **state) {
         assert_true(conflict("80", "[::]:80"));
         assert_true(conflict("[::1]:80", "[0::1]:80:1"));
         assert_false(conflict("80", "81"));
+        assert_false(conflict("0:80", "0:80"));
         assert_false(conflict("80", "81:80"));
         assert_false(conflict("80", "80/udp"));
         assert_false(conflict("80", "127.0.0.2:80"));
@@ -142,6 +145,8 @@ static void test_privileged(void **state) {
                 bool privileged;
         } cases[] = {
                 {"1023", true},
+                {"0:80", false},
+                {"0.0.0.0:0:80", true},
                 {"1024", false},
                 {"1024:80", false},
                 {"80:1024", true},

@@ -551,6 +551,9 @@ static json_t *many_ports(unsigned n) {
 
 static void test_ports(void **state) {
         assert_good("'Ports': ['80', '80/udp', '81:80']");
+        assert_good("'Ports': ['0:80', '0:80', '0:53/udp']");
+        assert_problem("'Ports': ['53/udp', '0:53/udp']", "Ports",
+                "Ports: '127.0.0.1:53:53/udp' and '127.0.0.1:0:53/udp' take the same UDP port of the guest, a VM may take each once");
         assert_good("'Ports': [], 'Network': 'none'");
         assert_good_object(many_ports(SPEC_PORTS_MAX));
         assert_problem_object(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owns the launch connection after the launch: messages both ways, and a new connection when it breaks. */
-#include "monitor/daemon-link.h"
+/* Owns a helper's launch connection after the launch: messages both ways, and a new connection when it breaks. */
+#include "shared/daemon-link.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,7 +144,7 @@ int daemon_link_new(
                 (void) close_fd(fd);
                 return -ENOMEM;
         }
-        *link = (struct daemon_link) {.event = sd_event_ref(event),
+        *link = (struct daemon_link){.event = sd_event_ref(event),
                 .fd = -1,
                 .backoff = DAEMON_LINK_RETRY_MIN_USEC,
                 .ops = ops,
