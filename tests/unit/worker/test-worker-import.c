@@ -123,6 +123,8 @@ static void test_oci_answer(void **state) {
         assert_done(&o);
         assert_string_equal(text_of(&o, "kind"), "oci");
         assert_int_equal(json_array_size(json_object_get(o.last, "layers")), 1);
+        assert_string_equal(text_of(&o, "digest"), o.digest); /* told before anything was unpacked */
+        assert_int_equal(strlen(text_of(&o, "config_digest")), strlen("sha256:") + 64);
         assert_string_equal(
                 json_string_value(json_array_get(json_object_get(json_object_get(o.last, "config"), "ports"), 0)),
                 "80/tcp");
@@ -168,6 +170,20 @@ static void test_hidden_link_target(void **state) {
 
         check_image(make_oci(&(struct oci_parts){.layers = layers}),
                 "/ 40755 0:0 2 0 \n/a 100644 0:0 1 7 =top\n/b 100644 0:0 1 7 =low\n");
+}
+
+/* A hard link of an upper layer to a file of a lower one: one file, two names; the file a link stands for stays when a
+ * higher layer takes its name. */
+static void test_links_across_layers(void **state) {
+        g_autoptr(GByteArray) low = make_tar("d d\nf d/a low\n");
+        g_autoptr(GByteArray) middle = make_tar("h b d/a\n");
+        g_autoptr(GByteArray) top = make_tar("f d/a top\n");
+        const GByteArray *const two[] = {low, middle, NULL}, *const three[] = {low, middle, top, NULL};
+
+        check_image(make_oci(&(struct oci_parts){.layers = two}),
+                "/ 40755 0:0 3 0 \n/b 100644 0:0 2 7 =low\n/d 40755 0:0 2 7 \n/d/a 100644 0:0 2 7 =low\n");
+        check_image(make_oci(&(struct oci_parts){.layers = three}),
+                "/ 40755 0:0 3 0 \n/b 100644 0:0 1 7 =low\n/d 40755 0:0 2 7 \n/d/a 100644 0:0 1 7 =top\n");
 }
 
 static void test_long_names(void **state) {
@@ -271,6 +287,7 @@ int main(void) {
                 cmocka_unit_test(test_same_bytes_twice),
                 cmocka_unit_test(test_layers),
                 cmocka_unit_test(test_hidden_link_target),
+                cmocka_unit_test(test_links_across_layers),
                 cmocka_unit_test(test_long_names),
                 cmocka_unit_test(test_pipe),
                 cmocka_unit_test(test_docker),
