@@ -17,6 +17,7 @@
 #include "config.h"
 #include "core/job-record.h"
 #include "core/runtime.h"
+#include "launch/sockets.h"
 #include "shared/log.h"
 
 typedef struct Daemon {
@@ -28,12 +29,14 @@ typedef struct Daemon {
         Bus *bus;
         FdStore *fd_store;
         Launch *launch;
+        SocketWatch *sockets;
         Runtime *runtime;
 } Daemon;
 
 static void daemon_clear(Daemon *d) {
         (void) runtime_free(d->runtime);
         (void) launch_free(d->launch);
+        (void) socket_watch_free(d->sockets);
         (void) fd_store_free(d->fd_store);
         (void) systemd_free(d->systemd);
         (void) bus_free(d->bus);
@@ -106,6 +109,7 @@ static int setup(Daemon *d) {
                 return r;
         }
         d->launch = launch_new(d->event, d->systemd, fd, runtime_stranger, d->runtime);
+        d->sockets = socket_watch_new(d->event, d->systemd);
         d->runtime->systemd = d->systemd;
         d->runtime->launch = d->launch;
         d->runtime->fd_store = d->fd_store;

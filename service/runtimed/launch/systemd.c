@@ -148,8 +148,16 @@ static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *e
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
-                log_warning("a helper's unit could not be stopped: %s", e->message);
+                log_warning("a unit could not be stopped or restarted: %s", e->message);
         return 0;
+}
+
+void systemd_restart_and_forget(Systemd *s, const char *unit) {
+        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "RestartUnit", on_forgotten_reply,
+                NULL, "ss", unit, "replace");
+
+        if (r < 0)
+                log_warning("%s could not be restarted: %s", unit, g_strerror(-r));
 }
 
 void systemd_stop_and_forget(Systemd *s, const char *unit) {

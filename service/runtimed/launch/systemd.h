@@ -28,6 +28,8 @@ int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata,
 /* The same with nobody waiting for the answer; a refusal is logged. */
 void systemd_stop_and_forget(Systemd *s, const char *unit);
 
+void systemd_restart_and_forget(Systemd *s, const char *unit);
+
 /* The loaded units that match a glob: name -> ActiveState ("active", "activating", "deactivating", "inactive", "failed").
  * Called once, borrowed; NULL where systemd does not tell. */
 typedef void (*SystemdUnitsFound)(GHashTable *units, void *userdata);
