@@ -94,11 +94,13 @@ static int on_new_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 void audit_new_caller(Bus *b, const char *sender, uint32_t pid) {
+        Caller *caller = g_hash_table_lookup(b->callers, sender);
         sd_bus_slot *slot = NULL;
         Inquiry *q;
 
-        if (pid == 0) /* 0 would be ourselves */
+        if (pid == 0 || !caller || caller->asked) /* 0 would be ourselves */
                 return;
+        caller->asked = true;
         q = g_new(Inquiry, 1);
         *q = (Inquiry){b, g_strdup(sender)};
         if (sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",

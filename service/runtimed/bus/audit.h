@@ -11,7 +11,7 @@
  */
 #define AUDIT_MESSAGE_ID "6d1f3bb5a2c94b6a9a58cf0b7f0d4e21"
 
-/* Asks for the unit of a caller that is new, while it waits for its reply. */
+/* Asks for the unit of a caller, once, while it waits for its reply. */
 void audit_new_caller(Bus *b, const char *sender, uint32_t pid);
 
 /* answer: static. error: name of the bus error, NULL where there is none. */

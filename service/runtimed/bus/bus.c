@@ -10,6 +10,7 @@
 #include "bus/gate.h"
 #include "bus/log-stream.h"
 #include "bus/signals.h"
+#include "bus/questions.h"
 #include "core/network.h"
 #include "core/profile.h"
 #include "shared/log.h"
@@ -356,6 +357,7 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
         Bus *b = g_new0(Bus, 1);
 
         *b = (Bus){.bus = sd_bus_ref(bus), .event = sd_event_ref(event), .authority = authority};
+        b->questions = questions_new();
         b->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, caller_free);
         b->calls = g_ptr_array_new();
         b->streams = g_ptr_array_new();
@@ -375,6 +377,7 @@ Bus *bus_free(Bus *b) {
         g_ptr_array_unref(b->streams);
         g_ptr_array_unref(b->waits);
         g_hash_table_unref(b->watchers);
+        g_hash_table_unref(b->questions);
         g_hash_table_unref(b->callers);
         sd_bus_unref(b->bus);
         sd_event_unref(b->event);

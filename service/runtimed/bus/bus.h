@@ -15,7 +15,8 @@
 /* Who a connection is. */
 typedef struct Caller {
         uint32_t uid, pid;
-        char *unit; /* once it was asked for an audit line */
+        bool asked; /* systemd, for the unit */
+        char *unit; /* once it was told, for audit lines */
 } Caller;
 
 typedef struct Bus {
@@ -28,6 +29,7 @@ typedef struct Bus {
         GHashTable *changes; /* path -> Changes; this and the next two are of signals.c */
         GPtrArray *arrivals, *departures;
         sd_event_source *flush;
+        GHashTable *questions; /* see questions.h */
         GPtrArray *calls;     /* Call under way, borrowed */
         GPtrArray *streams;   /* LogStream, owned */
         GPtrArray *waits;     /* VM.Wait calls under way, owned */

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "bus/audit.h"
+#include "bus/questions.h"
+#include "shared/fd.h"
 
 #define CALLERS_MAX 1024U
-#define QUESTIONS_PER_UID_MAX 8U
 
 int bus_error_problem(sd_bus_error *error, const Problem *problem) {
         g_autofree char *name = g_strconcat(ERROR_PREFIX, problem->error, NULL);
@@ -31,6 +32,8 @@ static Call *call_free(Call *c) {
         if (!c)
                 return NULL;
         (void) g_ptr_array_remove_fast(c->bus->calls, c);
+        if (c->question)
+                questions_end(c->bus->questions, c->uid);
         authority_question_cancel(c->question);
         sd_bus_track_unref(c->track);
         sd_bus_slot_unref(c->lookup);
@@ -198,6 +201,7 @@ static void on_answer(AuthorityAnswer answer, const char *text, void *userdata) 
         const char *action = c->actions[c->asked];
 
         c->question = NULL;
+        questions_end(c->bus->questions, c->uid);
         if (answer == AUTHORITY_GRANTED) {
                 c->asked++;
                 call_ask(c);
@@ -217,14 +221,6 @@ static int on_caller_gone(sd_bus_track *track, void *userdata) {
         return 0;
 }
 
-static uint32_t count_questions(Bus *b, uint32_t uid) {
-        uint32_t n = 0;
-
-        for (guint i = 0; i < b->calls->len; i++)
-                n += ((Call *) b->calls->pdata[i])->question && ((Call *) b->calls->pdata[i])->uid == uid;
-        return n;
-}
-
 static int watch_caller(Call *c) {
         int r;
 
@@ -232,6 +228,17 @@ static int watch_caller(Call *c) {
                 return 0;
         r = sd_bus_track_new(c->bus->bus, &c->track, on_caller_gone, c);
         return r < 0 ? r : sd_bus_track_add_sender(c->track, c->message);
+}
+
+/* One of a flood costs an answer and nothing more: no question, no line of its own in the journal. */
+static void call_refuse(Call *c) {
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        (void) bus_error_named(&error, "QuotaExceeded",
+                "user %u has too many questions to polkit pending: at most %u at once, and %u a second beside another",
+                c->uid, QUESTIONS_PENDING_MAX, QUESTIONS_PER_SECOND);
+        (void) sd_bus_reply_method_error(c->message, &error);
+        (void) call_free(c);
 }
 
 /* Asks what is left to be asked, then runs. */
@@ -244,18 +251,18 @@ static void call_ask(Call *c) {
                 call_finish(c, r, &error);
                 return;
         }
-        if (count_questions(c->bus, c->uid) >= QUESTIONS_PER_UID_MAX) {
-                r = bus_error_named(&error, "QuotaExceeded",
-                        "user %u has %u questions to polkit pending, the limit is %u", c->uid, QUESTIONS_PER_UID_MAX,
-                        QUESTIONS_PER_UID_MAX);
-                call_finish(c, r, &error);
+        if (!questions_begin(c->bus->questions, c->uid, now_monotonic())) {
+                call_refuse(c);
                 return;
         }
         r = watch_caller(c);
         if (r < 0) {
+                questions_end(c->bus->questions, c->uid);
                 call_finish(c, r, &error);
                 return;
         }
+        if (c->asked == 0)
+                audit_new_caller(c->bus, sd_bus_message_get_sender(c->message), c->pid);
         {
                 g_autofree char *action = g_strconcat(ACTION_PREFIX, c->actions[c->asked], NULL);
                 g_autofree char *owner = g_strdup_printf("%u", c->owner);
@@ -326,8 +333,6 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 c->bus->callers, g_strdup(sd_bus_message_get_sender(c->message)), caller_new(caller.uid, caller.pid));
         c->uid = caller.uid;
         c->pid = caller.pid;
-        if (c->row->rule != AUTH_OPEN)
-                audit_new_caller(c->bus, sd_bus_message_get_sender(c->message), c->pid);
         call_plan(c);
         return 0;
 }
