@@ -38,6 +38,7 @@ static const char usage[] =
         "  -f, --follow       go on with new lines until this boot of the VM ends\n"
         "  -n, --tail N       only the last N lines\n"
         "  -b, --boot N       only lines of its Nth boot\n"
+        "  -s, --since TIME   only lines since then, in microseconds since 1970\n"
         "  -t, --timestamps   begin each line with its time, in microseconds\n";
 
 struct import {
@@ -48,8 +49,8 @@ struct import {
 };
 
 struct log_options {
-        bool by_tail, by_boot, follow, timestamps;
-        uint64_t tail, boot;
+        bool by_tail, by_boot, by_since, follow, timestamps;
+        uint64_t tail, boot, since;
 };
 
 /* The error's name without our prefix, and its sentence. Returns the exit status. */
@@ -286,6 +287,8 @@ static int append_options(sd_bus_message *call, const struct log_options *option
                 r = sd_bus_message_append(call, "{sv}", "tail", "t", options->tail);
         if (r >= 0 && options->by_boot)
                 r = sd_bus_message_append(call, "{sv}", "boot", "u", (uint32_t) options->boot);
+        if (r >= 0 && options->by_since)
+                r = sd_bus_message_append(call, "{sv}", "since", "t", options->since);
         if (r >= 0)
                 r = sd_bus_message_append(call, "{sv}", "follow", "b", options->follow);
         if (r >= 0)
@@ -414,19 +417,22 @@ static bool parse_log(int argc, char *argv[], struct log_options *options) {
                 {"follow", no_argument, NULL, 'f'},
                 {"tail", required_argument, NULL, 'n'},
                 {"boot", required_argument, NULL, 'b'},
+                {"since", required_argument, NULL, 's'},
                 {"timestamps", no_argument, NULL, 't'},
                 {0},
         };
         bool good = true;
         int c;
 
-        while (good && (c = getopt_long(argc, argv, "fn:b:t", longs, NULL)) != -1)
+        while (good && (c = getopt_long(argc, argv, "fn:b:s:t", longs, NULL)) != -1)
                 if (c == 'f')
                         options->follow = true;
                 else if (c == 't')
                         options->timestamps = true;
                 else if (c == 'n')
                         good = options->by_tail = parse_number("--tail", optarg, UINT64_MAX, &options->tail);
+                else if (c == 's')
+                        good = options->by_since = parse_number("--since", optarg, UINT64_MAX, &options->since);
                 else if (c == 'b')
                         good = options->by_boot = parse_number("--boot", optarg, UINT32_MAX, &options->boot);
                 else

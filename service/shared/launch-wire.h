@@ -72,7 +72,8 @@
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
  *   "nanos":   fds "root" (a SquashFS), "output"; "ops":PATH, "home":PATH (its .ops is a release), "argv":[], "env":[],
  *              "workdir":TEXT, "architecture":TEXT, "address":"A/PREFIX"? with "gateway":A, "bytes":N of program and libraries
- *              at most, "timeout":USEC -> done: {"program":PATH in the image, "size":N, "exit_code":BOOL (this ops can tell it)}
+ *              at most, "timeout":USEC, "mounts":[{"image","place","path"}] with fds "volumes" and "archives" (as "volumes" makes
+ *              them), where the image is one of the two, the place lies in it, and the path is the guest's -> done: {"program":PATH in the image, "size":N, "exit_code":BOOL (this ops can tell it)}
  *   "old-state": "path" beneath one of "roots", fd "output" -> done: {"vms":N}; worker/old-state.c says what it writes
  *   each with "memory":bytes and "cpu":seconds, which the worker sets as limits on itself (0 or missing: none)
  *   "profile-ingest": fds "source" or "path" with "roots", "output" (an empty file: the manifest); "profile":TEXT,

@@ -111,6 +111,55 @@ static int take(struct stage *s, const char *path, struct root_file *file, struc
         return copy(s, file, fd, f);
 }
 
+/* ---- Volumes ---- */
+
+struct volume {
+        struct stage *stage;
+        const char *path;
+        struct failure *f;
+};
+
+static int take_directory(struct stage *s, const char *path, struct failure *f) {
+        g_autofree char *inside = g_strconcat(path + 1, "/.", NULL);
+        _cleanup_close_ int dir = -1;
+        const char *name = NULL;
+        int r = make_directories(s->tree, inside, &dir, &name);
+
+        if (r < 0 && r != -EINVAL) /* it ends with the dot, when all is made */
+                return failf(f, r, FAILURE_SPEC, "\"%.200s\": %s", path, g_strerror(-r));
+        (void) g_hash_table_add(s->taken, g_strconcat(path, "/", NULL));
+        return 0;
+}
+
+/* A volume lies over the program's own files, and a later one over an earlier. */
+static void make_way(struct stage *s, const char *path) {
+        if (g_hash_table_remove(s->taken, path))
+                (void) unlinkat(s->tree, path + 1, 0);
+}
+
+static int visit_volume(const char *rel, struct root_file *file, void *userdata) {
+        struct volume *v = userdata;
+        g_autofree char *path = g_strconcat(v->path, *rel ? "/" : "", rel, NULL);
+
+        if (!file)
+                return take_directory(v->stage, path, v->f);
+        make_way(v->stage, path);
+        return take(v->stage, path, file, v->f);
+}
+
+int stage_volume(struct stage *s, struct root_reader *image, const char *place, const char *path, unsigned *left,
+        struct failure *f) {
+        struct volume v = {.stage = s, .path = path, .f = f};
+        unsigned more;
+        int r;
+
+        if (path[0] != '/' || !path[1] || strstr(path, "//") || strlen(path) > PATH_BYTES_MAX)
+                return failf(f, -EINVAL, FAILURE_SPEC, "\"%.200s\" is no path of a volume", path);
+        r = root_reader_visit(image, place, visit_volume, &v, &more);
+        *left += more;
+        return r < 0 ? fail_errno(f, r, "taking a volume") : 0;
+}
+
 /* ---- Libraries ---- */
 
 /* One entry of a search path; $ORIGIN is where the asking object lies. */

@@ -30,6 +30,11 @@ struct stage {
 /* argv[0] is looked up in workdir or PATH. UnsupportedImage for what Nanos cannot run. */
 int stage_program(struct stage *s, char **argv, const char *workdir, struct failure *f);
 
+/* What lies at `place` of another image (a volume) goes to an absolute guest path, and over what was there. *left grows
+ * by what cannot be taken (links that lead elsewhere, special files). */
+int stage_volume(struct stage *s, struct root_reader *image, const char *place, const char *path, unsigned *left,
+        struct failure *f);
+
 /* A new file of the tree at an absolute guest path, its directories made; the descriptor. */
 int stage_create(struct stage *s, const char *path, struct failure *f);
 

@@ -140,6 +140,37 @@ static int make_home(struct build *b, struct failure *f) {
         return r;
 }
 
+/* "mounts" names places of the images "volumes" and "archives", and where the guest finds them; those above come first.
+ */
+static int stage_mounts(struct build *b, struct failure *f) {
+        static const char *const names[] = {"volumes", "archives"};
+        const json_t *mounts = json_object_get(b->job->launch, "mounts");
+        struct root_reader *images[G_N_ELEMENTS(names)] = {};
+        unsigned left = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names) && r >= 0; i++)
+                if (job_fd(b->job, names[i]) >= 0)
+                        r = root_reader_new(job_fd(b->job, names[i]), &images[i], f);
+        for (size_t i = 0; i < json_array_size(mounts) && r >= 0; i++) {
+                const char *image = NULL, *place = NULL, *path = NULL;
+                json_t *mount = json_array_get(mounts, i);
+                size_t k = 0;
+
+                if (json_unpack(mount, "{s:s, s:s, s:s}", "image", &image, "place", &place, "path", &path) >= 0)
+                        while (k < G_N_ELEMENTS(names) && strcmp(image, names[k]) != 0)
+                                k++;
+                r = !path || k == G_N_ELEMENTS(names) || !images[k]
+                            ? failf(f, -EINVAL, FAILURE_SPEC, "mount %zu names no image of the job", i)
+                            : stage_volume(&b->stage, images[k], place, path, &left, f);
+        }
+        if (left > 0)
+                job_log(b->job, LOG_WARNING, "%u links and special files of volumes were left out", left);
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                (void) root_reader_free(images[i]);
+        return r;
+}
+
 static int write_config(struct build *b, struct failure *f) {
         g_auto(GStrv) directories = stage_directories(&b->stage);
         g_autoptr(GPtrArray) args = g_ptr_array_new();
@@ -316,6 +347,8 @@ static int build(struct build *b, int root, int output, json_t **ret_done, struc
                 job_progress(b->job, 0.1, "program");
                 r = stage_program(&b->stage, b->argv, job_string(b->job, "workdir"), f);
         }
+        if (r >= 0)
+                r = stage_mounts(b, f);
         if (r >= 0)
                 r = image = run_ops(b, f);
         if (r >= 0) {

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <sqfs/compressor.h>
 #include <sqfs/data_reader.h>
+#include <sqfs/dir.h>
 #include <sqfs/dir_reader.h>
 #include <sqfs/error.h>
 #include <sqfs/inode.h>
@@ -159,24 +160,33 @@ static int read_elf(void *user, uint64_t offset, void *buf, size_t len) {
         return root_file_read(user, offset, buf, len);
 }
 
-int root_reader_open(struct root_reader *r, const char *path, struct root_file **ret) {
+/* The inode at the end of a path; the caller's. */
+static int look_up(struct root_reader *r, const char *path, sqfs_inode_generic_t **ret) {
         g_autoptr(GPtrArray) way = g_ptr_array_new_with_free_func(inode_free);
         g_autoptr(GString) rest = g_string_new(path);
         sqfs_inode_generic_t *root;
-        struct root_file *file;
-        sqfs_u64 size;
         int q;
 
         if (sqfs_dir_reader_get_root_inode(r->directories, &root) != 0)
                 return -EIO;
         g_ptr_array_add(way, root);
         q = walk(r, way, rest);
-        if (q < 0)
-                return q;
-        if (!is_type(way->pdata[way->len - 1], SQFS_INODE_FILE))
+        if (q >= 0)
+                *ret = g_ptr_array_steal_index(way, way->len - 1);
+        return q;
+}
+
+/* inode is taken. */
+static int file_new(struct root_reader *r, sqfs_inode_generic_t *inode, struct root_file **ret) {
+        struct root_file *file;
+        sqfs_u64 size;
+
+        if (!is_type(inode, SQFS_INODE_FILE)) {
+                sqfs_free(inode);
                 return -EINVAL;
+        }
         file = g_new(struct root_file, 1);
-        *file = (struct root_file){.reader = r, .inode = g_ptr_array_steal_index(way, way->len - 1)};
+        *file = (struct root_file){.reader = r, .inode = inode};
         if (sqfs_inode_get_file_size(file->inode, &size) != 0) {
                 (void) root_file_free(file);
                 return -EIO;
@@ -185,6 +195,114 @@ int root_reader_open(struct root_reader *r, const char *path, struct root_file *
         file->elf = (struct elf_source){.read = read_elf, .user = file, .size = size};
         *ret = file;
         return 0;
+}
+
+int root_reader_open(struct root_reader *r, const char *path, struct root_file **ret) {
+        sqfs_inode_generic_t *inode;
+        int q = look_up(r, path, &inode);
+
+        return q < 0 ? q : file_new(r, inode, ret);
+}
+
+/* ---- Trees ---- */
+
+struct visit {
+        struct root_reader *reader;
+        const char *place;
+        root_visit visit;
+        void *userdata;
+        unsigned left, depth;
+};
+
+static int list_names(struct root_reader *r, const sqfs_inode_generic_t *dir, GPtrArray *names) {
+        sqfs_dir_entry_t *entry;
+        int q = sqfs_dir_reader_open_dir(r->directories, dir, 0);
+
+        while (q == 0 && (q = sqfs_dir_reader_read(r->directories, &entry)) == 0) {
+                char *name = g_strndup((const char *) entry->name, (gsize) entry->size + 1);
+
+                sqfs_free(entry);
+                g_ptr_array_add(names, name);
+                if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                        return -EBADMSG;
+        }
+        return q < 0 ? -EIO : 0;
+}
+
+static int visit_file(struct visit *v, const char *rel, sqfs_inode_generic_t *inode) {
+        struct root_file *file;
+        int q = file_new(v->reader, inode, &file);
+
+        if (q == -EINVAL) {
+                v->left++;
+                return 0;
+        }
+        if (q >= 0) {
+                q = v->visit(rel, file, v->userdata);
+                (void) root_file_free(file);
+        }
+        return q;
+}
+
+static int visit_link(struct visit *v, const char *rel) {
+        g_autofree char *path = g_strconcat(v->place, "/", rel, NULL);
+        sqfs_inode_generic_t *target;
+
+        if (look_up(v->reader, path, &target) >= 0)
+                return visit_file(v, rel, target);
+        v->left++;
+        return 0;
+}
+
+static int visit_inode(struct visit *v, const char *rel, sqfs_inode_generic_t *inode);
+
+/* The names are read first: the reader is at one place at a time. */
+static int visit_directory(struct visit *v, const char *rel, const sqfs_inode_generic_t *dir) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        int q = v->visit(rel, NULL, v->userdata);
+
+        if (q >= 0)
+                q = ++v->depth > ROOT_DEPTH_MAX ? -ELOOP : list_names(v->reader, dir, names);
+        for (guint i = 0; q >= 0 && i < names->len; i++) {
+                g_autofree char *below = g_strconcat(rel, *rel ? "/" : "", names->pdata[i], NULL);
+                sqfs_inode_generic_t *inode;
+
+                q = find(v->reader, dir, names->pdata[i], &inode);
+                if (q == -ENOENT) { /* a name with a backslash, which the library does not find */
+                        v->left++;
+                        q = 0;
+                } else if (q >= 0)
+                        q = visit_inode(v, below, inode);
+        }
+        v->depth--;
+        return q;
+}
+
+/* inode is taken. */
+static int visit_inode(struct visit *v, const char *rel, sqfs_inode_generic_t *inode) {
+        int q = 0;
+
+        if (is_type(inode, SQFS_INODE_FILE))
+                return visit_file(v, rel, inode);
+        if (is_type(inode, SQFS_INODE_DIR))
+                q = visit_directory(v, rel, inode);
+        else if (is_type(inode, SQFS_INODE_SLINK))
+                q = visit_link(v, rel);
+        else
+                v->left++;
+        sqfs_free(inode);
+        return q;
+}
+
+int root_reader_visit(struct root_reader *r, const char *place, root_visit visit, void *userdata, unsigned *ret_left) {
+        struct visit v = {.reader = r, .place = place, .visit = visit, .userdata = userdata};
+        sqfs_inode_generic_t *inode;
+        int q = look_up(r, place, &inode);
+
+        if (q >= 0)
+                q = visit_inode(&v, "", inode);
+        *ret_left = v.left;
+        return q;
 }
 
 struct root_file *root_file_free(struct root_file *file) {

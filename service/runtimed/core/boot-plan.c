@@ -104,8 +104,8 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .vcpus = spec->vcpus,
                 .credentials = *spec->credentials != NULL,
                 .nanos = spec_is_nanos(spec),
-                .volumes = *spec->volumes != NULL,
-                .archives = *spec->archives != NULL,
+                .volumes = *spec->volumes && !spec_is_nanos(spec),
+                .archives = *spec->archives && !spec_is_nanos(spec),
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};

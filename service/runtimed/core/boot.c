@@ -355,7 +355,9 @@ static void on_disk(const ImageBuild *build, const Problem *problem, void *userd
 static void step_disk(Boot *b) {
         VM *vm = b->vm;
         g_autofree char *address = NULL, *gateway = NULL;
-        NanosWish wish = {.spec = vm->record->spec};
+        _cleanup_close_ int volumes = *vm->record->spec->volumes ? storage_open_volumes(vm) : -1;
+        _cleanup_close_ int archives = *vm->record->spec->archives ? storage_open_archives(vm) : -1;
+        NanosWish wish = {.spec = vm->record->spec, .volumes = volumes, .archives = archives};
 
         if (network_is_bridge(wish.spec->network) && network_guest_addresses(vm, &address, &gateway)) {
                 wish.address = address;

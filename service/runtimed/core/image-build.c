@@ -73,7 +73,7 @@ static void on_initrd(const Problem *problem, void *userdata) {
 }
 
 static void make(Build *b, Image *image) {
-        NanosWish wish = {.spec = b->spec, .address = b->address, .gateway = b->gateway};
+        NanosWish wish = {.spec = b->spec, .address = b->address, .gateway = b->gateway, .volumes = -1, .archives = -1};
         g_autoptr(Problem) problem = NULL;
 
         if (spec_is_nanos(b->spec))

@@ -12,6 +12,7 @@
 #include "core/quota.h"
 #include "core/vm.h"
 #include "core/work.h"
+#include "model/mount.h"
 #include "model/name.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -168,15 +169,43 @@ static json_t *json_strv(char **strv) {
         return array;
 }
 
+/* "volumes/0": entry 0 of the image "volumes". */
+static json_t *json_mounts(const NanosWish *wish) {
+        g_autoptr(GPtrArray) mounts = spec_mounts(wish->spec);
+        json_t *array = json_array();
+
+        for (guint i = 0; i < mounts->len; i++) {
+                const SpecMount *m = mounts->pdata[i];
+                const char *slash = strchr(m->tag, '/');
+
+                if (!g_str_equal(m->kind, "volume") || !slash)
+                        continue;
+                (void) json_array_append_new(
+                        array, json_pack("{s:s%, s:s, s:s}", "image", m->tag, (size_t) (slash - m->tag), "place", slash,
+                                       "path", m->path));
+        }
+        return array;
+}
+
+/* What is in the volumes' images is known by the files: nobody writes to them once they are made. */
+static json_t *json_stamp(int fd) {
+        Stamp stamp = {};
+
+        if (fd >= 0)
+                (void) stamp_of(fd, &stamp);
+        return stamp_to_json(&stamp);
+}
+
 static json_t *make_message(Image *image, const NanosWish *wish) {
         Runtime *rt = image->runtime;
         g_auto(GStrv) argv = boot_command_line(wish->spec, image->config);
         g_auto(GStrv) env = boot_environment(wish->spec, image->config);
 
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s*, s:s*, s:s}", "op", "nanos", "ops", rt->config->ops,
-                "home", rt->config->ops_home, "argv", json_strv(argv), "env", json_strv(env), "workdir",
-                image->config->workdir, "address", wish->address, "gateway", wish->gateway, "architecture",
-                image->architecture);
+        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s*, s:s*, s:s, s:o, s:[o, o]}", "op", "nanos", "ops",
+                rt->config->ops, "home", rt->config->ops_home, "argv", json_strv(argv), "env", json_strv(env),
+                "workdir", image->config->workdir, "address", wish->address, "gateway", wish->gateway, "architecture",
+                image->architecture, "mounts", json_mounts(wish), "stamps", json_stamp(wish->volumes),
+                json_stamp(wish->archives));
 }
 
 static void add_limits(Runtime *rt, json_t *message) {
@@ -326,9 +355,10 @@ static void on_made(json_t *result, const Problem *problem, void *userdata) {
 }
 
 /* message is taken. */
-static int build_start(NanosBuild *b, int root, json_t *message) {
-        static const char *const names[] = {"root", "output"};
-        int fds[2], r;
+static int build_start(NanosBuild *b, int root, const NanosWish *wish, json_t *message) {
+        const char *names[4] = {"root", "output"};
+        int fds[4], r;
+        size_t n = 2;
 
         fds[0] = fcntl(root, F_DUPFD_CLOEXEC, 3);
         fds[1] = fds[0] < 0 ? -errno : store_image_create(b->runtime->store, b->owner, &b->tmp);
@@ -338,7 +368,15 @@ static int build_start(NanosBuild *b, int root, json_t *message) {
                 json_decref(message);
                 return r;
         }
-        return work_start(b->runtime, b->job, b->from, b->from + (b->to - b->from) * MAKE_SHARE, message, fds, names, 2,
+        if (wish->volumes >= 0) {
+                names[n] = "volumes";
+                fds[n++] = fcntl(wish->volumes, F_DUPFD_CLOEXEC, 3);
+        }
+        if (wish->archives >= 0) {
+                names[n] = "archives";
+                fds[n++] = fcntl(wish->archives, F_DUPFD_CLOEXEC, 3);
+        }
+        return work_start(b->runtime, b->job, b->from, b->from + (b->to - b->from) * MAKE_SHARE, message, fds, names, n,
                 on_made, b, &b->work);
 }
 
@@ -382,7 +420,7 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
                 .done = done,
                 .userdata = userdata};
         add_limits(rt, message);
-        r = build_start(b, root, message);
+        r = build_start(b, root, wish, message);
         if (r < 0) {
                 problem = image_problem("BuildFailed", r, "the image worker could not be started");
                 build_free(b);

@@ -27,6 +27,7 @@ void image_builds_from_json(json_t *array, Image *i);
 typedef struct NanosWish {
         const VMSpec *spec;
         const char *address, *gateway; /* "10.99.0.2/24"; NULL: by DHCP, or no network */
+        int volumes, archives;         /* images of core/storage.h, at the places of spec_mounts(); -1: none */
 } NanosWish;
 
 /* ToolMissing, naming the setting. */

@@ -156,7 +156,6 @@ void spec_check_credentials(const VMSpec *spec, const SpecCheck *check) {
 }
 
 void spec_check_volumes(const VMSpec *spec, const SpecCheck *check) {
-        spec_check_for_linux(spec, *spec->volumes ?: "", check);
         if (too_many(spec->volumes, SPEC_VOLUMES_MAX, check))
                 return;
         for (char **v = spec->volumes; *v; v++)
@@ -165,7 +164,6 @@ void spec_check_volumes(const VMSpec *spec, const SpecCheck *check) {
 }
 
 void spec_check_archives(const VMSpec *spec, const SpecCheck *check) {
-        spec_check_for_linux(spec, *spec->archives ?: "", check);
         if (too_many(spec->archives, SPEC_ARCHIVES_MAX, check) || !*spec->archives)
                 return;
         for (char **a = spec->archives; *a; a++)
