@@ -222,6 +222,22 @@ static int set_console(struct boot_message *m, char *value, struct failure *fail
         return 0;
 }
 
+static int set_probe(struct probe_plan *plan, const char *key, const char *value, struct failure *failure) {
+        if (!probe_plan_parse(value, plan))
+                return failure_set(failure, -EBADMSG,
+                        "boot message: %s '%s' is not KIND PORT INTERVAL TIMEOUT[ PATH] with KIND message, tcp or http",
+                        key, value);
+        return 0;
+}
+
+static int set_ready(struct boot_message *m, char *value, struct failure *failure) {
+        return set_probe(&m->ready, "ready", value, failure);
+}
+
+static int set_health(struct boot_message *m, char *value, struct failure *failure) {
+        return set_probe(&m->health, "health", value, failure);
+}
+
 static const struct key keys[] = {
         {"version", false, set_version},
         {"root", false, set_root},
@@ -238,6 +254,8 @@ static const struct key keys[] = {
         {"host", true, add_host},
         {"mount", true, add_mount},
         {"console", false, set_console},
+        {"ready", false, set_ready},
+        {"health", false, set_health},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "guest/failure.h"
+#include "guest/probe-text.h"
 
 /* The boot message of shared/guest-wire.h, checked. */
 
@@ -36,6 +37,7 @@ struct boot_message {
         struct string_list search;
         struct string_list hosts;  /* "ADDRESS NAME" */
         struct string_list mounts; /* "KIND TAG PATH", see boot_mount_parse() */
+        struct probe_plan ready, health;
 };
 
 /* Parses and checks len bytes. The caller frees with boot_message_done(). -EBADMSG for what guest-wire.h does not

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CREDENTIALS_KEY "CREDENTIALS_DIRECTORY"
-
 const char *environment_get(char *const *list, const char *key) {
         size_t len = strlen(key);
 
@@ -30,22 +28,40 @@ static bool add(char **list, size_t *n, const char *key, const char *value) {
         return asprintf(&list[(*n)++], "%s=%s", key, value) >= 0;
 }
 
-char **environment_new(const struct string_list *given, const char *home, const char *credentials) {
-        char **list = calloc(given->n + 4, sizeof(char *));
-        size_t n = 0;
-        bool good = true;
+/* Whether own has a value for the key of entry. */
+static bool is_replaced(const char *entry, const char *const *own) {
+        size_t len = strcspn(entry, "=") + 1;
 
+        for (; *own; own++)
+                if (strncmp(*own, entry, len) == 0)
+                        return true;
+        return false;
+}
+
+static bool add_copy(char **list, size_t *n, const char *entry) {
+        list[*n] = strdup(entry);
+        return list[(*n)++] != NULL;
+}
+
+char **environment_new(const struct string_list *given, const char *home, const char *const *own) {
+        size_t n = 0, n_own = 0;
+        bool good = true;
+        char **list;
+
+        while (own[n_own])
+                n_own++;
+        list = calloc(given->n + n_own + 3, sizeof(char *));
         if (!list)
                 return NULL;
         for (size_t i = 0; i < given->n && good; i++)
-                if (!credentials || strncmp(given->items[i], CREDENTIALS_KEY "=", sizeof(CREDENTIALS_KEY)) != 0)
-                        good = (list[n++] = strdup(given->items[i]));
+                if (!is_replaced(given->items[i], own))
+                        good = add_copy(list, &n, given->items[i]);
+        for (size_t i = 0; i < n_own && good; i++)
+                good = add_copy(list, &n, own[i]);
         if (good && !environment_get(given->items, "PATH"))
                 good = add(list, &n, "PATH", ENVIRONMENT_PATH);
         if (good && !environment_get(given->items, "HOME"))
                 good = add(list, &n, "HOME", home);
-        if (good && credentials)
-                good = add(list, &n, CREDENTIALS_KEY, credentials);
         if (!good) {
                 /* asprintf() leaves its result undefined. */
                 list[n - 1] = NULL;

@@ -3,6 +3,7 @@
  * Whatever goes wrong is said on the console and to the host, and ends in a power-off, never in a kernel panic. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 #include "guest/modules.h"
 #include "guest/mounts.h"
 #include "guest/net.h"
+#include "guest/notify.h"
 #include "guest/port.h"
+#include "guest/probes.h"
 #include "guest/rootfs.h"
 #include "guest/settings.h"
 #include "guest/supervise.h"
@@ -100,17 +103,26 @@ static int find_account(const char *user, struct account *ret, struct failure *f
 
 static int start_program(const struct boot_message *message, struct child *ret, struct failure *failure) {
         static struct account account;
-        char **environment;
-        int r, credentials;
+        const char *own[4] = {};
+        char **environment, watchdog[64];
+        size_t n = 0;
+        int r;
 
         r = find_account(message->user, &account, failure);
         if (r < 0)
                 return r;
-        credentials = credential_files_make(&account, failure);
-        if (credentials < 0)
-                return credentials;
-        environment = environment_new(
-                &message->environment, account.home, credentials > 0 ? GUEST_CREDENTIALS_DIRECTORY : NULL);
+        r = credential_files_make(&account, failure);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                own[n++] = "CREDENTIALS_DIRECTORY=" GUEST_CREDENTIALS_DIRECTORY;
+        if (message->ready.kind == PROBE_MESSAGE || message->health.kind == PROBE_MESSAGE)
+                own[n++] = "NOTIFY_SOCKET=" NOTIFY_PATH;
+        if (message->health.kind == PROBE_MESSAGE) {
+                (void) snprintf(watchdog, sizeof(watchdog), "WATCHDOG_USEC=%" PRIu64, message->health.interval);
+                own[n++] = watchdog;
+        }
+        environment = environment_new(&message->environment, account.home, own);
         if (!environment)
                 return failure_set_errno(failure, -ENOMEM, "environment");
         terminal = child_terminal(message);
@@ -129,6 +141,7 @@ static void say_hello(void) {
 }
 
 static int run(struct failure *failure) {
+        static struct probes probes;
         struct boot_message message;
         struct child child;
         int r;
@@ -154,10 +167,11 @@ static int run(struct failure *failure) {
         r = mounts_make(&message, failure);
         if (r < 0)
                 return r;
+        probes_open(&probes, &message);
         r = start_program(&message, &child, failure);
         if (r < 0)
                 return r;
-        return supervise(&child, message.stop_signal, &port, failure);
+        return supervise(&child, message.stop_signal, &port, &probes, failure);
 }
 
 static void tell_failure(const struct failure *failure) {

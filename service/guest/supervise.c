@@ -20,11 +20,12 @@
 #define KILL_USEC (5U * 1000U * 1000U)
 #define SIGNAL_LAST 64U
 
-enum { POLL_SIGNAL, POLL_PORT, POLL_RESULT, POLL_BUTTONS };
+enum { POLL_SIGNAL, POLL_PORT, POLL_RESULT, POLL_PROBES, POLL_BUTTONS = POLL_PROBES + PROBES_POLL_FDS };
 
 struct supervisor {
         struct child *child;
         struct port *port;
+        struct probes *probes;
         struct buttons buttons;
         int stop_signal;
         int signal_fd;
@@ -106,6 +107,7 @@ static void wait_and_dispatch(struct supervisor *s) {
         fds[POLL_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
         port_prepare(s->port, &fds[POLL_PORT], &timeout);
         fds[POLL_RESULT] = (struct pollfd){.fd = s->child->result_fd, .events = POLLIN};
+        probes_prepare(s->probes, &fds[POLL_PROBES], &timeout);
         for (size_t i = 0; i < s->buttons.n; i++)
                 fds[POLL_BUTTONS + i] = (struct pollfd){.fd = s->buttons.fds[i], .events = POLLIN};
         if (poll(fds, POLL_BUTTONS + s->buttons.n, timeout) < 0)
@@ -116,6 +118,7 @@ static void wait_and_dispatch(struct supervisor *s) {
         port_process(s->port, fds[POLL_PORT].revents);
         while (port_next(s->port, &frame))
                 on_frame(s, &frame);
+        probes_process(s->probes, &fds[POLL_PROBES], s->port);
         for (size_t i = 0; i < s->buttons.n; i++)
                 if (fds[POLL_BUTTONS + i].revents && buttons_pressed(&s->buttons, i))
                         signal_program(s, s->stop_signal);
@@ -127,8 +130,10 @@ static int tell_result(struct supervisor *s, struct failure *failure) {
         if (s->child->result_fd < 0)
                 return 0;
         r = child_result(s->child, failure);
-        if (r > 0)
+        if (r > 0) {
                 port_send(s->port, GUEST_READY, NULL, 0);
+                probes_begin(s->probes);
+        }
         return r < 0 ? r : 0;
 }
 
@@ -141,8 +146,9 @@ static void tell_exit(struct supervisor *s) {
         port_send(s->port, GUEST_EXIT, payload, sizeof(payload));
 }
 
-int supervise(struct child *child, int stop_signal, struct port *port, struct failure *failure) {
-        struct supervisor s = {.child = child, .port = port, .stop_signal = stop_signal, .more = true};
+int supervise(struct child *child, int stop_signal, struct port *port, struct probes *probes, struct failure *failure) {
+        struct supervisor s = {
+                .child = child, .port = port, .probes = probes, .stop_signal = stop_signal, .more = true};
         sigset_t set;
         int r;
 

@@ -45,6 +45,8 @@ struct console {
         struct stream *program; /* whose bytes viewers see */
         struct last_line qemu, guest, panic, startup;
         struct viewers *viewers; /* of the program's stream */
+        console_watch_t watch;
+        void *watch_userdata;
         uint64_t now;
         char buffer[READ_SIZE];
 };
@@ -87,6 +89,8 @@ static ssize_t pump(struct stream *s) {
                 console->now = now_realtime();
                 if (s == console->program)
                         viewers_show(console->viewers, console->buffer, (size_t) n);
+                if (console->watch && s != &console->streams[OUTPUT])
+                        console->watch(console->watch_userdata, s->lines.stream, console->buffer, (size_t) n);
                 lines_feed(&s->lines, console->buffer, (size_t) n, take_line, console);
         }
         return n;
@@ -175,6 +179,11 @@ int console_attach(struct console *console, struct qemu_channels *channels) {
 
 int console_view(struct console *console, int fd, bool write) {
         return viewers_add(console->viewers, fd, write);
+}
+
+void console_set_watch(struct console *console, console_watch_t watch, void *userdata) {
+        console->watch = watch;
+        console->watch_userdata = userdata;
 }
 
 void console_say(struct console *console, const char *format, ...) {

@@ -26,6 +26,10 @@ int console_attach(struct console *console, struct qemu_channels *channels);
 /* Lets somebody look at the program's console, and type: see viewers_add(). */
 int console_view(struct console *console, int fd, bool write);
 
+/* Shows what the guest prints as it comes, before it is cut into lines; stream as in log-line.h. */
+typedef void (*console_watch_t)(void *userdata, char stream, const char *data, size_t len);
+void console_set_watch(struct console *console, console_watch_t watch, void *userdata);
+
 /* A line of the monitor's own. */
 __attribute__((format(printf, 2, 3))) void console_say(struct console *console, const char *format, ...);
 

@@ -15,6 +15,7 @@ static const char *const reason_table[_EXIT_REASON_MAX] = {
         [EXIT_REASON_KILLED] = "killed",
         [EXIT_REASON_CRASHED] = "crashed",
         [EXIT_REASON_OOM] = "oom",
+        [EXIT_REASON_UNHEALTHY] = "unhealthy",
 };
 
 const char *exit_reason_to_string(enum exit_reason reason) {
@@ -58,9 +59,18 @@ static int code_of_start(const struct exit_facts *f) {
         return f->signaled ? 128 + f->qemu_status : f->qemu_status;
 }
 
+/* A program that was told to stop may well end with 0: that it had to be told is what counts. */
+static struct exit_verdict deduce_unhealthy(const struct exit_facts *f) {
+        if (!f->exit_frame)
+                return (struct exit_verdict) {EXIT_REASON_UNHEALTHY, CODE_KILLED};
+        return (struct exit_verdict) {EXIT_REASON_UNHEALTHY, (int) (f->how == 0 ? f->status : 128 + f->status)};
+}
+
 struct exit_verdict exit_deduce(const struct exit_facts *f) {
         if (f->not_started)
                 return (struct exit_verdict) {EXIT_REASON_CRASHED, code_of_start(f)};
+        if (f->unhealthy)
+                return deduce_unhealthy(f);
         /* The program's own end is the truth, however the machine around it went down. */
         if (f->exit_frame)
                 return (struct exit_verdict) {

@@ -13,6 +13,7 @@ enum exit_reason {
         EXIT_REASON_KILLED,       /* code: 137 */
         EXIT_REASON_CRASHED,      /* code: QEMU's exit status, or 128 + its signal; 127 when it never ran */
         EXIT_REASON_OOM,          /* code: 137 */
+        EXIT_REASON_UNHEALTHY,    /* code: the program's exit status, or 128 + its signal; 137 where it did not end by itself */
         _EXIT_REASON_MAX,
 };
 
@@ -33,6 +34,7 @@ struct exit_facts {
         bool exit_port;       /* the machine has isa-debug-exit, for a guest without guest init */
         enum shutdown_cause cause;
         bool asked;   /* we asked the guest to stop */
+        bool unhealthy; /* because it was that, and for nobody's wish */
         bool forced;  /* we ended QEMU */
         bool signaled; /* QEMU ended by a signal */
         int qemu_status; /* its exit status, or that signal */

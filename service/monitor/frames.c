@@ -34,6 +34,12 @@ static int parse(uint16_t type, const uint8_t *p, size_t len, struct frame *ret)
                 if (f.how > 1 || f.status > 255 || (f.how == 1 && f.status == 0))
                         return -EBADMSG;
                 break;
+        case GUEST_PROBE:
+                if (len != 8 || read_u32(p) >= GUEST_PROBES || read_u32(p + 4) > 1)
+                        return -EBADMSG;
+                f.probe = read_u32(p);
+                f.good = read_u32(p + 4) == 1;
+                break;
         case GUEST_ERROR:
                 f.text = (const char *) p;
                 f.text_len = len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@ struct frame {
         enum guest_frame_type type;
         uint32_t version;     /* GUEST_HELLO */
         uint32_t how, status; /* GUEST_EXIT */
+        uint32_t probe;       /* GUEST_PROBE: enum guest_probe */
+        bool good;            /* and whether it was */
         const char *text;     /* GUEST_ERROR, borrowed, not terminated, any bytes */
         size_t text_len;
 };

@@ -110,9 +110,66 @@ static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n
         return 0;
 }
 
+static bool get_pattern(const json_t *message, const char *key, struct pattern *ret) {
+        const char *text = json_string_value(json_object_get(message, key));
+
+        return text && pattern_compile(text, ret);
+}
+
+static int parse_ready(struct launch *l, const json_t *message, const char **ret_problem) {
+        static const char *const words[] = {[READY_BY_MESSAGE] = "message",
+                [READY_NONE] = "none",
+                [READY_BY_PROBE] = "probe",
+                [READY_BY_CONSOLE] = "console"};
+        const json_t *ready = json_object_get(message, "ready");
+        const char *word = json_string_value(ready);
+        size_t i = 0;
+
+        l->ready = l->guest ? READY_BY_MESSAGE : READY_NONE;
+        if (!ready)
+                return 0;
+        while (i < sizeof words / sizeof *words && (!word || strcmp(words[i], word) != 0))
+                i++;
+        if (i == sizeof words / sizeof *words)
+                return refuse(ret_problem, "\"ready\" is none of \"message\", \"none\", \"probe\" and \"console\"");
+        l->ready = (enum launch_ready) i;
+        if (l->ready == READY_BY_CONSOLE && !get_pattern(message, "ready_pattern", &l->ready_pattern))
+                return refuse(ret_problem, "\"ready_pattern\" is no pattern");
+        return 0;
+}
+
+#define PERIOD_MAX (3600ULL * 1000000ULL)
+#define RETRIES_MAX 1000U
+
+static int parse_health(struct launch *l, const json_t *message, const char **ret_problem) {
+        const json_t *health = json_object_get(message, "health");
+        const char *kind = json_string_value(json_object_get(health, "kind"));
+        struct health *h = &l->health;
+        uint64_t retries;
+
+        if (!health)
+                return 0;
+        if (!kind || (strcmp(kind, "probe") != 0 && strcmp(kind, "console") != 0))
+                return refuse(ret_problem, "\"health\" is of neither kind, \"probe\" or \"console\"");
+        l->health_by_console = strcmp(kind, "console") == 0;
+        if (l->health_by_console && !get_pattern(health, "pattern", &l->health_pattern))
+                return refuse(ret_problem, "the \"pattern\" of \"health\" is none");
+        if (!get_number(health, "start_period", 0, PERIOD_MAX, 0, &h->start_period) ||
+                !get_number(health, "interval", 1, PERIOD_MAX, 0, &h->interval) ||
+                !get_number(health, "timeout", 1, PERIOD_MAX, 0, &h->timeout) ||
+                !get_number(health, "retries", 1, RETRIES_MAX, 0, &retries) || h->interval == 0 || h->timeout == 0 ||
+                retries == 0)
+                return refuse(ret_problem, "\"health\" lacks a time or retries, or has one out of its range");
+        h->retries = (uint32_t) retries;
+        h->state = HEALTH_STARTING;
+        h->due = UINT64_MAX;
+        return 0;
+}
+
 static int parse_values(struct launch *l, const json_t *message, const char **ret_problem) {
-        const json_t *guest = json_object_get(message, "guest"), *ready = json_object_get(message, "ready");
+        const json_t *guest = json_object_get(message, "guest");
         uint64_t boot;
+        int r;
 
         if (!get_number(message, "boot", 0, UINT32_MAX, UINT64_MAX, &boot) || boot == UINT64_MAX)
                 return refuse(ret_problem, "\"boot\" is no number");
@@ -124,15 +181,8 @@ static int parse_values(struct launch *l, const json_t *message, const char **re
                 return refuse(ret_problem, "\"guest\" is neither true nor false");
         l->boot = (uint32_t) boot;
         l->guest = json_is_true(guest);
-        l->ready_by_message = l->guest;
-        if (!ready)
-                return 0;
-        if (!json_is_string(ready))
-                return refuse(ret_problem, "\"ready\" is neither \"message\" nor \"none\"");
-        if (strcmp(json_string_value(ready), "message") != 0 && strcmp(json_string_value(ready), "none") != 0)
-                return refuse(ret_problem, "\"ready\" is neither \"message\" nor \"none\"");
-        l->ready_by_message = strcmp(json_string_value(ready), "message") == 0;
-        return 0;
+        r = parse_ready(l, message, ret_problem);
+        return r < 0 ? r : parse_health(l, message, ret_problem);
 }
 
 /* Which of the descriptors for QEMU key names. */

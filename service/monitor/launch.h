@@ -6,22 +6,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "monitor/health.h"
 #include "monitor/seglog.h"
 #include "shared/launch-wire.h"
+#include "shared/pattern.h"
 
 /* The launch message of a VM, checked; owns its descriptors. */
 #define LAUNCH_ARGV_MAX 1024U
 #define LAUNCH_ENVIRONMENT_MAX 8U
+
+/* When the VM is ready. */
+enum launch_ready {
+        READY_BY_MESSAGE, /* the program was executed, says guest init */
+        READY_NONE,       /* the CPUs run */
+        READY_BY_PROBE,   /* guest init's probe was good */
+        READY_BY_CONSOLE, /* the pattern was printed */
+};
 
 struct launch {
         uint32_t boot;
         char **argv;                                   /* NULL-terminated */
         char *environment[LAUNCH_ENVIRONMENT_MAX + 1]; /* KEY=VALUE, of QEMU's process beside its own; likewise */
         uint64_t log_max, stop_timeout;
-        bool guest;            /* a guest init speaks on the guest port */
-        bool ready_by_message; /* ready when it says so, else when the CPUs run */
-        bool exit_port;        /* argv has isa-debug-exit: QEMU's exit status is the program's */
-        bool no_reboot;        /* argv makes a reset of the guest end QEMU */
+        bool guest;     /* a guest init speaks on the guest port */
+        bool exit_port; /* argv has isa-debug-exit: QEMU's exit status is the program's */
+        bool no_reboot; /* argv makes a reset of the guest end QEMU */
+        enum launch_ready ready;
+        struct pattern ready_pattern;
+        struct health health;   /* its times and retries; HEALTH_NONE where nobody asks, else HEALTH_STARTING */
+        bool health_by_console; /* else guest init's probes */
+        struct pattern health_pattern;
         int log_fds[SEGLOG_SEGMENTS_MAX];
         size_t n_log_fds;
         int qemu_fds[LAUNCH_FDS_MAX];

@@ -40,9 +40,13 @@ static void reply_no_qmp(struct machine *m, json_int_t id, int error) {
 static void on_reply(void *userdata, int error, const char *text, const json_t *value) {
         struct machine_request *request = userdata;
         struct machine *m = request->machine;
-        json_int_t id = request->id;
+        json_int_t id = request->id, target = request->memory_target;
 
-        *request = (struct machine_request) {};
+        *request = (struct machine_request){};
+        if (error >= 0 && target > 0) {
+                m->memory_target = target;
+                daemon_link_send(m->link, json_pack("{s:s, s:I}", "type", "memory", "target", target));
+        }
         if (error >= 0)
                 reply_ok(m, id);
         else if (error == -ETIMEDOUT)
@@ -56,22 +60,32 @@ static void on_reply(void *userdata, int error, const char *text, const json_t *
 static struct machine_request *new_request(struct machine *m, json_int_t id) {
         for (size_t i = 0; i < QMP_PENDING_MAX; i++)
                 if (!m->requests[i].machine) {
-                        m->requests[i] = (struct machine_request) {.machine = m, .id = id};
+                        m->requests[i] = (struct machine_request){.machine = m, .id = id};
                         return &m->requests[i];
                 }
         return NULL;
 }
 
-/* Has QEMU do it, and answers when it has. */
-static void forward(struct machine *m, json_int_t id, const char *command) {
+/* Has QEMU do it, and answers when it has. The reference of arguments is taken. */
+static void forward_with(
+        struct machine *m, json_int_t id, const char *command, json_t *arguments, json_int_t memory_target) {
         struct machine_request *request = new_request(m, id);
-        int r = request ? qmp_execute(m->qmp, command, NULL, on_reply, request) : -EBUSY;
+        int r = -EBUSY;
 
+        if (request) {
+                request->memory_target = memory_target;
+                r = qmp_execute(m->qmp, command, arguments, on_reply, request);
+        } else
+                json_decref(arguments);
         if (r >= 0)
                 return;
         if (request)
-                *request = (struct machine_request) {};
+                *request = (struct machine_request){};
         reply_no_qmp(m, id, r);
+}
+
+static void forward(struct machine *m, json_int_t id, const char *command) {
+        forward_with(m, id, command, NULL, 0);
 }
 
 static bool refuse_while_stopping(struct machine *m, json_int_t id) {
@@ -102,6 +116,15 @@ static void do_reset(struct machine *m, json_int_t id, const json_t *message) {
         /* A reset from here is meant as one, also where the guest's own would end QEMU. */
         set_reboot_action(m, "reset");
         forward(m, id, "system_reset");
+        m->firmware_may_reset = true;
+}
+
+/* SeaBIOS finds its memory used after such a reset and makes another one, a harder one. That one has been, or the guest
+ * is up without: from now on a reset is the guest's own. */
+void machine_reset_settled(struct machine *m) {
+        if (!m->firmware_may_reset)
+                return;
+        m->firmware_may_reset = false;
         set_reboot_action(m, "shutdown");
 }
 
@@ -114,6 +137,10 @@ static void do_stop(struct machine *m, json_int_t id, const json_t *message) {
         }
         CRASH_POINT(MONITOR_STOP);
         reply_ok(m, id);
+        if (json_is_true(json_object_get(message, "unhealthy")))
+                m->facts.unhealthy = true;
+        else
+                m->stop_requested = true;
         machine_stop(m, (uint64_t) json_integer_value(timeout));
 }
 
@@ -149,9 +176,23 @@ static void do_kill(struct machine *m, json_int_t id, const json_t *message) {
                 reply_error(m, id, "InvalidSpec", "signal \"%s\" is none of %s", clean, signal_names);
         } else if (number == 9) {
                 reply_ok(m, id);
+                m->stop_requested = true;
                 machine_stop(m, 0);
         } else
                 signal_guest(m, id, number);
+}
+
+static void do_balloon(struct machine *m, json_int_t id, const json_t *message) {
+        json_int_t bytes = json_integer_value(json_object_get(message, "bytes"));
+
+        if (bytes <= 0)
+                reply_error(m, id, "InvalidSpec", "a balloon comes with a number of bytes");
+        else if (!refuse_while_stopping(m, id))
+                forward_with(m, id, "balloon", json_pack("{s:I}", "value", bytes), bytes);
+}
+
+json_t *machine_memory(const struct machine *m) {
+        return json_pack("{s:I, s:I}", "target", m->memory_target, "actual", m->memory_actual);
 }
 
 static void do_console(struct machine *m, json_int_t id, const json_t *message) {
@@ -181,6 +222,7 @@ static const struct {
         {"pause", do_pause},
         {"resume", do_resume},
         {"reset", do_reset},
+        {"balloon", do_balloon},
         {"console", do_console},
 };
 

@@ -54,6 +54,9 @@ static void describe(const struct machine *m, enum exit_reason reason, char *buf
                         "%s",
                         m->asked_gently ? "the guest did not stop in its time" : "QEMU was ended at once");
                 break;
+        case EXIT_REASON_UNHEALTHY:
+                (void) snprintf(buf, size, "the guest was ended because it was unhealthy");
+                break;
         case EXIT_REASON_OOM:
                 (void) snprintf(buf, size, "the kernel killed QEMU because memory ran out in its unit");
                 break;
@@ -80,7 +83,7 @@ static void make_exit(struct machine *m) {
                 verdict.code,
                 "at",
                 (json_int_t) now_realtime());
-        (void) json_object_set_new(m->exit, "asked", json_boolean(m->facts.asked));
+        (void) json_object_set_new(m->exit, "asked", json_boolean(m->facts.asked && !m->facts.unhealthy));
         if (message[0])
                 (void) json_object_set_new(m->exit, "message", json_string(message));
         console_say(m->console,
@@ -134,6 +137,7 @@ void machine_finish(struct machine *m) {
 
         machine_set_state(m, MACHINE_EXITED);
         (void) sd_event_source_set_enabled(m->ladder_timer, SD_EVENT_OFF);
+        machine_health_ended(m);
         qmp_drain(m->qmp);
         guest_drain(m->guest);
         console_drain(m->console);
@@ -180,13 +184,14 @@ void machine_ended(struct machine *m, const siginfo_t *info) {
         m->facts.exit_port = m->launch->exit_port;
         note_startup_failure(m);
         m->facts.asked = ladder_is_active(&m->ladder);
+        m->facts.unhealthy = m->facts.asked && m->facts.unhealthy && !m->stop_requested;
         m->facts.forced = ladder_is_forced(&m->ladder);
         m->facts.oom_kill = m->oom_before >= 0 && oom_kill_count() > m->oom_before;
         machine_finish(m);
 }
 
 json_t *machine_hello(struct machine *m) {
-        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:i, s:I, s:b}",
+        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:i, s:I, s:b, s:b, s:s}",
                 "type",
                 "hello",
                 "version",
@@ -199,9 +204,15 @@ json_t *machine_hello(struct machine *m) {
                 (int) m->pid,
                 "started",
                 (json_int_t) m->started,
+                "program",
+                (int) m->program,
                 "ready",
-                (int) m->ready);
+                (int) m->ready,
+                "health",
+                health_state_to_string(m->launch->health.state));
 
+        if (hello)
+                (void) json_object_set_new(hello, "memory", machine_memory(m));
         if (hello && m->exit) {
                 (void) json_object_set(hello, "exit", m->exit);
                 m->exit_told = true;

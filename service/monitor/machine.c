@@ -30,13 +30,10 @@ const char *machine_state_to_string(enum machine_state state) {
         return state >= 0 && state < _MACHINE_STATE_MAX ? state_table[state] : NULL;
 }
 
-static void notify_status(struct machine *m) {
-        (void) sd_notifyf(0,
-                "STATUS=%s%s, boot %" PRIu32 ", QEMU is process %d",
-                m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "",
-                machine_state_to_string(m->state),
-                m->launch->boot,
-                (int) m->pid);
+void machine_notify_status(const struct machine *m) {
+        (void) sd_notifyf(0, "STATUS=%s%s, boot %" PRIu32 ", QEMU is process %d",
+                m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "", machine_state_to_string(m->state),
+                m->launch->boot, (int) m->pid);
 }
 
 void machine_set_state(struct machine *m, enum machine_state state) {
@@ -55,16 +52,7 @@ void machine_set_state(struct machine *m, enum machine_state state) {
         } else
                 daemon_link_send(
                         m->link, json_pack("{s:s, s:s}", "type", "state", "state", machine_state_to_string(state)));
-        notify_status(m);
-}
-
-static void set_ready(struct machine *m) {
-        if (m->ready)
-                return;
-        m->ready = true;
-        CRASH_POINT(MONITOR_READY);
-        daemon_link_send(m->link, json_pack("{s:s}", "type", "ready"));
-        notify_status(m);
+        machine_notify_status(m);
 }
 
 /* What QEMU says of its CPUs counts as long as nobody is ending the VM. */
@@ -75,8 +63,11 @@ static void update_cpus(struct machine *m, bool stopped) {
         if (stopped && !m->was_running)
                 return;
         machine_set_state(m, stopped ? MACHINE_PAUSED : MACHINE_RUNNING);
-        if (!stopped && !m->launch->ready_by_message)
-                set_ready(m);
+        machine_health_paused(m, stopped);
+        if (!stopped && !m->launch->guest)
+                machine_program_runs(m);
+        if (!stopped && m->launch->ready == READY_NONE)
+                machine_set_ready(m);
 }
 
 static void on_cont(void *userdata, int error, const char *text, const json_t *value) {
@@ -104,12 +95,15 @@ static void on_qmp_ready(void *userdata) {
 }
 
 /* A reset begins the guest anew: what it said before is over. */
-static void on_reset(struct machine *m) {
+static void on_reset(struct machine *m, const json_t *data) {
+        if (json_is_true(json_object_get(data, "guest")))
+                machine_reset_settled(m);
         console_say(m->console, "the guest was reset");
         guest_reset(m->guest);
         m->guest_hello = m->guest_told = false;
         m->facts.exit_frame = m->facts.guest_error = false;
         m->guest_error[0] = 0;
+        machine_health_reset(m);
 }
 
 static void on_shutdown(struct machine *m, const json_t *data) {
@@ -121,9 +115,20 @@ static void on_shutdown(struct machine *m, const json_t *data) {
         /* What the guest said before it went comes first, though it came another way. */
         guest_drain(m->guest);
         m->facts.cause = shutdown_cause_from_string(reason, json_is_true(json_object_get(data, "guest")));
-        console_say(m->console, "QEMU shuts down: %s", text_clean(clean, reason ? reason : "", reason ? strlen(reason) : 0));
+        console_say(m->console, "QEMU shuts down: %s",
+                text_clean(clean, reason ? reason : "", reason ? strlen(reason) : 0));
         if (m->state != MACHINE_EXITED)
                 machine_set_state(m, MACHINE_STOPPING);
+}
+
+/* QEMU says it once a second at most. */
+static void on_balloon(struct machine *m, const json_t *data) {
+        json_int_t actual = json_integer_value(json_object_get(data, "actual"));
+
+        if (actual <= 0 || m->state == MACHINE_EXITED)
+                return;
+        m->memory_actual = actual;
+        daemon_link_send(m->link, json_pack("{s:s, s:I}", "type", "memory", "actual", actual));
 }
 
 static void on_qmp_event(void *userdata, const char *name, const json_t *data) {
@@ -136,7 +141,9 @@ static void on_qmp_event(void *userdata, const char *name, const json_t *data) {
         else if (strcmp(name, "RESUME") == 0)
                 update_cpus(m, false);
         else if (strcmp(name, "RESET") == 0)
-                on_reset(m);
+                on_reset(m, data);
+        else if (strcmp(name, "BALLOON_CHANGE") == 0)
+                on_balloon(m, data);
         else if (strcmp(name, "POWERDOWN") == 0)
                 console_say(m->console, "the power button was pressed");
 }
@@ -153,9 +160,7 @@ static void on_qmp_gone(void *userdata, int error) {
         /* One that closed it before it ran is ending already, and its own words say more than ours. */
         if (m->was_running || ladder_is_active(&m->ladder) || error == -ECONNRESET)
                 return;
-        (void) snprintf(m->failure,
-                sizeof m->failure,
-                "QEMU %s on its control socket",
+        (void) snprintf(m->failure, sizeof m->failure, "QEMU %s on its control socket",
                 error == -ETIMEDOUT ? "did not answer in time" : "spoke no QMP");
         m->facts.not_started = true;
         machine_stop(m, 0);
@@ -182,11 +187,16 @@ static void on_guest_frame(void *userdata, const struct frame *frame) {
                 if (m->guest_hello)
                         break;
                 m->guest_hello = true;
+                machine_reset_settled(m);
                 machine_stop_guest_arrived(m);
                 break;
         case GUEST_READY:
-                if (m->launch->ready_by_message)
-                        set_ready(m);
+                machine_program_runs(m);
+                if (m->launch->ready == READY_BY_MESSAGE)
+                        machine_set_ready(m);
+                break;
+        case GUEST_PROBE:
+                machine_probed(m, frame->probe, frame->good);
                 break;
         case GUEST_EXIT:
                 if (m->facts.exit_frame)
@@ -194,9 +204,7 @@ static void on_guest_frame(void *userdata, const struct frame *frame) {
                 m->facts.exit_frame = true;
                 m->facts.how = frame->how;
                 m->facts.status = frame->status;
-                console_say(m->console,
-                        "the program ended: %s %" PRIu32,
-                        frame->how == 0 ? "exit status" : "signal",
+                console_say(m->console, "the program ended: %s %" PRIu32, frame->how == 0 ? "exit status" : "signal",
                         frame->status);
                 break;
         case GUEST_ERROR:
@@ -212,8 +220,7 @@ static void on_guest_gone(void *userdata, int error) {
 
         m->guest_hello = false;
         if (m->state != MACHINE_EXITED && m->facts.cause == SHUTDOWN_NONE)
-                console_say(m->console,
-                        "the guest port is closed: %s",
+                console_say(m->console, "the guest port is closed: %s",
                         error == -EBADMSG ? "the guest sent what is no message of guest init" : strerror(-error));
 }
 
@@ -228,6 +235,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
         if (m->state == MACHINE_EXITED)
                 return 0;
         console_say(m->console, "the service manager asks for the end");
+        m->stop_requested = true;
         machine_stop(m, m->launch->stop_timeout);
         /* The unit's own time limit may be shorter than that of the VM. */
         needed = m->ladder.end - now_monotonic() + 2 * MONITOR_FAREWELL_USEC;
@@ -265,7 +273,7 @@ static int attach(struct machine *m, struct qemu_channels *channels) {
                 r = child_watch_new(m->event, m->pidfd, on_child, m, &m->child);
         if (r < 0) {
                 (void) pidfd_kill(m->pidfd, SIGKILL);
-                (void) waitid(P_PIDFD, (id_t) m->pidfd, &(siginfo_t) {}, WEXITED);
+                (void) waitid(P_PIDFD, (id_t) m->pidfd, &(siginfo_t){}, WEXITED);
         }
         return r;
 }
@@ -284,14 +292,15 @@ static int start(struct machine *m) {
                 m->launch->qemu_fds[i] = close_fd(m->launch->qemu_fds[i]);
         if (r < 0) {
                 m->facts.not_started = true;
-                (void) snprintf(m->failure, sizeof m->failure, "%.400s: %s: %s", m->launch->argv[0], stage, strerror(-r));
+                (void) snprintf(
+                        m->failure, sizeof m->failure, "%.400s: %s: %s", m->launch->argv[0], stage, strerror(-r));
                 console_say(m->console, "%s", m->failure);
                 machine_finish(m);
                 return 0;
         }
         console_say(m->console, "boot %" PRIu32 ": QEMU started, process %d", m->launch->boot, (int) m->pid);
         CRASH_POINT(MONITOR_SPAWNED);
-        notify_status(m);
+        machine_notify_status(m);
         return attach(m, &channels);
 }
 
@@ -319,6 +328,8 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
         if (r >= 0)
                 r = machine_stop_init(m);
         if (r >= 0)
+                r = machine_health_init(m);
+        if (r >= 0)
                 r = sd_event_add_signal(event, &m->sigterm, SIGTERM, on_signal, m);
         if (r >= 0)
                 r = sd_event_add_signal(event, &m->sigint, SIGINT, on_signal, m);
@@ -337,6 +348,7 @@ struct machine *machine_free(struct machine *m) {
                 return NULL;
         child_watch_free(m->child);
         sd_event_source_disable_unref(m->ladder_timer);
+        sd_event_source_disable_unref(m->health_timer);
         sd_event_source_disable_unref(m->farewell);
         sd_event_source_disable_unref(m->sigterm);
         sd_event_source_disable_unref(m->sigint);

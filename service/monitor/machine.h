@@ -17,7 +17,8 @@
 #include "monitor/text.h"
 
 /* The VM: joins QEMU, its channels, the ladder and the daemon. machine.c its life, machine-commands.c what the daemon
- * asks of it, machine-stop.c the ladder at work, machine-exit.c its end. */
+ * asks of it, machine-stop.c the ladder at work, machine-health.c whether it is ready and healthy, machine-exit.c its
+ * end. */
 
 enum machine_state {
         MACHINE_STARTING,
@@ -34,6 +35,7 @@ struct machine;
 struct machine_request {
         struct machine *machine; /* NULL: free */
         json_int_t id;
+        json_int_t memory_target; /* of a balloon that QEMU is to take; 0: another command */
 };
 
 struct machine {
@@ -49,14 +51,19 @@ struct machine {
         int pidfd;
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
         struct child_watch *child;
-        sd_event_source *ladder_timer, *farewell, *sigterm, *sigint;
+        sd_event_source *ladder_timer, *health_timer, *farewell, *sigterm, *sigint;
 
         enum machine_state state;
-        bool was_running, ready, cpus_stopped;
-        bool guest_hello, guest_told; /* guest init reports; it was told to stop */
-        bool asked_gently;            /* the ladder began at the guest, not at QEMU's end */
+        bool was_running, program, ready, cpus_stopped;
+        uint64_t ready_search, health_search; /* of the patterns, see pattern_search() */
+        bool guest_hello, guest_told;         /* guest init reports; it was told to stop */
+        bool asked_gently;                    /* the ladder began at the guest, not at QEMU's end */
+        bool stop_requested;                  /* the end is somebody's wish */
+        bool firmware_may_reset;              /* after a reset by request, see machine_reset_settled() */
         unsigned guest_errors;
         char guest_error[TEXT_MAX + 1]; /* its first error */
+
+        json_int_t memory_target, memory_actual; /* bytes; 0: as it was started */
 
         struct ladder ladder;
         struct machine_request requests[QMP_PENDING_MAX];
@@ -79,6 +86,16 @@ struct machine *machine_free(struct machine *machine);
 void machine_set_state(struct machine *machine, enum machine_state state);
 int machine_handle(struct machine *machine, const json_t *message, int *fds, size_t n_fds);
 void machine_stop(struct machine *machine, uint64_t timeout);
+int machine_health_init(struct machine *machine);
+void machine_program_runs(struct machine *machine);
+void machine_set_ready(struct machine *machine);
+void machine_probed(struct machine *machine, enum guest_probe which, bool good);
+void machine_health_paused(struct machine *machine, bool paused);
+void machine_health_reset(struct machine *machine);
+void machine_health_ended(struct machine *machine);
+json_t *machine_memory(const struct machine *machine);
+void machine_reset_settled(struct machine *machine);
+void machine_notify_status(const struct machine *machine);
 void machine_stop_guest_arrived(struct machine *machine);
 int machine_stop_init(struct machine *machine);
 void machine_ended(struct machine *machine, const siginfo_t *info);

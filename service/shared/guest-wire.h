@@ -26,6 +26,13 @@
  *      mount=KIND TAG PATH * KIND volume: TAG is DISK/ENTRY, an entry of the SquashFS on the virtio-blk disk of that
  * serial, which is seen at PATH, read-only
  *      console=DEVICE        the program's terminal below /dev (default hvc0, the virtio console)
+ *      ready=PROBE           how the program is found to be ready; none: GUEST_READY says all there is to say
+ *      health=PROBE          how its health is found out, over and over
+ *    PROBE is "KIND PORT INTERVAL TIMEOUT[ PATH]", times in microseconds:
+ *      message               the program says it to $NOTIFY_SOCKET, as sd_notify(3) describes: READY=1 for ready, WATCHDOG=1 at
+ *                            least once in INTERVAL for health ($WATCHDOG_USEC)
+ *      tcp                   PORT of the guest takes a connection within TIMEOUT
+ *      http                  GET PATH is answered with a status from 200 to 399 within TIMEOUT
  *
  * 2. Credentials: fw_cfg item opt/org.mcp/credentials, also a sealed memfd; it is there when the VM has any. One after
  * the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them
@@ -58,7 +65,14 @@ enum guest_frame_type {
         GUEST_READY = 2, /* empty: the program was executed (its execve succeeded) */
         GUEST_EXIT = 3,  /* u32 how (0 exited, 1 by signal), u32 exit status or signal number; power-off follows */
         GUEST_ERROR = 4, /* UTF-8 text: what guest init could not do; power-off follows */
+        GUEST_PROBE = 5, /* u32 which (enum guest_probe), u32 whether it was good (0, 1); of ready only the first good one */
         /* host -> guest */
         GUEST_STOP = 16,   /* empty: send the image's stop signal to the program */
         GUEST_SIGNAL = 17, /* u32 signal number: send it to the program */
+};
+
+enum guest_probe {
+        GUEST_PROBE_READY,
+        GUEST_PROBE_HEALTH,
+        GUEST_PROBES,
 };

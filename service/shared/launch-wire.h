@@ -14,8 +14,8 @@
  * helper -> daemon, first message, always:
  *   {"type":"hello","version":1}                              a new instance: it asks for its launch message
  *   {"type":"hello","version":1,"boot":N,"state":STATE,       a monitor whose connection broke (daemon restarted)
- *    "pid":PID,"started":T,"ready":BOOL,"exit":EXIT?}         EXIT as in "exited"; STATE
- * starting|running|paused|stopping|exited
+ *    "pid":PID,"started":T,"program":BOOL,"ready":BOOL,       EXIT as in "exited"; STATE starting|running|paused|
+ *    "health":HEALTH,"exit":EXIT?}                            stopping|exited; HEALTH none|starting|healthy|unhealthy
  *
  * daemon -> helper, the answer to a first hello:
  *   {"type":"launch", ..., "fds":[...]}                       what it holds depends on the kind, see below
@@ -24,8 +24,11 @@
  * ---- mcp-vm@ (service/monitor) ----
  * launch: "boot":N, "argv":[QEMU command, literal], "fds":[names], "log_max":bytes per log segment,
  *         "stop_timeout":usec used when systemd (SIGTERM) asks for the end, "guest":BOOL (a guest init speaks on the
- *         guest port; false for a guest that does not), "ready":"message" (READY by guest) or "none" (ready once
- * running) fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see
+ *         guest port; false for a guest that does not),
+ *         "ready": "message" (the program was executed), "none" (the CPUs run), "probe" (guest init probes, and says so), "console"
+ *         ("ready_pattern", see shared/pattern.h, was printed by the program, or anywhere where there is no guest init),
+ *         "health":{"kind":"probe"|"console","pattern":TEXT?,"start_period","interval","timeout":USEC,"retries":N}?
+ *         fds: "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see
  * below), and any number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose
  *        descriptors 3..6 are the monitor's own channels (below). argv is literal: it names these numbers.
  *         "boot_in":K? where the machine has no fw_cfg: the boot message, descriptor "boot", is appended to the K-th
@@ -34,14 +37,19 @@
  *         copy of the descriptor "vars-template".
  *        "environment":[KEY=VALUE]? of QEMU's process alone (a bundled QEMU's LD_LIBRARY_PATH).
  * daemon -> monitor, "id":N is echoed in the reply:
- *   {"type":"stop","id":N,"timeout":USEC}     the stop ladder within that time; 0 ends QEMU at once
+ *   {"type":"stop","id":N,"timeout":USEC,     the stop ladder within that time; 0 ends QEMU at once. "unhealthy": true
+ *    "unhealthy":BOOL?}                       when that is why: the end is a failure, and by nobody's request
  *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
  *   {"type":"pause"|"resume"|"reset","id":N}
+ *   {"type":"balloon","id":N,"bytes":N}       the guest's memory shall have that size
  *   {"type":"console","id":N,"write":BOOL}    with one descriptor, a stream socket: the raw bytes of the program's console
  * monitor -> daemon:
  *   {"type":"reply","id":N,"error":NAME?,"message":TEXT?}     NAME an error of the interface without its prefix
  *   {"type":"running","pid":PID,"started":T}                  QEMU answered on QMP and the CPUs run
- *   {"type":"ready"}                                          the guest's program was started
+ *   {"type":"program"}                                        the guest's program was executed (without guest init: the CPUs run)
+ *   {"type":"ready","ready":BOOL?}                            it is ready; false: it was reset, and begins anew
+ *   {"type":"memory","target":N?,"actual":N?}                 bytes: what was asked for, what the guest has; in the hello as "memory"
+ *   {"type":"health","health":HEALTH}                         its health has changed
  *   {"type":"state","state":"paused"|"running"|"stopping"}    seen through QMP, or the ladder began
  *   {"type":"guest-error","message":TEXT}                     guest init could not do what it was told (untrusted text)
  *   {"type":"exited","reason":REASON,"code":N,"at":T,"asked":BOOL,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason;

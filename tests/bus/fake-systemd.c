@@ -2,6 +2,8 @@
 /* Plays systemd's manager: starts and stops of units as told, and who a connection belongs to. */
 #include "rig.h"
 
+#include <inttypes.h>
+
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
@@ -43,7 +45,8 @@ int unit_runs(Rig *r, const char *unit) {
 }
 
 static void job_removed(Rig *r, uint32_t id, const char *job, const char *unit, const char *result) {
-        assert_true(sd_bus_emit_signal(r->systemd, SYSTEMD_PATH, SYSTEMD ".Manager", "JobRemoved", "uoss", id, job, unit, result) >= 0);
+        assert_true(sd_bus_emit_signal(r->systemd, SYSTEMD_PATH, SYSTEMD ".Manager", "JobRemoved", "uoss", id, job,
+                            unit, result) >= 0);
 }
 
 static int reply_job(Rig *r, sd_bus_message *m, const char *unit, const char *result, bool early) {
@@ -115,6 +118,28 @@ static int on_lookup(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "s", user);
 }
 
+/* Noted as "=UNIT NAME=VALUE NAME=VALUE ". */
+static int on_set_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Rig *r = userdata;
+        const char *unit, *name;
+        uint64_t value;
+        int runtime, q;
+
+        if (sd_bus_message_read(m, "sb", &unit, &runtime) < 0)
+                return -EINVAL;
+        if (kind_of_unit(unit) != KIND_VM || !runtime)
+                g_string_append_printf(r->alien, "properties of %s were set\n", unit);
+        g_string_append_printf(r->units, "=%s ", unit);
+        q = sd_bus_message_enter_container(m, 'a', "(sv)");
+        while (q >= 0 && (q = sd_bus_message_read(m, "(sv)", &name, "t", &value)) > 0)
+                g_string_append_printf(r->units, "%s=%" PRIu64 " ", name, value);
+        if (q < 0)
+                return q;
+        if (r->start[KIND_VM] == START_REFUSED)
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "polkit says no");
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 static int on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -124,6 +149,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("Subscribe", "", "", on_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("RestartUnit", "ss", "o", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StopUnit", "ss", "o", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("SetUnitProperties", "sba(sv)", "", on_set_properties, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("LookupDynamicUserByUID", "u", "s", on_lookup, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
         SD_BUS_VTABLE_END,

@@ -153,6 +153,13 @@ static void test_specs(void **state) {
         assert_spec(r, bad, "Hostname", "s", "-bad-");
         assert_spec(r, bad, "Kernel", "s", "../../etc/passwd");
         assert_spec(r, bad, "Labels", "as", 1, "a=b");
+        assert_spec(r, bad, "Ready", "s", "yes");
+        assert_spec(r, bad, "Ready", "a{sv}", 2, "Kind", "s", "tcp", "Port", "u", 80);
+        assert_spec(r, bad, "Ready", "a{sv}", 2, "Kind", "s", "tcp", "Kind", "s", "tcp");
+        assert_spec(r, bad, "Ready", "a{sv}", 1, "Kin", "s", "message");
+        assert_spec(r, bad, "Health", "a{ss}", 1, "Kind", "message");
+        assert_spec(r, bad, "Health", "a{sv}", 1, "Kind", "a{sv}", 1, "Kind", "s", "message");
+        assert_spec(r, bad, "Limits", "a{sv}", 1, "CPUWeight", "t", UINT64_MAX);
         assert_spec(r, bad, "Image", "u", 7);
         assert_vm_count(r, "0");
         assert_int_equal(r->questions->len, 0);

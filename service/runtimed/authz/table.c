@@ -45,6 +45,8 @@ static const AuthRow rows[] = {
         {"VM", "Reset", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Remove", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Update", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "SetMemory", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "SetLimits", AUTH_ASK, "run-vm", "manage-vms"}, /* and manage-vms for more than others have */
         {"VM", "OpenConsole", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "GetSpec", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "DescribeCommand", AUTH_OWNER, NULL, "manage-vms"},
@@ -81,6 +83,8 @@ static bool publishes_port(const VMSpec *spec) {
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]) {
         size_t n = 0;
 
+        if (limits_are_above_default(&spec->limits))
+                ret[n++] = "manage-vms";
         if (network_is_bridge(spec->network))
                 ret[n++] = "attach-bridge";
         else if (publishes_port(spec))

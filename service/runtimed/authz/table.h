@@ -33,5 +33,5 @@ const AuthRow *auth_row_find(const char *interface, const char *member);
 
 /* Actions that a spec adds to its row's own, in the order they are asked; at most AUTH_EXTRA_MAX, static strings.
  * Returns their number. */
-#define AUTH_EXTRA_MAX 4U
+#define AUTH_EXTRA_MAX 6U
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]);

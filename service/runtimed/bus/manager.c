@@ -22,6 +22,7 @@ typedef struct SpecRequest {
         bool pulls;          /* it was asked whether the image may be pulled */
         GPtrArray *problems; /* Problem */
         SpecPayload payload;
+        bool wait_ready; /* RunVM's */
 } SpecRequest;
 
 static void spec_request_free(void *p) {
@@ -34,7 +35,10 @@ static void spec_request_free(void *p) {
         g_free(q);
 }
 
-static int read_spec_request(Bus *b, sd_bus_message *m, SpecRequest **ret) {
+/* What RunVM takes beside a spec; ValidateVM takes it, too, and has no use for it. */
+static const OptionKey run_keys[] = {{"WaitReady", "b"}, {}};
+
+static int read_spec_request(Bus *b, sd_bus_message *m, const OptionKey *extra, SpecRequest **ret) {
         SpecRequest *q = g_new0(SpecRequest, 1);
         json_t *object = NULL;
         const char *name;
@@ -44,12 +48,16 @@ static int read_spec_request(Bus *b, sd_bus_message *m, SpecRequest **ret) {
         q->payload = SPEC_PAYLOAD_NONE;
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = message_read_spec(m, q->problems, &q->payload, &object);
+                r = message_read_spec(m, extra, q->problems, &q->payload, &object);
         if (r < 0) {
                 spec_request_free(q);
                 return r;
         }
         q->name = g_strdup(name);
+        if (extra) {
+                q->wait_ready = json_is_true(json_object_get(object, "WaitReady"));
+                (void) json_object_del(object, "WaitReady");
+        }
         if (vm_spec_parse(object, &b->runtime->limits, q->problems, &q->spec) >= 0 && q->problems->len > 0)
                 g_clear_pointer(&q->spec, vm_spec_free);
         json_decref(object);
@@ -124,6 +132,8 @@ static int run_run(Call *c, sd_bus_error *error) {
                 vm_discard(vm);
                 return bus_error_problem(error, problem);
         }
+        if (((SpecRequest *) c->request)->wait_ready)
+                vm_wait_ready(vm);
         bus_watch_job(c->bus, job, c->message);
         job_path = bus_job_path(job);
         r = sd_bus_reply_method_return(c->message, "ouo", vm_path, job->id, job_path);
@@ -132,12 +142,12 @@ static int run_run(Call *c, sd_bus_error *error) {
         return r;
 }
 
-static int begin_spec(sd_bus_message *m, Bus *b, CallRun run, sd_bus_error *error) {
+static int begin_spec(sd_bus_message *m, Bus *b, const OptionKey *extra, CallRun run, sd_bus_error *error) {
         SpecRequest *q;
         Call *c;
         int r;
 
-        r = read_spec_request(b, m, &q);
+        r = read_spec_request(b, m, extra, &q);
         if (r < 0)
                 return r;
         if (!q->spec) {
@@ -156,11 +166,11 @@ static int begin_spec(sd_bus_message *m, Bus *b, CallRun run, sd_bus_error *erro
 }
 
 static int method_create_vm(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return begin_spec(m, userdata, run_create, error);
+        return begin_spec(m, userdata, NULL, run_create, error);
 }
 
 static int method_run_vm(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return begin_spec(m, userdata, run_run, error);
+        return begin_spec(m, userdata, run_keys, run_run, error);
 }
 
 static int run_validate(Call *c, sd_bus_error *error) {
@@ -196,7 +206,7 @@ static int method_validate_vm(sd_bus_message *m, void *userdata, sd_bus_error *e
         SpecRequest *q;
         int r;
 
-        r = read_spec_request(userdata, m, &q);
+        r = read_spec_request(userdata, m, run_keys, &q);
         if (r < 0)
                 return r;
         return call_begin(call_new(userdata, m, "Manager", q, spec_request_free, run_validate), error);

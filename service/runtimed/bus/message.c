@@ -143,6 +143,7 @@ static int read_value(
         sd_bus_message *m, const char *signature, SpecPayload *payload, GPtrArray *problems, json_t **ret) {
         union {
                 const char *s;
+                uint16_t q;
                 uint32_t u;
                 uint64_t t;
                 int b;
@@ -157,23 +158,28 @@ static int read_value(
                 return read_credentials(m, payload, problems, ret);
         if (strcmp(signature, "a(sh)") == 0)
                 return read_archives(m, payload, problems, ret);
-        if (strlen(signature) != 1 || !strchr("sutb", signature[0]))
+        if (strlen(signature) != 1 || !strchr("squtb", signature[0]))
                 return -EOPNOTSUPP;
         r = sd_bus_message_read_basic(m, signature[0], &v);
         if (r < 0)
                 return r;
-        *ret = signature[0] == 's'   ? json_string(v.s)
-               : signature[0] == 'b' ? json_boolean(v.b)
-                                     : json_integer(signature[0] == 'u' ? (json_int_t) v.u
-                                                                        : (json_int_t) MIN(v.t, (uint64_t) INT64_MAX));
+        *ret = signature[0] == 's' ? json_string(v.s)
+               : signature[0] == 'b'
+                       ? json_boolean(v.b)
+                       : json_integer(signature[0] == 'u'   ? (json_int_t) v.u
+                                      : signature[0] == 'q' ? (json_int_t) v.q
+                                                            : (json_int_t) MIN(v.t, (uint64_t) INT64_MAX));
         return *ret ? 0 : -EBADMSG;
 }
 
 typedef const char *(*SignatureOf)(const char *key, const void *table);
 
-/* Reads the whole a{sv}. Doubled keys and wrong types become problems. Of unknown keys only the name is kept (null). */
-static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const void *table, GPtrArray *problems,
-        SpecPayload *payload, json_t **ret) {
+static int read_nested(sd_bus_message *m, const char *outer, GPtrArray *problems, json_t **ret);
+
+/* Reads the whole a{sv}, the value of the key `outer` or, where that is NULL, the argument itself. Doubled keys and
+ * wrong types become problems. Of unknown keys only the name is kept (null). */
+static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const void *table, const char *outer,
+        GPtrArray *problems, SpecPayload *payload, json_t **ret) {
         json_t *object = json_object();
         const char *key, *contents;
         int r;
@@ -192,20 +198,22 @@ static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const vo
                 if (expected && strcmp(expected, contents) == 0) {
                         r = sd_bus_message_enter_container(m, 'v', contents);
                         if (r >= 0)
-                                r = read_value(m, contents, payload, problems, &value);
+                                r = strcmp(contents, "a{sv}") == 0 ? read_nested(m, key, problems, &value)
+                                                                   : read_value(m, contents, payload, problems, &value);
                         if (r >= 0)
                                 r = sd_bus_message_exit_container(m);
                 } else {
                         r = sd_bus_message_skip(m, "v");
                         if (expected)
-                                add_problem(problems, problem_new("InvalidSpec", key,
-                                                              "%s: expected a value of D-Bus type '%s', got '%s'", key,
-                                                              expected, contents));
+                                add_problem(problems, problem_new("InvalidSpec", outer ?: key,
+                                                              "%s%s%s: expected a value of D-Bus type '%s', got '%s'",
+                                                              outer ?: "", outer ? ": " : "", key, expected, contents));
                         else
                                 value = json_null();
                 }
                 if (r >= 0 && json_object_get(object, key))
-                        add_problem(problems, problem_new("InvalidSpec", key, "%s: given twice", key));
+                        add_problem(problems, problem_new("InvalidSpec", outer ?: key, "%s%s%s: given twice",
+                                                      outer ?: "", outer ? ": " : "", key));
                 if (r >= 0 && value && json_object_set_new(object, key, value) < 0)
                         r = -EBADMSG;
                 if (r >= 0)
@@ -228,6 +236,13 @@ static const char *option_signature(const char *key, const void *table) {
         return NULL;
 }
 
+static int read_nested(sd_bus_message *m, const char *outer, GPtrArray *problems, json_t **ret) {
+        const SpecKey *k = spec_key_find(outer);
+
+        return k && k->members ? read_dictionary(m, option_signature, k->members, outer, problems, NULL, ret)
+                               : -EOPNOTSUPP;
+}
+
 static int fail_unknown(const OptionKey *keys, const char *key, sd_bus_error *error) {
         g_autoptr(GString) known = g_string_new(NULL);
 
@@ -248,7 +263,7 @@ int message_read_options_with(
         const char *key;
         int r;
 
-        r = read_dictionary(m, option_signature, keys, problems, payload, &object);
+        r = read_dictionary(m, option_signature, keys, NULL, problems, payload, &object);
         if (r < 0)
                 return r;
         json_object_foreach(object, key, value) if (json_is_null(value)) {
@@ -267,11 +282,12 @@ int message_read_options_with(
 static const char *spec_signature(const char *key, const void *table) {
         const SpecKey *k = spec_key_find(key);
 
-        return k ? k->signature : NULL;
+        return k ? k->signature : table ? option_signature(key, table) : NULL;
 }
 
-int message_read_spec(sd_bus_message *m, GPtrArray *problems, SpecPayload *payload, json_t **ret) {
-        return read_dictionary(m, spec_signature, NULL, problems, payload, ret);
+int message_read_spec(
+        sd_bus_message *m, const OptionKey *extra, GPtrArray *problems, SpecPayload *payload, json_t **ret) {
+        return read_dictionary(m, spec_signature, extra, NULL, problems, payload, ret);
 }
 
 static int append_strings(sd_bus_message *m, json_t *array) {
@@ -303,23 +319,56 @@ static int append_credentials(sd_bus_message *m, json_t *object) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_value(sd_bus_message *m, const char *signature, json_t *value) {
+static int append_variant(sd_bus_message *m, const char *signature, const SpecMember *members, json_t *value);
+
+static int append_members(sd_bus_message *m, const SpecMember *members, json_t *object) {
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        for (; members->name && r >= 0; members++) {
+                json_t *value = json_object_get(object, members->name);
+
+                if (!value)
+                        continue;
+                r = sd_bus_message_open_container(m, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "s", members->name);
+                if (r >= 0)
+                        r = append_variant(m, members->signature, NULL, value);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_value(sd_bus_message *m, const char *signature, const SpecMember *members, json_t *value) {
         if (strcmp(signature, "as") == 0)
                 return append_strings(m, value);
         if (strcmp(signature, "a{ss}") == 0)
                 return append_string_map(m, value);
         if (strcmp(signature, "a{say}") == 0)
                 return append_credentials(m, value);
+        if (strcmp(signature, "a{sv}") == 0)
+                return append_members(m, members, value);
         switch (signature[0]) {
         case 's':
                 return sd_bus_message_append(m, "s", json_string_value(value));
         case 'b':
                 return sd_bus_message_append(m, "b", (int) json_is_true(value));
+        case 'q':
+                return sd_bus_message_append(m, "q", (uint16_t) json_integer_value(value));
         case 'u':
                 return sd_bus_message_append(m, "u", (uint32_t) json_integer_value(value));
         default:
                 return sd_bus_message_append(m, "t", (uint64_t) json_integer_value(value));
         }
+}
+
+static int append_variant(sd_bus_message *m, const char *signature, const SpecMember *members, json_t *value) {
+        int r = sd_bus_message_open_container(m, 'v', signature);
+
+        if (r >= 0)
+                r = append_value(m, signature, members, value);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 int message_append_spec(sd_bus_message *m, const VMSpec *spec) {
@@ -335,11 +384,7 @@ int message_append_spec(sd_bus_message *m, const VMSpec *spec) {
                 if (r >= 0)
                         r = sd_bus_message_append(m, "s", k->name);
                 if (r >= 0)
-                        r = sd_bus_message_open_container(m, 'v', k->signature);
-                if (r >= 0)
-                        r = append_value(m, k->signature, value);
-                if (r >= 0)
-                        r = sd_bus_message_close_container(m);
+                        r = append_variant(m, k->signature, k->members, value);
                 if (r >= 0)
                         r = sd_bus_message_close_container(m);
         }

@@ -8,10 +8,8 @@
 
 /* a{sv} to JSON and back, by signatures. */
 
-typedef struct OptionKey {
-        const char *name; /* NULL ends the table */
-        const char *signature;
-} OptionKey;
+/* A NULL name ends the table. */
+typedef SpecMember OptionKey;
 
 /* Reads a method's options. Unknown or doubled keys and other types are InvalidSpec by name. New reference in *ret. */
 int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error);
@@ -20,9 +18,11 @@ int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret,
 int message_read_options_with(
         sd_bus_message *m, const OptionKey *keys, SpecPayload *payload, json_t **ret, sd_bus_error *error);
 
-/* Reads a VM spec: what is mistyped becomes a problem; unknown keys stay for vm_spec_parse() to name. payload takes
- * what the spec cannot hold; NULL: it is dropped. New reference. */
-int message_read_spec(sd_bus_message *m, GPtrArray *problems, SpecPayload *payload, json_t **ret);
+/* Reads a VM spec: what is mistyped becomes a problem; unknown keys stay for vm_spec_parse() to name. extra (NULL:
+ * none) are keys of the method beside those of a spec, for the caller to take out; payload takes what the spec cannot
+ * hold; NULL: it is dropped. New reference. */
+int message_read_spec(
+        sd_bus_message *m, const OptionKey *extra, GPtrArray *problems, SpecPayload *payload, json_t **ret);
 
 /* Appends the spec as a{sv}. */
 int message_append_spec(sd_bus_message *m, const VMSpec *spec);

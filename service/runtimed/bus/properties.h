@@ -23,4 +23,5 @@ int vm_get_property(sd_bus *bus, const char *path, const char *interface, const 
                 VM_PROPERTY("VCPUs", "u"), VM_PROPERTY("Architecture", "s"), VM_PROPERTY("Accelerator", "s"),          \
                 VM_PROPERTY("Profile", "s"), VM_PROPERTY_CONST("Unit", "s"), VM_PROPERTY("MainPID", "u"),              \
                 VM_PROPERTY_CONST("CreatedAt", "t"), VM_PROPERTY("StartedAt", "t"), VM_PROPERTY("ExitedAt", "t"),      \
-                VM_PROPERTY("BootId", "u"), VM_PROPERTY("Labels", "a{ss}"), VM_PROPERTY("JobPath", "o")
+                VM_PROPERTY("BootId", "u"), VM_PROPERTY("Labels", "a{ss}"), VM_PROPERTY("JobPath", "o"),               \
+                VM_PROPERTY("Health", "s"), VM_PROPERTY("MemoryTarget", "t"), VM_PROPERTY("MemoryActual", "t")

@@ -43,6 +43,18 @@ static uint64_t get_ready(const VM *vm) {
         return vm->ready;
 }
 
+static const char *get_health(const VM *vm) {
+        return vm_health_to_string(vm->health);
+}
+
+static uint64_t get_memory_target(const VM *vm) {
+        return vm->memory_target;
+}
+
+static uint64_t get_memory_actual(const VM *vm) {
+        return vm->memory_actual;
+}
+
 static uint64_t get_main_pid(const VM *vm) {
         return vm->main_pid;
 }
@@ -84,6 +96,7 @@ static const struct {
         {"State", 's', get_state, NULL},
         {"StateReason", 's', vm_state_reason, NULL},
         {"Ready", 'b', NULL, get_ready},
+        {"Health", 's', get_health, NULL},
         {"ExitCode", 'i', NULL, get_exit_code},
         {"ExitReason", 's', get_exit_reason, NULL},
         {"Restart", 's', get_restart, NULL},
@@ -91,6 +104,8 @@ static const struct {
         {"Network", 's', get_network, NULL},
         {"Address", 's', get_address, NULL}, /* "" with user networking: the host could not use it */
         {"MemoryMiB", 'u', NULL, get_memory},
+        {"MemoryTarget", 't', NULL, get_memory_target},
+        {"MemoryActual", 't', NULL, get_memory_actual},
         {"VCPUs", 'u', NULL, get_vcpus},
         {"Architecture", 's', get_architecture, NULL},
         {"Accelerator", 's', get_accelerator, NULL},

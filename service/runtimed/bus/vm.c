@@ -10,6 +10,7 @@
 #include "bus/log-stream.h"
 #include "bus/message.h"
 #include "bus/properties.h"
+#include "bus/vm-resources.h"
 #include "bus/vm-wait.h"
 #include "shared/fd.h"
 #include "store/console-log.h"
@@ -17,6 +18,7 @@
 typedef struct VMRequest {
         uint64_t number; /* timeout, cursor, whether to write */
         uint32_t lines;
+        bool wait_ready;
         char *text; /* signal, state */
         LogStreamOptions log;
         json_t *changes;     /* of an update, */
@@ -97,10 +99,12 @@ static int run_start(Call *c, sd_bus_error *error) {
                 r = vm_check_credentials(vm, q->credentials, &problem);
         if (r >= 0)
                 r = vm_start(vm, c->uid, &q->payload, &job, &problem);
+        if (r >= 0 && q->wait_ready)
+                vm_wait_ready(vm);
         return reply_job(c, job, r, problem, error);
 }
 
-static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {"RefreshVolumes", "b"}, {}};
+static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {"RefreshVolumes", "b"}, {"WaitReady", "b"}, {}};
 
 /* Paths of the host are read now as they were at the VM's creation, so now is asked as then. */
 static int plan_start(Call *c, sd_bus_error *error) {
@@ -129,6 +133,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         if (r >= 0 && credentials && spec_credential_names(credentials, problems, &q->credentials) < 0)
                 r = bus_error_problem(error, problems->pdata[0]);
         q->payload.refresh_volumes = json_is_true(json_object_get(options, "RefreshVolumes"));
+        q->wait_ready = json_is_true(json_object_get(options, "WaitReady"));
         json_decref(options);
         if (r < 0) {
                 vm_request_free(q);
@@ -395,7 +400,7 @@ static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
         int r;
 
         q->problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
-        r = message_read_spec(m, q->problems, &q->payload, &q->changes);
+        r = message_read_spec(m, NULL, q->problems, &q->payload, &q->changes);
         if (r < 0) {
                 vm_request_free(q);
                 return r;
@@ -568,6 +573,10 @@ const sd_bus_vtable vm_vtable[] = {
                 method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Update", SD_BUS_ARGS("a{sv}", changes), SD_BUS_NO_RESULT, method_update, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetMemory", SD_BUS_ARGS("t", bytes), SD_BUS_NO_RESULT, vm_method_set_memory,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetLimits", SD_BUS_ARGS("a{sv}", limits), SD_BUS_NO_RESULT, vm_method_set_limits,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe,

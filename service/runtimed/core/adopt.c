@@ -5,7 +5,9 @@
 
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/memory.h"
 #include "core/request.h"
+#include "core/restart.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -27,6 +29,7 @@ static void on_running(VM *vm, json_t *message) {
         vm_changing(vm, "StartedAt");
         vm->main_pid = pid > 0 && pid <= INT32_MAX ? (uint32_t) pid : 0;
         vm->record->started_at = started;
+        memory_begin(vm);
         if (vm_state(vm) == VM_STARTING) {
                 vm_set_state(vm, VM_RUNNING, "");
                 (void) vm_save(vm);
@@ -36,13 +39,39 @@ static void on_running(VM *vm, json_t *message) {
                 boot_running(vm->boot);
 }
 
-static void on_ready(VM *vm) {
-        if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING)
-                return; /* before its orders, or after its end */
-        vm_changing(vm, "Ready");
-        vm->ready = true;
+/* After its orders, and before its end. */
+static bool may_tell(const VM *vm) {
+        return vm_state_is_active(vm_state(vm)) && vm_state(vm) != VM_PREPARING;
+}
+
+static void on_program(VM *vm) {
+        if (!may_tell(vm))
+                return;
+        vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
         if (vm->boot)
-                boot_ready(vm->boot);
+                boot_program(vm->boot);
+}
+
+static void on_ready(VM *vm, json_t *message) {
+        bool ready = !json_is_false(json_object_get(message, "ready"));
+
+        if (!may_tell(vm))
+                return;
+        vm_set_ready(vm, ready);
+        if (ready)
+                on_program(vm);
+}
+
+/* A policy that would start it again after a failure has it ended. */
+static void on_health(VM *vm, json_t *message) {
+        const char *text = json_string_value(json_object_get(message, "health"));
+        VMHealth health = text ? vm_health_from_string(text) : HEALTH_INVALID;
+
+        if (!may_tell(vm) || health == HEALTH_INVALID || vm->record->spec->health.kind == PROBE_NONE)
+                return;
+        vm_set_health(vm, health);
+        if (health == HEALTH_UNHEALTHY && vm_state(vm) == VM_RUNNING && restart_would_follow(vm, EXIT_UNHEALTHY, 0))
+                vm_end_unhealthy(vm);
 }
 
 static void on_state(VM *vm, const char *text) {
@@ -52,7 +81,7 @@ static void on_state(VM *vm, const char *text) {
          * no end to restart from, and no wish to stay down after the host's next boot either. */
         if (state == VM_STOPPING) {
                 vm->stopped_outside = !vm->stop_timer;
-                vm->end_asked = true;
+                vm->end_asked = vm->end_asked || !vm->unhealthy_end;
         }
 
         if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
@@ -74,6 +103,9 @@ static void on_exited(VM *vm, json_t *message) {
                 reason = EXIT_CRASHED;
         if (json_is_true(json_object_get(message, "asked")) && !vm->failure)
                 vm->end_asked = true;
+        /* Its stopping was taken for somebody's wish where a daemon died in between; its end says what it was. */
+        if (reason == EXIT_UNHEALTHY && !json_is_true(json_object_get(message, "asked")))
+                vm->end_asked = false;
         vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), time_of(message, "at"), NULL,
                 valid);
 }
@@ -85,8 +117,14 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
 
         if (strcmp(type, "running") == 0)
                 on_running(vm, message);
+        else if (strcmp(type, "program") == 0)
+                on_program(vm);
         else if (strcmp(type, "ready") == 0)
-                on_ready(vm);
+                on_ready(vm, message);
+        else if (strcmp(type, "health") == 0)
+                on_health(vm, message);
+        else if (strcmp(type, "memory") == 0)
+                memory_is(vm, message);
         else if (strcmp(type, "state") == 0)
                 on_state(vm, json_string_value(json_object_get(message, "state")));
         else if (strcmp(type, "reply") == 0)
@@ -154,7 +192,12 @@ void vm_adopt(VM *vm, json_t *hello) {
                 on_state(vm, state);
         }
         if (json_is_true(json_object_get(hello, "ready")))
-                on_ready(vm);
+                on_ready(vm, hello);
+        else if (json_is_true(json_object_get(hello, "program")))
+                on_program(vm);
         else
                 arm_boot_timer(vm, time_of(hello, "started"));
+        on_health(vm, hello);
+        if (json_is_object(json_object_get(hello, "memory")))
+                memory_is(vm, json_object_get(hello, "memory"));
 }

@@ -131,13 +131,40 @@ json_t *boot_qemu_environment(const QEMUPlan *plan) {
         return json_strv(environment);
 }
 
-json_t *boot_launch_message(VM *vm, char **argv) {
-        bool nanos = spec_is_nanos(vm->record->spec);
+/* How the monitor knows that the VM is ready; guest: there is a guest init that says when its program runs. */
+static void add_ready(json_t *message, const Probe *ready, bool guest) {
+        if (ready->kind == PROBE_CONSOLE)
+                (void) json_object_set_new(message, "ready_pattern", json_string(ready->pattern));
+        (void) json_object_set_new(message, "ready",
+                json_string(ready->kind == PROBE_CONSOLE        ? "console"
+                            : probe_kind_is_inside(ready->kind) ? "probe"
+                            : guest                             ? "message"
+                                                                : "none"));
+}
 
-        return json_pack("{s:I, s:o, s:I, s:I, s:b, s:s}", "boot", (json_int_t) vm->record->boot_id, "argv",
+static void add_health(json_t *message, const Probe *health) {
+        json_t *object;
+
+        if (health->kind == PROBE_NONE)
+                return;
+        object = json_pack("{s:s, s:I, s:I, s:I, s:I}", "kind", health->kind == PROBE_CONSOLE ? "console" : "probe",
+                "start_period", (json_int_t) health->start_period, "interval", (json_int_t) health->interval, "timeout",
+                (json_int_t) health->timeout, "retries", (json_int_t) health->retries);
+        if (health->kind == PROBE_CONSOLE)
+                (void) json_object_set_new(object, "pattern", json_string(health->pattern));
+        (void) json_object_set_new(message, "health", object);
+}
+
+json_t *boot_launch_message(VM *vm, char **argv) {
+        const VMSpec *spec = vm->record->spec;
+        bool guest = !spec_is_nanos(spec);
+        json_t *message = json_pack("{s:I, s:o, s:I, s:I, s:b}", "boot", (json_int_t) vm->record->boot_id, "argv",
                 json_strv(argv), "log_max", (json_int_t) LOG_SEGMENT_BYTES, "stop_timeout",
-                (json_int_t) vm->record->spec->stop_timeout, "guest", (int) !nanos, "ready",
-                nanos ? "none" : "message");
+                (json_int_t) spec->stop_timeout, "guest", (int) guest);
+
+        add_ready(message, &spec->ready, guest);
+        add_health(message, &spec->health);
+        return message;
 }
 
 json_t *boot_tpm_message(Runtime *rt) {

@@ -12,6 +12,7 @@
 #include "core/boot-plan.h"
 #include "core/image-check.h"
 #include "core/initrd.h"
+#include "core/limits.h"
 #include "core/nanos.h"
 #include "core/network.h"
 #include "core/profile.h"
@@ -54,7 +55,8 @@ struct Boot {
         size_t n_network;
         int tpm;                       /* QEMU's side */
         NetworkAttachment *attachment; /* asked of netd, not answered yet */
-        sd_event_source *timer;        /* the guest must be up by then */
+        sd_event_source *timer;        /* the guest must be up, or ready, by then */
+        bool program;                  /* it was executed; the VM's readiness is waited for */
 };
 
 static void undo_monitor(Boot *b);
@@ -140,6 +142,7 @@ static void boot_abort(Boot *b, const Problem *problem) {
         }
         /* The text may tell of the spec, and is the job's owner's; the state's reason is everybody's. */
         reason = g_strdup_printf("the start failed: %s", problem->error);
+        vm_set_health(vm, HEALTH_NONE);
         vm_set_state(vm, VM_FAILED, reason);
         /* A first start that fails is the caller's to see; a later one is tried again like any other. */
         if (vm->record->restart_count > 0)
@@ -608,6 +611,8 @@ static int record_boot(Boot *b) {
         g_free(record->profile);
         record->profile = g_strdup(profile_to_string(boot_profile(record->spec, b->accelerator)));
         vm_set_state(b->vm, VM_STARTING, "");
+        if (b->vm->record->spec->health.kind != PROBE_NONE)
+                vm_set_health(b->vm, HEALTH_STARTING);
         return vm_save(b->vm);
 }
 
@@ -679,14 +684,43 @@ void boot_running(Boot *b) {
                 job_set_stage(b->job, "guest");
 }
 
-void boot_ready(Boot *b) {
+/* The VM runs and goes on doing so; the job ends as it may. */
+static void boot_leave(Boot *b, const Problem *problem) {
         VM *vm = b->vm;
         Job *j = b->job;
 
         CRASH_POINT(START_READY);
         b->n_undo = 0;
         boot_free(b);
-        finish_job(vm, j, NULL);
+        finish_job(vm, j, problem);
+}
+
+static int on_not_ready(sd_event_source *source, uint64_t usec, void *userdata) {
+        Boot *b = userdata;
+        g_autoptr(Problem) problem = problem_new("Timeout", "Ready",
+                "Ready: the VM runs, and was not ready within %" G_GUINT64_FORMAT " microseconds (Ready's StartPeriod)",
+                b->vm->record->spec->ready.start_period);
+
+        boot_leave(b, problem);
+        return 0;
+}
+
+void boot_program(Boot *b) {
+        const Probe *ready = &b->vm->record->spec->ready;
+
+        if (!b->vm->wait_ready || b->vm->ready || ready->kind == PROBE_NONE) {
+                boot_leave(b, NULL);
+                return;
+        }
+        if (b->program)
+                return;
+        b->program = true;
+        if (b->job)
+                job_set_stage(b->job, "ready");
+        b->timer = sd_event_source_disable_unref(b->timer);
+        if (sd_event_add_time_relative(
+                    b->runtime->event, &b->timer, CLOCK_MONOTONIC, ready->start_period, 0, on_not_ready, b) < 0)
+                boot_leave(b, NULL);
 }
 
 /* Steps may end at once; the bus queues their signals behind its reply. */
@@ -699,6 +733,7 @@ void boot_start(VM *vm) {
                 push_undo(b, undo_monitor);
         vm->failure = NULL;
         g_clear_pointer(&vm->guest_error, g_free);
+        limits_apply_at_start(vm);
         vm_set_state(vm, VM_PREPARING, "");
         if (vm->job)
                 job_set_stage(vm->job, steps[0].stage);

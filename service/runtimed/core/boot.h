@@ -4,7 +4,8 @@
 #include "core/vm.h"
 
 /* One boot: accelerator, initrd, network, monitor. Each step pushes its undo; failure and cancel run the same list
- * backwards. It ends, and is gone, when the guest's program runs (READY) or with the problem that stopped it. */
+ * backwards. It ends, and is gone, when the guest's program runs (where the start waits for it: when it is ready) or
+ * with the problem that stopped it. */
 
 #define BOOT_TIMEOUT_TEXT "the guest was not up in time (BootTimeoutSec= in runtime.conf)"
 
@@ -32,7 +33,7 @@ void boot_network_failed(Boot *b, const Problem *problem);
 
 /* What the monitor says while it boots. */
 void boot_running(Boot *b);
-void boot_ready(Boot *b);
+void boot_program(Boot *b); /* the program was executed, or the VM is ready */
 
 /* The monitor ended or never came. Finishes the job; the VM's state is the caller's. */
 void boot_failed(Boot *b, const Problem *problem);

@@ -15,7 +15,7 @@
 
 /* What guest init needs before it can read anything; '?' marks what a guest can live without. */
 static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg",
-        "squashfs", "overlay", "button?", "evdev?", "virtio_rng?"};
+        "squashfs", "overlay", "button?", "evdev?", "virtio_rng?", "virtio_balloon?"};
 
 /* And with UEFI: the variables, and the TPM where the kernel has it as a module. */
 static const char *const uefi_modules[] = {"efivarfs?", "tpm_tis?", "tpm_crb?"};

@@ -10,3 +10,14 @@ void requests_fail(GHashTable *requests, const char *error, const char *text);
 
 /* vm-verbs.c: what a job under way wanted of the end. */
 void vm_after_end(VM *vm);
+
+/* Asks the monitor; message without its id, the reference is taken. done is called once, also when the monitor goes.
+ * -EBUSY, -ENOTCONN. */
+int request_send(VM *vm, json_t *message, VMDone done, void *userdata);
+
+/* The same for an answer that holds something: reply is borrowed, NULL with a problem. */
+typedef void (*RequestAnswered)(json_t *reply, const Problem *problem, void *userdata);
+int request_ask(VM *vm, json_t *message, RequestAnswered answered, void *userdata);
+
+/* VMNotRunning or Busy, with verb in the text. */
+int request_fail_state(VM *vm, const char *verb, Problem **ret_problem);

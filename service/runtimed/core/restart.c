@@ -31,13 +31,18 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+bool restart_would_follow(const VM *vm, ExitReason reason, int code) {
+        RestartPolicy policy = policy_of(vm);
+
+        return !vm->remove_wanted && !vm->end_asked && vm->record->wanted &&
+               restart_policy_applies(&policy, reason, code, vm->record->restart_count);
+}
+
 bool restart_consider(VM *vm, ExitReason reason, int code) {
         VMRecord *record = vm->record;
-        RestartPolicy policy = policy_of(vm);
         uint64_t delay;
 
-        if (vm->remove_wanted || vm->end_asked || !record->wanted ||
-                !restart_policy_applies(&policy, reason, code, record->restart_count))
+        if (!restart_would_follow(vm, reason, code))
                 return false;
         if (record->exited_at > record->started_at && record->exited_at - record->started_at >= RESTART_GOOD_USEC)
                 vm->restart_row = 0;

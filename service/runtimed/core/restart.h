@@ -9,6 +9,9 @@
  * True: it will come. */
 bool restart_consider(VM *vm, ExitReason reason, int code);
 
+/* Whether such an end would be followed by another boot. */
+bool restart_would_follow(const VM *vm, ExitReason reason, int code);
+
 /* Nothing more by itself. True when one was pending. */
 bool restart_cancel(VM *vm);
 

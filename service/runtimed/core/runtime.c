@@ -12,6 +12,7 @@
 #include "core/image.h"
 #include "core/initrd.h"
 #include "core/job-record.h"
+#include "core/limits.h"
 #include "core/logins.h"
 #include "core/network.h"
 #include "core/profile.h"
@@ -51,6 +52,7 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
         rt->profiles = profiles_new(rt);
+        rt->settings = g_ptr_array_new_with_free_func(limits_setting_free);
         rt->logins = logins_new(rt);
         r = builds_new(rt, &rt->builds);
         if (r < 0) {
@@ -67,6 +69,7 @@ Runtime *runtime_free(Runtime *rt) {
         sd_event_source_disable_unref(rt->grace);
         logins_free(rt->logins);
         reconciliation_free(rt->pass);
+        g_ptr_array_unref(rt->settings);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
         g_hash_table_unref(rt->networks);

@@ -16,6 +16,7 @@
 
 typedef struct Request {
         VMDone done;
+        RequestAnswered answered; /* in its place */
         void *userdata;
 } Request;
 
@@ -30,12 +31,17 @@ GHashTable *requests_new(void) {
         return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 }
 
-static void answer(GHashTable *requests, uint64_t id, const Problem *problem) {
-        gpointer key, request;
+static void answer(GHashTable *requests, uint64_t id, json_t *reply, const Problem *problem) {
+        gpointer key, value;
+        Request *request;
 
-        if (!g_hash_table_steal_extended(requests, &id, &key, &request))
+        if (!g_hash_table_steal_extended(requests, &id, &key, &value))
                 return;
-        ((Request *) request)->done(problem, ((Request *) request)->userdata);
+        request = value;
+        if (request->answered)
+                request->answered(problem ? NULL : reply, problem, request->userdata);
+        else
+                request->done(problem, request->userdata);
         g_free(key);
         g_free(request);
 }
@@ -59,7 +65,7 @@ void requests_reply(VM *vm, json_t *reply) {
 
         if (error)
                 problem = problem_new(known_error(error), NULL, "%s", text ?: error);
-        answer(vm->requests, id, problem);
+        answer(vm->requests, id, reply, problem);
 }
 
 void requests_fail(GHashTable *requests, const char *error, const char *text) {
@@ -71,14 +77,14 @@ void requests_fail(GHashTable *requests, const char *error, const char *text) {
                 g_hash_table_iter_init(&iter, requests);
                 if (!g_hash_table_iter_next(&iter, &key, NULL))
                         return;
-                answer(requests, *(guint64 *) key, problem);
+                answer(requests, *(guint64 *) key, NULL, problem);
         }
 }
 
 #define REQUESTS_MAX 64U
 
 /* fd -1: none. */
-static int send_request_fd(VM *vm, json_t *message, int fd, VMDone done, void *userdata) {
+static int send_request_fd(VM *vm, json_t *message, int fd, Request wanted) {
         uint64_t id = ++vm->last_request;
         Request *request;
         int r;
@@ -92,16 +98,20 @@ static int send_request_fd(VM *vm, json_t *message, int fd, VMDone done, void *u
         if (r < 0)
                 return r;
         request = g_new(Request, 1);
-        *request = (Request){done, userdata};
+        *request = wanted;
         (void) g_hash_table_insert(vm->requests, request_key(id), request);
         return 0;
 }
 
-static int send_request(VM *vm, json_t *message, VMDone done, void *userdata) {
-        return send_request_fd(vm, message, -1, done, userdata);
+int request_send(VM *vm, json_t *message, VMDone done, void *userdata) {
+        return send_request_fd(vm, message, -1, (Request){.done = done, .userdata = userdata});
 }
 
-static int fail_state(VM *vm, const char *verb, Problem **ret_problem) {
+int request_ask(VM *vm, json_t *message, RequestAnswered answered, void *userdata) {
+        return send_request_fd(vm, message, -1, (Request){.answered = answered, .userdata = userdata});
+}
+
+int request_fail_state(VM *vm, const char *verb, Problem **ret_problem) {
         return problem_set(ret_problem, "VMNotRunning", NULL, "%s: VM '%s' is %s", verb, vm->name,
                 vm_state_to_string(vm_state(vm)));
 }
@@ -112,9 +122,9 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
 
         if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING || !vm->monitor ||
                 !helper_is_connected(vm->monitor))
-                return fail_state(vm, type, ret_problem);
+                return request_fail_state(vm, type, ret_problem);
         message = json_pack("{s:s, s:s*}", "type", type, "signal", signal);
-        r = send_request(vm, message, done, userdata);
+        r = request_send(vm, message, done, userdata);
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
@@ -125,10 +135,10 @@ int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Pro
         int r;
 
         if (!vm_state_has_guest(vm_state(vm)) || !vm->monitor || !helper_is_connected(vm->monitor))
-                return fail_state(vm, "OpenConsole", ret_problem);
+                return request_fail_state(vm, "OpenConsole", ret_problem);
         r = send_request_fd(vm,
-                json_pack("{s:s, s:[s], s:b}", "type", "console", "fds", "console", "write", (int) write), fd, done,
-                userdata);
+                json_pack("{s:s, s:[s], s:b}", "type", "console", "fds", "console", "write", (int) write), fd,
+                (Request){.done = done, .userdata = userdata});
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
@@ -247,12 +257,17 @@ int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem *
                 r = begin_start(vm, caller, ret, ret_problem);
         if (r < 0)
                 return r;
+        vm->wait_ready = false;
         vm->restart_row = 0;
         vm->record->wanted = true;
         vm_changing(vm, "RestartCount");
         vm->record->restart_count = 0;
         boot_start(vm);
         return 0;
+}
+
+void vm_wait_ready(VM *vm) {
+        vm->wait_ready = true;
 }
 
 int vm_start_by_policy(VM *vm, Problem **ret_problem) {
@@ -262,6 +277,7 @@ int vm_start_by_policy(VM *vm, Problem **ret_problem) {
         r = begin_start(vm, vm_owner(vm), &j, ret_problem);
         if (r < 0)
                 return r;
+        vm->wait_ready = false;
         boot_start(vm);
         return 0;
 }
@@ -300,9 +316,12 @@ static void arm_stop_timer(VM *vm, uint64_t timeout) {
 }
 
 static int send_stop(VM *vm, uint64_t timeout) {
+        json_t *message = json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout);
+
+        if (vm->unhealthy_end && !vm->end_asked)
+                (void) json_object_set_new(message, "unhealthy", json_true());
         arm_stop_timer(vm, timeout);
-        return send_request(
-                vm, json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout), on_stop_reply, vm);
+        return request_send(vm, message, on_stop_reply, vm);
 }
 
 /* Brings an active VM down; its end runs vm_after_end(). */
@@ -336,6 +355,17 @@ void vm_end_now(VM *vm) {
         }
 }
 
+void vm_end_unhealthy(VM *vm) {
+        vm->unhealthy_end = true;
+        vm_set_state(vm, VM_STOPPING, "it is unhealthy, and is ended to start again");
+        (void) vm_save(vm);
+        if (send_stop(vm, vm->record->spec->stop_timeout) < 0) {
+                g_autofree char *unit = vm_unit(vm);
+
+                systemd_stop_and_forget(vm->runtime->systemd, unit);
+        }
+}
+
 /* A start under way gives its job up to the stop. */
 static void supersede_job(VM *vm, const char *text) {
         g_autoptr(Problem) problem = problem_new("Canceled", NULL, "%s", text);
@@ -357,7 +387,7 @@ int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_
         if (!vm->record)
                 return fail_broken(vm, ret_problem);
         if (!vm_state_is_active(vm_state(vm)) && !vm->restart)
-                return fail_state(vm, "Stop", ret_problem);
+                return request_fail_state(vm, "Stop", ret_problem);
         if (vm->job && strcmp(vm->job->kind, "start") != 0) {
                 /* Another stop (or removal) is under way: the shorter time wins, the job is shared. */
                 if (vm->monitor && helper_is_connected(vm->monitor))

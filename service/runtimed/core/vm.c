@@ -9,6 +9,7 @@
 #include "core/boot-plan.h"
 #include "core/boot.h"
 #include "core/image.h"
+#include "core/memory.h"
 #include "core/network.h"
 #include "core/quota.h"
 #include "core/request.h"
@@ -119,9 +120,17 @@ void vm_set_state(VM *vm, VMState state, const char *reason) {
         vm->runtime->observer->vm_state(vm, vm->runtime->observer_data);
 }
 
-static void set_ready(VM *vm, bool ready) {
+void vm_set_ready(VM *vm, bool ready) {
         vm_changing(vm, "Ready");
         vm->ready = ready;
+}
+
+void vm_set_health(VM *vm, VMHealth health) {
+        if (health == vm->health)
+                return;
+        vm_changing(vm, "Health");
+        log_info("%s: health: %s -> %s", vm->name, vm_health_to_string(vm->health), vm_health_to_string(health));
+        vm->health = health;
 }
 
 static void on_unit_ended(int r, const char *text, void *userdata) {
@@ -175,7 +184,7 @@ static void let_helpers_go(VM *vm) {
 }
 
 static bool reason_is_failure(ExitReason reason) {
-        return reason == EXIT_CRASHED || reason == EXIT_OOM || reason == EXIT_LOST;
+        return reason == EXIT_CRASHED || reason == EXIT_OOM || reason == EXIT_LOST || reason == EXIT_UNHEALTHY;
 }
 
 /* What happened, for everybody: foreign words stay in the job and in the log. */
@@ -190,6 +199,8 @@ static char *describe_end(ExitReason reason, int code) {
                 return g_strdup("the guest powered itself off");
         case EXIT_KILLED:
                 return g_strdup("the VM was ended by request");
+        case EXIT_UNHEALTHY:
+                return g_strdup("it was unhealthy, and was ended");
         case EXIT_OOM:
                 return g_strdup("memory ran out in the VM's unit");
         default:
@@ -213,7 +224,10 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         record->exit_code = code;
         record->exited_at = at;
         vm->main_pid = 0;
-        set_ready(vm, false);
+        vm->unhealthy_end = false;
+        vm_set_ready(vm, false);
+        vm_set_health(vm, HEALTH_NONE);
+        memory_end(vm);
         if (vm->boot) {
                 bool stopped = vm->end_asked && !vm->failure;
                 g_autoptr(Problem) boot_problem = problem_new(stopped ? "Canceled" : "GuestNotResponding", NULL,

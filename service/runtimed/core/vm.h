@@ -21,8 +21,12 @@ struct VM {
         uint32_t broken_owner; /* what could be read of it; 0 otherwise */
         uint32_t generation;   /* changes with every change of the record's wish; looked at again after a question */
         bool ready;
-        uint32_t main_pid; /* of QEMU, 0 when none */
-        bool awaited;      /* active by its record, its monitor has not come back yet */
+        VMHealth health;
+        bool wait_ready;                       /* the start's job is done when it is ready */
+        bool unhealthy_end;                    /* it is being ended for its health: no end that somebody asked for */
+        uint64_t memory_target, memory_actual; /* bytes, 0 while it does not run; see memory.h */
+        uint32_t main_pid;                     /* of QEMU, 0 when none */
+        bool awaited;                          /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;             /* these three are user-network.c's */
         Publication *publication; /* of other ports, under way */
@@ -91,6 +95,9 @@ Image *vm_image(VM *vm);
 /* Jobs; VMRunning, VMNotRunning, Busy where the state does not allow it. A start takes credentials of the payload,
  * which may be NULL, in place of those that are known. */
 int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem **ret_problem);
+/* Right after it: the job is done when the VM is ready, and fails with Timeout when it is not within Ready's
+ * StartPeriod. */
+void vm_wait_ready(VM *vm);
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
 int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
 
@@ -129,9 +136,14 @@ void vm_discard(VM *vm);
 /* Ends QEMU without asking anybody; the end is told as any other. */
 void vm_end_now(VM *vm);
 
+/* Ends it within its StopTimeout, as a failure. */
+void vm_end_unhealthy(VM *vm);
+
 /* For boot.c and adoption. */
 void vm_set_state(VM *vm, VMState state, const char *reason);
 void vm_changing(VM *vm, const char *property); /* before the value changes */
+void vm_set_ready(VM *vm, bool ready);
+void vm_set_health(VM *vm, VMHealth health);
 int vm_save(VM *vm);
 extern const HelperOps vm_monitor_ops;
 

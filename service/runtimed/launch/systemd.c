@@ -144,6 +144,51 @@ int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata,
         return call_unit(s, "StopUnit", unit, done, userdata, ret);
 }
 
+static int on_properties_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        SystemdCall *c = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        c->slot = sd_bus_slot_unref(c->slot);
+        if (e)
+                call_finish(c, -MAX(sd_bus_error_get_errno(e), 1), e->message ?: e->name);
+        else
+                call_finish(c, 0, "");
+        return 0;
+}
+
+static int append_properties(sd_bus_message *m, const char *const *names, const uint64_t *values, size_t n) {
+        int r = sd_bus_message_open_container(m, 'a', "(sv)");
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = sd_bus_message_append(m, "(sv)", names[i], "t", values[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int systemd_set_properties(Systemd *s, const char *unit, const char *const *names, const uint64_t *values, size_t n,
+        SystemdDone done, void *userdata, SystemdCall **ret) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        SystemdCall *c;
+        int r;
+
+        r = sd_bus_message_new_method_call(s->bus, &m, DESTINATION, PATH, INTERFACE, "SetUnitProperties");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", unit, 1);
+        if (r >= 0)
+                r = append_properties(m, names, values, n);
+        if (r < 0)
+                return r;
+        c = g_new0(SystemdCall, 1);
+        *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
+        g_ptr_array_add(s->calls, c);
+        r = sd_bus_call_async(s->bus, &c->slot, m, on_properties_reply, c, 0);
+        if (r < 0) {
+                (void) systemd_call_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
 static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 

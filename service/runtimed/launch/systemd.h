@@ -35,6 +35,11 @@ void systemd_restart_and_forget(Systemd *s, const char *unit);
 typedef void (*SystemdUnitsFound)(GHashTable *units, void *userdata);
 int systemd_list(Systemd *s, const char *pattern, SystemdUnitsFound found, void *userdata, sd_bus_slot **ret);
 
+/* Sets properties of the unit, all of type t, until the host's next boot; a unit that does not run has them when it
+ * does. names and values: n of each, borrowed. */
+int systemd_set_properties(Systemd *s, const char *unit, const char *const *names, const uint64_t *values, size_t n,
+        SystemdDone done, void *userdata, SystemdCall **ret);
+
 /* Kills every process of the unit; a refusal is logged. For what does not listen to systemd_stop(). */
 void systemd_kill_and_forget(Systemd *s, const char *unit);
 

@@ -281,6 +281,13 @@ static void append_mounts(GByteArray *b, const VMSpec *spec) {
         }
 }
 
+static void append_probe(GByteArray *b, const char *key, const Probe *probe) {
+        g_autofree char *text = probe_to_guest(probe);
+
+        if (text)
+                append(b, key, text);
+}
+
 static const char *first_of(const char *a, const char *b) {
         return a[0] != '\0' ? a : b;
 }
@@ -309,6 +316,8 @@ int boot_message_build(const VMSpec *spec, const char *vm_name, const ImageConfi
         append(b, "stop-signal", stop_signal);
         append_network(b, spec, network);
         append_mounts(b, spec);
+        append_probe(b, "ready", &spec->ready);
+        append_probe(b, "health", &spec->health);
 
         if (b->len > GUEST_BOOT_MAX)
                 return problem_set(ret_problem, "InvalidSpec", "Command",

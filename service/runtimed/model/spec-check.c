@@ -359,3 +359,19 @@ void spec_check_labels(const VMSpec *spec, const SpecCheck *check) {
         if (bytes > SPEC_LABEL_BYTES_MAX)
                 spec_problem(check, "has %zu bytes in all, at most %u are accepted", bytes, SPEC_LABEL_BYTES_MAX);
 }
+
+static void probe_problem(const char *text, void *userdata) {
+        spec_problem(userdata, "%s", text);
+}
+
+static void check_probe(const VMSpec *spec, const Probe *probe, bool health, const SpecCheck *check) {
+        probe_check(probe, health, !spec_is_nanos(spec), probe_problem, (void *) check);
+}
+
+void spec_check_ready(const VMSpec *spec, const SpecCheck *check) {
+        check_probe(spec, &spec->ready, false, check);
+}
+
+void spec_check_health(const VMSpec *spec, const SpecCheck *check) {
+        check_probe(spec, &spec->health, true, check);
+}

@@ -43,3 +43,5 @@ void spec_check_credentials(const VMSpec *spec, const SpecCheck *check);
 void spec_check_volumes(const VMSpec *spec, const SpecCheck *check);
 void spec_check_archives(const VMSpec *spec, const SpecCheck *check);
 void spec_check_labels(const VMSpec *spec, const SpecCheck *check);
+void spec_check_ready(const VMSpec *spec, const SpecCheck *check);
+void spec_check_health(const VMSpec *spec, const SpecCheck *check);

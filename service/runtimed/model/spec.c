@@ -214,6 +214,50 @@ static void ports_clear(void *field) {
 
 static const SpecKind ports_kind = {ports_parse, ports_print, ports_clear};
 
+static void nested_problem(const char *text, void *userdata) {
+        if (userdata)
+                spec_problem(userdata, "%s", text);
+}
+
+/* The defaults are those of the key; the rest is probe.c's. */
+static bool ready_parse(json_t *value, void *field, const SpecCheck *check) {
+        probe_clear(field);
+        probe_init_ready(field);
+        return probe_parse(value, field, nested_problem, (void *) check);
+}
+
+static bool health_parse(json_t *value, void *field, const SpecCheck *check) {
+        probe_clear(field);
+        probe_init_health(field);
+        return probe_parse(value, field, nested_problem, (void *) check);
+}
+
+static json_t *probe_print(const void *field) {
+        return probe_to_json(field);
+}
+
+static void probe_field_clear(void *field) {
+        probe_clear(field);
+}
+
+static const SpecKind ready_kind = {ready_parse, probe_print, probe_field_clear};
+static const SpecKind health_kind = {health_parse, probe_print, probe_field_clear};
+
+static bool limits_field_parse(json_t *value, void *field, const SpecCheck *check) {
+        return limits_parse(value, field, nested_problem, (void *) check);
+}
+
+static json_t *limits_print(const void *field) {
+        return limits_to_json(field);
+}
+
+static const SpecKind limits_kind = {limits_field_parse, limits_print, nothing_clear};
+
+static const SpecMember probe_members[] = {{"Kind", "s"}, {"Pattern", "s"}, {"Port", "q"}, {"Path", "s"},
+        {"StartPeriod", "t"}, {"Interval", "t"}, {"Timeout", "t"}, {"Retries", "u"}, {}};
+static const SpecMember limits_members[] = {
+        {"CPUWeight", "t"}, {"CPUQuotaPerSec", "t"}, {"MemoryMax", "t"}, {"IOWeight", "t"}, {}};
+
 #define FIELD(kind_, member, check_)                                                                                   \
         &(const struct SpecField) {                                                                                    \
                 &kind_##_kind, offsetof(VMSpec, member), check_                                                        \
@@ -245,6 +289,9 @@ static const SpecKey keys[] = {
         {"Credentials", "a{say}", "credentials", FIELD(spec_credentials, credentials, spec_check_credentials)},
         {"Volumes", "as", "volumes", FIELD(strings, volumes, spec_check_volumes)},
         {"VolumeArchives", "a(sh)", "volume_archives", FIELD(strings, archives, spec_check_archives)},
+        {"Ready", "a{sv}", "ready", FIELD(ready, ready, spec_check_ready), probe_members},
+        {"Health", "a{sv}", "health", FIELD(health, health, spec_check_health), probe_members},
+        {"Limits", "a{sv}", "limits", FIELD(limits, limits, NULL), limits_members},
         {NULL},
 };
 /* clang-format on */
@@ -284,6 +331,8 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->restart = g_strdup("no");
         s->architecture = g_strdup(limits->architecture);
         s->stop_timeout = limits->stop_timeout_default;
+        probe_init_ready(&s->ready);
+        probe_init_health(&s->health);
         s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         s->credentials = g_new0(char *, 1);
         s->volumes = g_new0(char *, 1);

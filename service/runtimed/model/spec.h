@@ -7,15 +7,17 @@
 #include <stdint.h>
 
 #include "model/port.h"
+#include "model/probe.h"
 #include "model/problem.h"
 #include "model/state.h"
+#include "model/vm-limits.h"
 
 /*
  * What a VM is asked to be: the spec of CreateVM, RunVM, ValidateVM, GetSpec and of the record on disk. One table of
  * keys serves them all: name on the bus, D-Bus signature, field in the record, parser, printer.
  * On its way the spec is a JSON object keyed by bus names (the bus turns a{sv} into it and back by the signatures;
- * t and u are JSON integers, b a boolean, as an array, a{ss} an object), so the model knows no message. Of a{say} it
- * has the sizes alone: {NAME: bytes}, 0 where they are not known any more; of a(sh) the strings, as an array.
+ * t, u and q are JSON integers, b a boolean, as an array, a{ss} and a{sv} an object), so the model knows no message. Of
+ * a{say} it has the sizes alone: {NAME: bytes}, 0 where they are not known any more; of a(sh) the strings, as an array.
  */
 
 #define NETWORK_USER "user"
@@ -49,6 +51,8 @@ typedef struct VMSpec {
         char **credentials;    /* names, sorted; the values are in no spec, see SpecPayload */
         char **volumes;        /* HOST:GUEST, model/mount.h: baked into an image of the VM's own */
         char **archives;       /* paths in the guest; the tars are in the SpecPayload */
+        Probe ready, health;   /* kind PROBE_NONE: not asked for */
+        VMLimits limits;
 } VMSpec;
 
 /* Limits that depend on the host and the configuration. */
@@ -88,11 +92,18 @@ bool spec_is_nanos(const VMSpec *spec);
 /* Neither user networking nor none: a bridge. */
 bool network_is_bridge(const char *network);
 
+/* What may be in a value of signature a{sv}; ends with a NULL name. */
+typedef struct SpecMember {
+        const char *name;
+        const char *signature;
+} SpecMember;
+
 typedef struct SpecKey {
         const char *name;              /* on the bus: "MemoryMiB" */
         const char *signature;         /* "u" */
         const char *record;            /* in the record: "memory_mb" */
         const struct SpecField *field; /* how it is kept and checked, the model's own */
+        const SpecMember *members;     /* of an a{sv} */
 } SpecKey;
 
 /* The table; ends with a NULL name. */

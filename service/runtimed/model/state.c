@@ -42,7 +42,14 @@ DEFINE_WORDS(ExitReason, exit_reason, EXIT_REASON_MAX,
         [EXIT_CRASHED] = "crashed",
         [EXIT_OOM] = "oom",
         [EXIT_LOST] = "lost",
-        [EXIT_HOST_REBOOT] = "host-reboot")
+        [EXIT_HOST_REBOOT] = "host-reboot",
+        [EXIT_UNHEALTHY] = "unhealthy")
+
+DEFINE_WORDS(VMHealth, vm_health, HEALTH_MAX,
+        [HEALTH_NONE] = "none",
+        [HEALTH_STARTING] = "starting",
+        [HEALTH_HEALTHY] = "healthy",
+        [HEALTH_UNHEALTHY] = "unhealthy")
 
 DEFINE_WORDS(Accelerator, accelerator, ACCELERATOR_MAX,
         [ACCELERATOR_AUTO] = "auto",

@@ -41,12 +41,25 @@ typedef enum ExitReason {
         EXIT_OOM,
         EXIT_LOST,
         EXIT_HOST_REBOOT,
+        EXIT_UNHEALTHY,
         EXIT_REASON_MAX,
         EXIT_REASON_INVALID = -1,
 } ExitReason;
 
 const char *exit_reason_to_string(ExitReason r);
 ExitReason exit_reason_from_string(const char *s);
+
+typedef enum VMHealth {
+        HEALTH_NONE, /* nobody asks */
+        HEALTH_STARTING,
+        HEALTH_HEALTHY,
+        HEALTH_UNHEALTHY,
+        HEALTH_MAX,
+        HEALTH_INVALID = -1,
+} VMHealth;
+
+const char *vm_health_to_string(VMHealth h);
+VMHealth vm_health_from_string(const char *s);
 
 typedef enum Accelerator {
         ACCELERATOR_AUTO,

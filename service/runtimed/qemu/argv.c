@@ -307,6 +307,11 @@ char **qemu_argv(const QEMUPlan *plan) {
         add_channels(argv, plan, machine);
         if (!plan->nanos)
                 add_json(argv, "-device", json_pack("{s:s}", "driver", machine->rng));
+        /* A guest that runs out of memory takes from it again what it gave: the balloon is a wish, no wall. */
+        if (machine->balloon && !plan->nanos)
+                add_json(argv, "-device",
+                        json_pack(
+                                "{s:s, s:s, s:b}", "driver", machine->balloon, "id", "balloon0", "deflate-on-oom", 1));
         g_ptr_array_add(argv, NULL);
         return (char **) g_ptr_array_free(argv, FALSE);
 }

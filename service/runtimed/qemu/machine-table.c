@@ -9,7 +9,8 @@ static const Firmware ovmf = {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVM
 static const Firmware aavmf = {"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd", "qemu-efi-aarch64"};
 
 #define VIRTIO_PCI                                                                                                     \
-        .disk = "virtio-blk-pci", .nic = "virtio-net-pci", .serial = "virtio-serial-pci", .rng = "virtio-rng-pci"
+        .disk = "virtio-blk-pci", .nic = "virtio-net-pci", .serial = "virtio-serial-pci", .rng = "virtio-rng-pci",     \
+        .balloon = "virtio-balloon-pci"
 
 static const Machine machines[] = {
         /* What a microVM never uses is off: each device the kernel does not find is time won under TCG. ACPI stays: the

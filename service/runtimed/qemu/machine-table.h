@@ -23,7 +23,7 @@ typedef struct Machine {
         const char *program;      /* and of the virtio console, the program's own */
         const char *append;       /* more of the kernel's command line, " word word" */
         const char *append_tcg;   /* likewise, only under TCG */
-        const char *disk, *nic, *serial, *rng;
+        const char *disk, *nic, *serial, *rng, *balloon;
         const char *display, *tpm; /* of a VM with UEFI */
         bool fw_cfg;               /* else the boot message comes in the initrd */
         const Firmware *uefi;      /* NULL: this machine has none */

@@ -48,7 +48,8 @@ static void assert_argv(char **argv, const char *const *expected) {
                 "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"serial0\",\"max_ports\":2,\"vectors\":8}",      \
                 "-device", "{\"driver\":\"virtconsole\",\"chardev\":\"console\"}", "-device",                          \
                 "{\"driver\":\"virtserialport\",\"chardev\":\"guest\",\"name\":\"org.mcp.guest\"}", "-device",         \
-                "{\"driver\":\"virtio-rng-pci\"}", NULL
+                "{\"driver\":\"virtio-rng-pci\"}", "-device",                                                          \
+                "{\"driver\":\"virtio-balloon-pci\",\"id\":\"balloon0\",\"deflate-on-oom\":true}", NULL
 
 /* clang-format off */
 static void test_tcg_with_network(void **state) {

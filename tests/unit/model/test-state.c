@@ -18,7 +18,8 @@
 
 static void test_words(void **state) {
         ROUND_TRIP(vm_state, VM_STATE_MAX, "created", "failed");
-        ROUND_TRIP(exit_reason, EXIT_REASON_MAX, "", "host-reboot");
+        ROUND_TRIP(exit_reason, EXIT_REASON_MAX, "", "unhealthy");
+        ROUND_TRIP(vm_health, HEALTH_MAX, "none", "unhealthy");
         ROUND_TRIP(accelerator, ACCELERATOR_MAX, "auto", "tcg");
         ROUND_TRIP(job_state, JOB_STATE_MAX, "queued", "canceled");
 }

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The other end of a helper under test: a launch socket, the helper's process, and what it tells systemd. Every function
- * fails the running test when something is not as it must be. */
+/* The other end of a helper under test: a launch socket, the helper's process, and what it tells systemd. Every
+ * function fails the running test when something is not as it must be. */
 struct fake_daemon {
         char dir[64];
         int listener, notify, link;
@@ -28,7 +28,7 @@ json_t *fake_daemon_accept(struct fake_daemon *d);
 
 void fake_daemon_send(struct fake_daemon *d, json_t *message, const int *fds, size_t n_fds);
 
-/* The next message, within 10 s; it must be of this type. */
+/* The next message, within 10 s; it must be of this type (NULL: of any). */
 json_t *fake_daemon_expect(struct fake_daemon *d, const char *type);
 void fake_daemon_skip(struct fake_daemon *d, const char *type);
 

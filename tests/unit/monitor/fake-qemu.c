@@ -27,11 +27,8 @@ static void qmp(const char *text) {
 static void end(const char *reason, bool guest) {
         char event[160];
 
-        (void) snprintf(event,
-                sizeof event,
-                "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": %s, \"reason\": \"%s\"}}",
-                guest ? "true" : "false",
-                reason);
+        (void) snprintf(event, sizeof event, "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": %s, \"reason\": \"%s\"}}",
+                guest ? "true" : "false", reason);
         qmp(event);
         exit(EXIT_SUCCESS);
 }
@@ -42,6 +39,12 @@ static void frame(const void *bytes, size_t len) {
 
 static void exit_frame(unsigned how, unsigned status) {
         const unsigned char bytes[] = {3, 0, 8, 0, (unsigned char) how, 0, 0, 0, (unsigned char) status, 0, 0, 0};
+
+        frame(bytes, sizeof bytes);
+}
+
+static void probe_frame(unsigned which, unsigned good) {
+        const unsigned char bytes[] = {5, 0, 8, 0, (unsigned char) which, 0, 0, 0, (unsigned char) good, 0, 0, 0};
 
         frame(bytes, sizeof bytes);
 }
@@ -61,6 +64,13 @@ static void guest_boots(void) {
         frame(hello, sizeof hello);
         frame(ready, sizeof ready);
         (void) write_all(QEMU_FD_CONSOLE, "hello\nworld", 11);
+        if (mode_is("probed"))
+                probe_frame(0, 1);
+        if (mode_is("healthy") || mode_is("ailing"))
+                probe_frame(1, 1);
+        if (mode_is("probe-flood"))
+                for (unsigned i = 0; i < 100000; i++)
+                        probe_frame(i / 2 % 2, i % 2);
         if (mode_is("exit-7")) {
                 exit_frame(0, 7);
                 end("guest-shutdown", true);
@@ -160,7 +170,7 @@ static void run_early_modes(void) {
         /* Shows its descriptors and environment on its standard output. */
         if (mode_is("inventory")) {
                 for (int fd = 0; fd < 64; fd++)
-                        if (lseek(fd, 0, SEEK_CUR) >= 0 || poll(&(struct pollfd) {.fd = fd}, 1, 0) >= 0) {
+                        if (lseek(fd, 0, SEEK_CUR) >= 0 || poll(&(struct pollfd){.fd = fd}, 1, 0) >= 0) {
                                 struct pollfd p = {.fd = fd};
 
                                 (void) poll(&p, 1, 0);

@@ -50,7 +50,11 @@ static void test_hostile(void **state) {
                 uint8_t bytes[16];
         } table[] = {
                 {4, {0, 0, 0, 0}},                                /* no type */
-                {4, {5, 0, 0, 0}},                                /* unknown type */
+                {4, {6, 0, 0, 0}},                                /* unknown type */
+                {4, {5, 0, 0, 0}},                                /* PROBE of nothing */
+                {12, {5, 0, 8, 0, 2, 0, 0, 0, 1, 0, 0, 0}},       /* of what is no probe */
+                {12, {5, 0, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0}},       /* neither good nor bad */
+                {16, {5, 0, 12, 0, 1, 0, 0, 0, 1, 0, 0, 0}},      /* with something more */
                 {4, {16, 0, 0, 0}},                               /* the host's own */
                 {4, {4, 0, 1, 16}},                               /* longer than GUEST_FRAME_MAX by one */
                 {4, {4, 0, 255, 255}},                            /* by much */
@@ -70,6 +74,21 @@ static void test_hostile(void **state) {
                 assert_int_equal(frames_feed(&frames, table[i].bytes, table[i].len, note, NULL), -EBADMSG);
                 assert_string_equal(seen, "");
         }
+}
+
+static void note_probe(void *userdata, const struct frame *frame) {
+        *(struct frame *) userdata = *frame;
+}
+
+static void test_probe(void **state) {
+        static const uint8_t bytes[] = {5, 0, 8, 0, 1, 0, 0, 0, 1, 0, 0, 0};
+        struct frames frames = {};
+        struct frame frame = {};
+
+        assert_int_equal(frames_feed(&frames, bytes, sizeof bytes, note_probe, &frame), 0);
+        assert_int_equal(frame.type, GUEST_PROBE);
+        assert_int_equal(frame.probe, GUEST_PROBE_HEALTH);
+        assert_true(frame.good);
 }
 
 static void test_longest(void **state) {
@@ -93,6 +112,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_any_pieces),
                 cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_probe),
                 cmocka_unit_test(test_longest),
                 cmocka_unit_test(test_format),
         };

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The texts that probes read: what the boot message asks for, what a program notifies, how a server answers. */
+
+enum probe_kind {
+        PROBE_NONE,
+        PROBE_MESSAGE,
+        PROBE_TCP,
+        PROBE_HTTP,
+};
+
+#define PROBE_TIME_MIN 100000U /* microseconds: of the interval and the time limit */
+#define PROBE_TIME_MAX 3600000000U
+#define PROBE_PATH_MAX 512U
+
+struct probe_plan {
+        enum probe_kind kind;
+        uint16_t port;
+        uint64_t interval, timeout; /* microseconds */
+        const char *path;           /* of http */
+};
+
+/* "KIND PORT INTERVAL TIMEOUT[ PATH]"; the path points into text. False for anything else. */
+bool probe_plan_parse(const char *text, struct probe_plan *ret);
+
+/* What a datagram of sd_notify(3) says that matters here; other assignments are passed over. */
+struct notification {
+        bool ready;    /* READY=1 */
+        bool watchdog; /* WATCHDOG=1 */
+};
+
+void notification_parse(const char *text, size_t len, struct notification *ret);
+
+/* The status of an HTTP response that begins with these bytes; 0: more of them are needed, -1: it is none. */
+int http_status(const char *text, size_t len);
+#define HTTP_STATUS_LINE_MIN 12U /* "HTTP/1.1 200" */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How it is found out that a VM is ready, or in good health: the values of the spec's keys Ready and Health. */
+
+typedef enum ProbeKind {
+        PROBE_NONE,    /* "": not asked for */
+        PROBE_MESSAGE, /* the program says it, by sd_notify(3) */
+        PROBE_CONSOLE, /* a pattern in what it prints */
+        PROBE_TCP,     /* a port takes connections */
+        PROBE_HTTP,    /* a page is answered with a status from 200 to 399 */
+        PROBE_KIND_MAX,
+        PROBE_KIND_INVALID = -1,
+} ProbeKind;
+
+#define PROBE_KINDS "'message', 'console', 'tcp' or 'http'"
+
+const char *probe_kind_to_string(ProbeKind k);
+ProbeKind probe_kind_from_string(const char *s);
+
+/* Where it is done: in the guest by its init, or outside by who reads its console. */
+static inline bool probe_kind_is_inside(ProbeKind k) {
+        return k == PROBE_MESSAGE || k == PROBE_TCP || k == PROBE_HTTP;
+}
+
+typedef struct Probe {
+        ProbeKind kind;
+        char *pattern;                            /* console */
+        uint32_t port;                            /* tcp, http */
+        char *path;                               /* http */
+        uint64_t start_period, interval, timeout; /* usec */
+        uint32_t retries;                         /* Health: failures in a row that make a VM unhealthy */
+        uint32_t given;                           /* bits of the members that were given, for the checks */
+} Probe;
+
+#define PROBE_PERIOD_MAX (3600ULL * 1000000ULL) /* of StartPeriod and Interval */
+#define PROBE_INTERVAL_MIN (100ULL * 1000ULL)   /* so that probes cost next to nothing */
+#define PROBE_TIMEOUT_MIN (100ULL * 1000ULL)
+#define PROBE_TIMEOUT_MAX (600ULL * 1000000ULL)
+#define PROBE_RETRIES_MAX 100U
+#define PROBE_PATH_MAX 512U
+
+/* Says what is wrong with the value of one member ("Port: 0 is not between 1 and 65535"). */
+typedef void (*ProbeProblem)(const char *text, void *userdata);
+
+/* Both set it to the defaults of that key. */
+void probe_init_ready(Probe *p);
+void probe_init_health(Probe *p);
+void probe_clear(Probe *p);
+
+/* From the dictionary, over the defaults; problems are told one by one. False when it is no dictionary. */
+bool probe_parse(json_t *object, Probe *p, ProbeProblem problem, void *userdata);
+
+/* The members that its kind has; an empty dictionary for PROBE_NONE. */
+json_t *probe_to_json(const Probe *p);
+
+/* What is wrong beyond the types. health: the rules of Health; guest_init: the target has one that can probe inside. */
+void probe_check(const Probe *p, bool health, bool guest_init, ProbeProblem problem, void *userdata);
+
+/* "http 80 1000000 1000000 /path": what guest init is told (shared/guest-wire.h); NULL where it has nothing to do. */
+char *probe_to_guest(const Probe *p);
