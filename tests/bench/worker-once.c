@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs the image worker once, as the daemon would, and prints how long it took and what it took at most:
  * "MICROSECONDS PEAK_KIB DIGEST".
- *   usage: worker-once WORKER import|hash FILE [OUTPUT] */
+ *   usage: worker-once WORKER import|hash FILE [OUTPUT [ARCHIVE]]
+ * ARCHIVE gets what the daemon keeps for pushes. */
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
@@ -64,7 +65,7 @@ static json_t *receive_end(int sock) {
 }
 
 /* The launch message and its descriptors; how many. */
-static size_t prepare(char **argv, int argc, json_t **ret, int fds[2]) {
+static size_t prepare(char **argv, int argc, json_t **ret, int fds[3]) {
         int import = strcmp(argv[2], "import") == 0;
 
         fds[0] = open(argv[3], O_RDONLY | O_CLOEXEC);
@@ -77,14 +78,15 @@ static size_t prepare(char **argv, int argc, json_t **ret, int fds[2]) {
         fds[1] = open(argc > 4 ? argv[4] : "/dev/null", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fds[1] < 0)
                 die(argv[4]);
-        *ret = json_pack("{s:s, s:s, s:s, s:[s, s]}", "type", "launch", "op", "import", "architecture", "x86_64", "fds",
-                "source", "output");
-        return 2;
+        fds[2] = argc > 5 ? open(argv[5], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+        *ret = json_pack("{s:s, s:s, s:s, s:[s, s, s*]}", "type", "launch", "op", "import", "architecture", "x86_64", "fds",
+                "source", "output", fds[2] >= 0 ? "archive" : NULL);
+        return fds[2] >= 0 ? 3 : 2;
 }
 
 int main(int argc, char **argv) {
         char directory[] = "/tmp/worker-once-XXXXXX", path[64];
-        int listener, sock, fds[2], ignored[LAUNCH_FDS_MAX];
+        int listener, sock, fds[3], ignored[LAUNCH_FDS_MAX];
         json_t *launch, *hello, *end;
         struct rusage usage;
         size_t n_fds, n;

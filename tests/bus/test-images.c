@@ -394,7 +394,7 @@ static void test_clean(void **state) {
         assert_good(removed);
         until(r, trace_has(r, "VMRemoved web"));
         last = rig_call(r, ROOT, MANAGER, "CleanImages", "a{sv}", 1, "Owner", "u", r->uid);
-        assert_cleaned(last, 4, 1);
+        assert_cleaned(last, 4 + 7, 1); /* the root image, and the archive beside it */
 }
 
 /* The initrd of a kernel that a VM boots stays. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/image.h"
+#include "core/nanos.h"
 #include "core/vm.h"
 #include "shared/log.h"
 #include "store/kernel.h"
@@ -40,7 +41,7 @@ void cleans_free(Runtime *rt) {
 static void clean_image(Clean *c, const char *id) {
         Image *image = g_hash_table_lookup(c->runtime->images, id);
         g_autoptr(Problem) problem = NULL;
-        uint64_t size = image ? image->size : 0;
+        uint64_t size = image ? image->size + image->archive_size + nanos_bytes(image) : 0;
 
         if (!image || image_remove(image, &problem) < 0)
                 return;
