@@ -324,6 +324,7 @@ static void free_rig(Rig *r) {
         g_ptr_array_unref(r->questions);
         g_ptr_array_unref(r->trace);
         g_hash_table_unref(r->known);
+        g_queue_clear_full(&r->waiting, g_free);
         g_queue_clear_full(&r->identities, g_free);
         sd_bus_flush_close_unref(r->caller);
         sd_bus_flush_close_unref(r->systemd);
@@ -364,7 +365,9 @@ int rig_teardown(void **state) {
 void rig_dump(Rig *r) {
         g_autofree char *log = rig_read(r, "daemon.log");
 
-        print_error("---- the daemon's log\n%s---- units: %s\n", log ?: "", r->units->str);
+        /* cmocka's print_error() cuts what is long. */
+        (void) fprintf(stderr, "---- the daemon's log\n%s---- units: %s\n", log ?: "", r->units->str);
+        (void) fprintf(stderr, "---- not looked up: %u, not connected: %u\n", g_queue_get_length(&r->identities), g_queue_get_length(&r->waiting));
         trace_dump(r);
 }
 

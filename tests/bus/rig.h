@@ -86,6 +86,7 @@ struct Rig {
         StartMode start[KIND_MAX];
         Play play[KIND_MAX];
         GPtrArray *helpers; /* FakeHelper, oldest first */
+        GQueue waiting;     /* units whose helper has not connected yet */
         GQueue identities;  /* users of the connections that the daemon has not looked up yet */
         GString *units;     /* "+UNIT " for each start, "-UNIT " for each stop */
         uint32_t last_job;

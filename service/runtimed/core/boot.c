@@ -31,7 +31,17 @@
 typedef void (*BootStep)(Boot *b);
 typedef void (*BootUndo)(Boot *b);
 
-enum { STEP_STORAGE, STEP_ACCELERATOR, STEP_PROFILE, STEP_IMAGE, STEP_INITRD, STEP_TPM, STEP_NETWORK, STEP_MONITOR, STEPS };
+enum {
+        STEP_STORAGE,
+        STEP_ACCELERATOR,
+        STEP_PROFILE,
+        STEP_IMAGE,
+        STEP_INITRD,
+        STEP_TPM,
+        STEP_NETWORK,
+        STEP_MONITOR,
+        STEPS
+};
 
 #define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
 
@@ -494,10 +504,8 @@ static void step_network(Boot *b) {
 /* ---- 8. monitor ---- */
 
 static void undo_monitor(Boot *b) {
-        g_autofree char *unit = vm_unit(b->vm);
-
         b->vm->monitor = helper_free(b->vm->monitor);
-        systemd_stop_and_forget(b->runtime->systemd, unit);
+        vm_end_unit(b->vm);
 }
 
 static int open_firmware(const char *path) {

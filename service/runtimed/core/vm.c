@@ -141,7 +141,7 @@ static void on_unit_ended(int r, const char *text, void *userdata) {
 }
 
 /* The boot has ended by the monitor's word, or with its connection; that its processes have is systemd's to see to. */
-static void end_unit(VM *vm) {
+void vm_end_unit(VM *vm) {
         g_autofree char *unit = vm_unit(vm);
 
         vm->unit_stop = systemd_call_free(vm->unit_stop);
@@ -174,7 +174,7 @@ static void let_helpers_go(VM *vm) {
         vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
         vm->monitor = helper_free(vm->monitor);
         if (had_monitor && !vm->stopped_outside)
-                end_unit(vm);
+                vm_end_unit(vm);
         vm->stopped_outside = false;
         if (network_is_bridge(vm->record->spec->network))
                 network_detach(vm);

@@ -28,7 +28,7 @@ struct VM {
         uint32_t main_pid;                     /* of QEMU, 0 when none */
         bool awaited;                          /* active by its record, its monitor has not come back yet */
         Helper *monitor;
-        Helper *passt;             /* these three are user-network.c's */
+        Helper *passt;            /* these three are user-network.c's */
         Publication *publication; /* of other ports, under way */
         uint16_t *picked_ports;
         Helper *tpm;
@@ -107,9 +107,9 @@ int vm_start_by_policy(VM *vm, Problem **ret_problem);
 /* Requests to the monitor: "kill" with signal, "pause", "resume". done is called once, also when the monitor goes. */
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem);
 
-/* A VM gets another spec, checked by the caller; generation and properties follow. One that runs takes other Ports, Restart and
- * Labels; all else is VMRunning. Busy, NoSuchImage, PortInUse. done is called once, at once or when the ports are bound, unless
- * this fails. */
+/* A VM gets another spec, checked by the caller; generation and properties follow. One that runs takes other Ports,
+ * Restart and Labels; all else is VMRunning. Busy, NoSuchImage, PortInUse. done is called once, at once or when the
+ * ports are bound, unless this fails. */
 int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, VMDone done, void *userdata, Problem **ret_problem);
 
 /* ---- core/credentials.c ---- */
@@ -154,6 +154,9 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
 
 /* Has systemd stop the VM's unit; a VM that is stopping and has no monitor has ended then. */
 void vm_stop_unit(VM *vm);
+
+/* Stops the VM's unit; who still connects from it is not heard. */
+void vm_end_unit(VM *vm);
 
 /* Whether there is an exit record of this boot; then the VM has ended as it says. */
 bool vm_end_is_recorded(VM *vm);
