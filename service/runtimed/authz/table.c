@@ -50,6 +50,7 @@ static const AuthRow rows[] = {
         {"VM", "OpenConsole", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "GetSpec", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "DescribeCommand", AUTH_OWNER, NULL, "manage-vms"},
+        {"VM", "ExportUnit", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "ReadLog", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "OpenLog", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "Wait", AUTH_OPEN, NULL, NULL},

@@ -12,6 +12,7 @@
 #include "bus/properties.h"
 #include "bus/vm-resources.h"
 #include "bus/vm-wait.h"
+#include "core/export.h"
 #include "shared/fd.h"
 #include "store/console-log.h"
 
@@ -458,6 +459,36 @@ static int run_describe(Call *c, sd_bus_error *error) {
         return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
 }
 
+static void on_exported(const char *text, const Problem *problem, void *userdata) {
+        sd_bus_message *message = userdata;
+
+        if (problem) {
+                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+                (void) bus_error_problem(&error, problem);
+                (void) sd_bus_reply_method_error(message, &error);
+        } else
+                (void) sd_bus_reply_method_return(message, "s", text);
+        sd_bus_message_unref(message);
+}
+
+static int run_export(Call *c, sd_bus_error *error) {
+        VM *vm;
+        int r;
+
+        r = call_vm(c, &vm, error);
+        if (r < 0)
+                return r;
+        if (!vm->record)
+                return fail_broken(vm, error);
+        vm_export(vm, on_exported, sd_bus_message_ref(c->message));
+        return 0;
+}
+
+static int method_export(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return begin(m, userdata, NULL, run_export, error);
+}
+
 static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return begin(m, userdata, NULL, run_describe, error);
 }
@@ -580,6 +611,8 @@ const sd_bus_vtable vm_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS(
                 "GetSpec", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", spec), method_get_spec, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DescribeCommand", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", argv), method_describe,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ExportUnit", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", unit), method_export,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines),
                 SD_BUS_RESULT("a(tus)", log, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -168,7 +168,7 @@ json_t *boot_launch_message(VM *vm, char **argv) {
 }
 
 json_t *boot_tpm_message(Runtime *rt) {
-        g_auto(GStrv) argv = swtpm_argv(rt->config->swtpm);
+        g_auto(GStrv) argv = swtpm_argv(rt->config->swtpm, NULL);
 
         return json_pack("{s:o}", "argv", json_strv(argv));
 }

@@ -48,11 +48,20 @@ bool qemu_boot_in_initrd(const QEMUPlan *plan) {
         return machine && !machine->fw_cfg && !plan->nanos;
 }
 
+/* The programs beside QEMU in the order in which mcp-vm-run gets them: passt, swtpm. */
+static int standalone_fd(const QEMUPlan *plan, QEMUSlot slot) {
+        if (slot == QEMU_SLOT_NET)
+                return QEMU_FD_QMP + 1;
+        return slot == QEMU_SLOT_TPM ? QEMU_FD_QMP + 1 + plan->network : -1;
+}
+
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
         int fd = QEMU_FD_FIRST;
 
         if (!slot_is_used(plan, slot))
                 return -1;
+        if (plan->paths)
+                return standalone_fd(plan, slot);
         for (QEMUSlot s = 0; s < slot; s++)
                 if (slot_is_used(plan, s))
                         fd++;
@@ -71,6 +80,13 @@ static char *quote_value(const char *value) {
         return g_string_free(s, FALSE);
 }
 
+/* The name under which QEMU opens a slot's file. */
+static char *slot_path(const QEMUPlan *plan, QEMUSlot slot) {
+        if (plan->paths)
+                return g_strdup(plan->paths[slot]);
+        return g_strdup_printf("/proc/self/fd/%d", qemu_slot_fd(plan, slot));
+}
+
 static void add(GPtrArray *argv, const char *option, const char *value) {
         g_ptr_array_add(argv, g_strdup(option));
         g_ptr_array_add(argv, g_strdup(value));
@@ -84,6 +100,20 @@ static void addf(GPtrArray *argv, const char *option, const char *format, ...) {
         g_ptr_array_add(argv, g_strdup(option));
         g_ptr_array_add(argv, g_strdup_vprintf(format, ap));
         va_end(ap);
+}
+
+/* The same for a file that must not be opened anew; the descriptor goes to a set of QEMU's. */
+static char *add_file(GPtrArray *argv, const QEMUPlan *plan, QEMUSlot slot, int set) {
+        if (plan->paths)
+                return slot_path(plan, slot);
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, slot), set);
+        return g_strdup_printf("/dev/fdset/%d", set);
+}
+
+static void add_fw_cfg(GPtrArray *argv, const QEMUPlan *plan, const char *item, QEMUSlot slot) {
+        g_autofree char *path = slot_path(plan, slot), *quoted = quote_value(path);
+
+        addf(argv, "-fw_cfg", "name=%s,file=%s", item, quoted);
 }
 
 /* Takes the reference of value. */
@@ -122,28 +152,26 @@ static void add_machine(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
 }
 
 static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        g_autofree char *kernel = slot_path(plan, QEMU_SLOT_KERNEL), *initrd = slot_path(plan, QEMU_SLOT_INITRD);
         bool tcg = plan->accelerator == ACCELERATOR_TCG;
 
-        addf(argv, "-kernel", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_KERNEL));
-        addf(argv, "-initrd", "/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_INITRD));
+        add(argv, "-kernel", kernel);
+        add(argv, "-initrd", initrd);
         addf(argv, "-append",
                 "console=%s%s loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
                 "rcupdate.rcu_expedited=1%s",
                 machine->console, machine->append, tcg ? machine->append_tcg : "");
         if (machine->fw_cfg)
-                addf(argv, "-fw_cfg", "name=" GUEST_BOOT_ITEM ",file=/proc/self/fd/%d",
-                        qemu_slot_fd(plan, QEMU_SLOT_BOOT));
+                add_fw_cfg(argv, plan, GUEST_BOOT_ITEM, QEMU_SLOT_BOOT);
         if (plan->credentials)
-                addf(argv, "-fw_cfg", "name=" GUEST_CREDENTIALS_ITEM ",file=/proc/self/fd/%d",
-                        qemu_slot_fd(plan, QEMU_SLOT_CREDENTIALS));
+                add_fw_cfg(argv, plan, GUEST_CREDENTIALS_ITEM, QEMU_SLOT_CREDENTIALS);
 }
 
 /* The firmware's code is everybody's and read-only, its variables are the VM's own. */
 static void add_flash(GPtrArray *argv, const QEMUPlan *plan, const char *node, QEMUSlot slot, int set) {
-        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", set);
+        g_autofree char *path = add_file(argv, plan, slot, set);
         bool read_only = slot == QEMU_SLOT_CODE;
 
-        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, slot), set);
         add_json(argv, "-blockdev",
                 json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", node, "read-only",
                         read_only, "file", "driver", "file", "filename", path, "read-only", read_only, "locking",
@@ -168,9 +196,8 @@ static void add_uefi(GPtrArray *argv, const QEMUPlan *plan, const Machine *machi
 /* A file of ours as a disk that the guest finds by its serial, which is also its name here. */
 static void add_image(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine, QEMUSlot slot, int set,
         const char *id, const char *serial) {
-        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", set);
+        g_autofree char *path = add_file(argv, plan, slot, set);
 
-        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, slot), set);
         add_json(argv, "-blockdev",
                 json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name", serial, "read-only",
                         true, "file", "driver", "file", "filename", path, "read-only", true, "locking", "off"));
@@ -190,10 +217,10 @@ static void add_images(GPtrArray *argv, const QEMUPlan *plan, const Machine *mac
 /* Nanos writes into its disk, which is shared: QEMU lays a file over it that has no name any more (in the unit's own
  * /var/tmp) and goes with this boot. The port at 0x501 is how the guest tells its program's exit code. */
 static void add_nanos(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
-        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_ROOT), ROOT_FDSET);
-        addf(argv, "-drive", "if=none,id=root,format=raw,file=/dev/fdset/%d,file.locking=off,snapshot=on", ROOT_FDSET);
-        add_json(
-                argv, "-device", json_pack("{s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root"));
+        g_autofree char *path = add_file(argv, plan, QEMU_SLOT_ROOT, ROOT_FDSET), *quoted = quote_value(path);
+
+        addf(argv, "-drive", "if=none,id=root,format=raw,file=%s,file.locking=off,snapshot=on", quoted);
+        add_json(argv, "-device", json_pack("{s:s, s:s, s:s}", "driver", machine->disk, "id", "disk0", "drive", "root"));
         add_json(argv, "-device", json_pack("{s:s}", "driver", "isa-debug-exit"));
 }
 
@@ -238,12 +265,19 @@ static void add_network(GPtrArray *argv, const QEMUPlan *plan, const Machine *ma
 static void add_channels(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         addf(argv, "-chardev", "socket,id=qmp,fd=%d", QEMU_FD_QMP);
         add(argv, "-mon", "chardev=qmp,mode=control");
-        addf(argv, "-chardev", "socket,id=serial,fd=%d", QEMU_FD_SERIAL);
-        add(argv, "-serial", "chardev:serial");
+        if (plan->paths) /* both of them on standard output */
+                add(argv, "-chardev", "stdio,id=console,mux=on,signal=off");
+        else
+                addf(argv, "-chardev", "socket,id=serial,fd=%d", QEMU_FD_SERIAL);
+        add(argv, "-serial", plan->paths ? "chardev:console" : "chardev:serial");
         if (plan->nanos)
                 return;
-        addf(argv, "-chardev", "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
-        addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
+        if (plan->paths)
+                add(argv, "-chardev", "null,id=guest");
+        else {
+                addf(argv, "-chardev", "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
+                addf(argv, "-chardev", "socket,id=guest,fd=%d", QEMU_FD_GUEST);
+        }
         /* Queues with interrupts of their own: on a shared line a busy console makes the kernel switch the line off. */
         add_json(argv, "-device",
                 json_pack("{s:s, s:s, s:i, s:i}", "driver", machine->serial, "id", "serial0", "max_ports", 2, "vectors",
@@ -342,6 +376,8 @@ char **passt_argv(const PasstPlan *plan) {
 
         g_ptr_array_add(argv, g_strdup(plan->binary));
         g_ptr_array_add(argv, g_strdup("--quiet"));
+        if (plan->foreground)
+                g_ptr_array_add(argv, g_strdup("--foreground"));
         addf(argv, "--fd", "%d", PASST_FD);
         add(argv, "--address", USER_NET_ADDRESS);
         addf(argv, "--netmask", "%d", USER_NET_PREFIX);
@@ -353,14 +389,17 @@ char **passt_argv(const PasstPlan *plan) {
         return (char **) g_ptr_array_free(argv, FALSE);
 }
 
-char **swtpm_argv(const char *binary) {
+char **swtpm_argv(const char *binary, const char *path) {
         GPtrArray *argv = g_ptr_array_new();
 
         g_ptr_array_add(argv, g_strdup(binary));
         g_ptr_array_add(argv, g_strdup("socket"));
         g_ptr_array_add(argv, g_strdup("--tpm2"));
         addf(argv, "--ctrl", "type=unixio,clientfd=%d", TPM_FD);
-        addf(argv, "--tpmstate", "backend-uri=file:///proc/self/fd/%d", TPM_STATE_FD);
+        if (path)
+                addf(argv, "--tpmstate", "backend-uri=file://%s", path);
+        else
+                addf(argv, "--tpmstate", "backend-uri=file:///proc/self/fd/%d", TPM_STATE_FD);
         add(argv, "--flags", "not-need-init");
         g_ptr_array_add(argv, g_strdup("--terminate"));
         g_ptr_array_add(argv, NULL);

@@ -38,6 +38,8 @@ typedef struct QEMUPlan {
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
         const char *mac; /* "52:54:00:.." when network */
+        const char *const *paths; /* by QEMUSlot: without the daemon, files by their names; then its descriptors are those
+                                     of mcp-vm-run, and the console is its standard output. NULL: by descriptors */
 } QEMUPlan;
 
 /* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up.
@@ -82,12 +84,13 @@ char *mac_from_name(const char *name);
 
 typedef struct PasstPlan {
         const char *binary;
+        bool foreground;
         const PortForward *ports;
         size_t n_ports;
 } PasstPlan;
 
-/* The control channel is TPM_FD, the state TPM_STATE_FD. NULL-terminated; caller frees with g_strfreev(). */
-char **swtpm_argv(const char *binary);
+/* The control channel is TPM_FD, the state a file, or TPM_STATE_FD where path is NULL. NULL-terminated; caller frees with g_strfreev(). */
+char **swtpm_argv(const char *binary, const char *path);
 
 /* The socket is PASST_FD. NULL-terminated; caller frees with g_strfreev(). */
 char **passt_argv(const PasstPlan *plan);

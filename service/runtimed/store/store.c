@@ -256,6 +256,12 @@ int store_vm_open(Store *s, const char *name, const char *file, int flags) {
         return fd < 0 ? -errno : fd;
 }
 
+int store_vm_put(Store *s, const char *name, const char *file, const void *data, size_t len, mode_t mode) {
+        _cleanup_close_ int dir = open_vm(s, name);
+
+        return dir < 0 ? dir : atomic_write(dir, file, data, len, mode);
+}
+
 /* ---- Images ---- */
 
 static int open_owner(Store *s, uint32_t owner, bool create) {
@@ -559,19 +565,21 @@ int store_image_part_commit(Store *s, uint32_t owner, const char *tmp, const cha
         return dir < 0 ? dir : commit_temporary(s, dir, tmp, name, 0400);
 }
 
-static int commit_image_file(Store *s, uint32_t owner, const char *tmp, const char *hex, const char *suffix) {
+static int commit_image_file(
+        Store *s, uint32_t owner, const char *tmp, const char *hex, const char *suffix, mode_t mode) {
         _cleanup_close_ int dir = open_owner(s, owner, false);
         g_autofree char *name = g_strconcat(hex, suffix, NULL);
 
-        return dir < 0 ? dir : commit_temporary(s, dir, tmp, name, 0400);
+        return dir < 0 ? dir : commit_temporary(s, dir, tmp, name, mode);
 }
 
+/* For others, because a unit of ExportUnit shows the file to a user of its own; the directories are closed to them. */
 int store_image_commit(Store *s, uint32_t owner, const char *tmp, const char *hex) {
-        return commit_image_file(s, owner, tmp, hex, ".squashfs");
+        return commit_image_file(s, owner, tmp, hex, ".squashfs", 0444);
 }
 
 int store_image_commit_archive(Store *s, uint32_t owner, const char *tmp, const char *hex) {
-        return commit_image_file(s, owner, tmp, hex, ".oci");
+        return commit_image_file(s, owner, tmp, hex, ".oci", 0400);
 }
 
 void store_image_discard(Store *s, uint32_t owner, const char *tmp) {

@@ -43,6 +43,9 @@ int store_vm_remove(Store *s, const char *name);
 /* Removes a directory in which nothing is; -ENOTEMPTY. */
 int store_vm_remove_empty(Store *s, const char *name);
 
+/* A small file of the VM's directory, written whole. */
+int store_vm_put(Store *s, const char *name, const char *file, const void *data, size_t len, mode_t mode);
+
 /* A file of the VM's directory; flags as open(2). Returns the descriptor. */
 int store_vm_open(Store *s, const char *name, const char *file, int flags);
 

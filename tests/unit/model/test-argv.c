@@ -259,7 +259,7 @@ static void test_passt(void **state) {
                 "0.0.0.0/443:443", "--udp-ports", "::1/5353:53", NULL};
         static const char *const none[] = {PASST, "--tcp-ports", "none", "--udp-ports", "none", NULL};
         PortForward ports[G_N_ELEMENTS(texts)];
-        PasstPlan p = {"/usr/bin/passt", ports, G_N_ELEMENTS(texts)}, without = {.binary = "/usr/bin/passt"};
+        PasstPlan p = {.binary = "/usr/bin/passt", .ports = ports, .n_ports = G_N_ELEMENTS(texts)}, without = {.binary = "/usr/bin/passt"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
                 assert_int_equal(port_forward_parse(texts[i], &ports[i]), 0);

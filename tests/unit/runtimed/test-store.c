@@ -265,7 +265,7 @@ static void test_image(void **state) {
         assert_int_equal(write_all(fd, "root", 4), 0);
         (void) close_fd(fd);
         assert_int_equal(store_image_commit(b->store, 1000, tmp, HEX), 0);
-        assert_int_equal(mode_of(b, "images/1000/" HEX ".squashfs"), 0400);
+        assert_int_equal(mode_of(b, "images/1000/" HEX ".squashfs"), 0444);
         assert_int_equal(store_image_save(b->store, 1000, HEX, record), 0);
         fd = store_image_open(b->store, 1000, HEX);
         assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
