@@ -171,6 +171,21 @@ BUS_GETTER(get_provenance) {
         return sd_bus_message_close_container(reply);
 }
 
+static gint by_text(gconstpointer a, gconstpointer b) {
+        return strcmp(a, b);
+}
+
+BUS_GETTER(get_sources) {
+        GHashTable *sources = ((Image *) userdata)->sources;
+        GList *references = g_list_sort(g_hash_table_get_keys(sources), by_text);
+        int r = sd_bus_message_open_container(reply, 'a', "{ss}");
+
+        for (GList *l = references; l && r >= 0; l = l->next)
+                r = sd_bus_message_append(reply, "{ss}", l->data, g_hash_table_lookup(sources, l->data));
+        g_list_free(references);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 const sd_bus_vtable image_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
@@ -187,6 +202,7 @@ const sd_bus_vtable image_vtable[] = {
         SD_BUS_PROPERTY("CreatedAt", "t", get_created_at, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Owner", "u", get_owner, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("UsedBy", "ao", get_used_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Sources", "a{ss}", get_sources, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Provenance", "a{ss}", get_provenance, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

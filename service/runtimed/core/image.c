@@ -157,10 +157,17 @@ static void read_sources(Image *i, json_t *sources) {
                 image_set_source(i, reference, json_string_value(digest));
 }
 
+static void changing(Image *i, const char *property) {
+        if (g_hash_table_lookup(i->runtime->images, i->id) == i)
+                i->runtime->observer->image_changing(i, property, i->runtime->observer_data);
+}
+
 /* Kept as long as the image has the reference. */
 void image_set_source(Image *i, const char *reference, const char *digest) {
-        if (has_reference(i, reference))
-                (void) g_hash_table_replace(i->sources, g_strdup(reference), g_strdup(digest));
+        if (!has_reference(i, reference) || g_strcmp0(g_hash_table_lookup(i->sources, reference), digest) == 0)
+                return;
+        changing(i, "Sources");
+        (void) g_hash_table_replace(i->sources, g_strdup(reference), g_strdup(digest));
 }
 
 json_t *image_to_json(const Image *i) {
@@ -283,6 +290,7 @@ int image_add_reference(Image *i, const char *reference) {
                 for (guint k = 0; k < old->references->len; k++)
                         if (strcmp(old->references->pdata[k], reference) == 0)
                                 g_ptr_array_remove_index(old->references, k--);
+                changing(old, "Sources");
                 (void) g_hash_table_remove(old->sources, reference);
                 r = image_save(old);
                 if (r < 0)
