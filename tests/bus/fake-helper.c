@@ -189,8 +189,8 @@ void play_worker(FakeHelper *h, json_t *message) {
                 assert_true(pwrite(fake_fd(h, "output"), "made", 4, 0) == 4);
         fake_say(h, json_pack("{s:s, s:f, s:s}", "type", "progress", "fraction", 0.5, "stage", op));
         if (strcmp(op, "import") == 0)
-                fake_say(h, json_pack("{s:s, s:s, s:s, s:s, s:i, s:{s:[s], s:[], s:[], s:s, s:s, s:s, s:[s]}}", "type", "done", "kind", "elf",
-                        "digest", "sha256:" HEX2, "architecture", "x86_64", "size", 4, "config", "entrypoint", "/web",
+                fake_say(h, json_pack("{s:s, s:s, s:[s, s], s:s, s:s, s:i, s:{s:[s], s:[], s:[], s:s, s:s, s:s, s:[s]}}", "type", "done", "kind", "oci",
+                        "chain", "sha256:" HEX3, "sha256:" HEX2, "digest", "sha256:" HEX2, "architecture", "x86_64", "size", 4, "config", "entrypoint", "/web",
                         "cmd", "env", "user", "", "workdir", "", "stop_signal", "", "ports", "80/tcp"));
         else if (strcmp(op, "hash") == 0)
                 fake_say(h, json_pack("{s:s, s:s, s:i}", "type", "done", "digest", "sha256:" HEX, "size", 4));
@@ -206,4 +206,20 @@ void play_passt(FakeHelper *h, json_t *message) {
 void play_probe(FakeHelper *h, json_t *message) {
         if (strcmp(wire_type(message), "launch") == 0)
                 fake_say(h, json_pack("{s:s, s:b, s:s}", "type", "done", "usable", 0, "message", "there is none here"));
+}
+
+void play_fetch(FakeHelper *h, json_t *message) {
+        bool push = g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "push") == 0;
+
+        if (strcmp(wire_type(message), "launch") == 0 && push)
+                fake_say(h, json_pack("{s:s, s:O}", "type", "done", "digest", json_object_get(message, "digest")));
+        else if (strcmp(wire_type(message), "launch") == 0)
+                fake_say(h, json_pack("{s:s, s:s, s:s, s:i}", "type", "resolved", "digest", "sha256:" HEX3, "manifest",
+                                    "sha256:" HEX2, "size", 7));
+        else if (strcmp(wire_type(message), "go") == 0) {
+                assert_true(pwrite(fake_fd(h, "archive"), "fetched", 7, 0) == 7);
+                fake_say(h, json_pack("{s:s, s:f, s:s}", "type", "progress", "fraction", 0.5, "stage", "fetch"));
+                fake_say(h, json_pack("{s:s, s:s, s:s, s:i}", "type", "done", "digest", "sha256:" HEX3, "manifest",
+                                    "sha256:" HEX2, "size", 7));
+        }
 }

@@ -14,6 +14,7 @@ static const struct {
         [KIND_WORKER] = {"mcp-image@", "mcp-image-"},
         [KIND_PASST] = {"mcp-passt@", "mcp-pt-"},
         [KIND_PROBE] = {"mcp-kvm-probe@", "mcp-kvm-"},
+        [KIND_FETCH] = {"mcp-fetch@", "mcp-fetch-"},
 };
 
 HelperKind kind_of_unit(const char *unit) {

@@ -39,13 +39,16 @@
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define REFERENCE "web:1"
 
+/* Of the index that play_fetch() finds, and play_worker() follows. */
+#define HEX3 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 /* Of the image that play_worker() imports. */
 #define HEX2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 
 typedef struct Rig Rig;
 typedef struct FakeHelper FakeHelper;
 
-typedef enum HelperKind { KIND_VM, KIND_WORKER, KIND_PASST, KIND_PROBE, KIND_MAX } HelperKind;
+typedef enum HelperKind { KIND_VM, KIND_WORKER, KIND_PASST, KIND_PROBE, KIND_FETCH, KIND_MAX } HelperKind;
 
 /* What systemd makes of a unit's start. */
 typedef enum StartMode {
@@ -250,6 +253,7 @@ void play_monitor(FakeHelper *h, json_t *message);  /* running, ready; stop and 
 void play_worker(FakeHelper *h, json_t *message);   /* every operation is done */
 void play_passt(FakeHelper *h, json_t *message);    /* ready */
 void play_probe(FakeHelper *h, json_t *message);    /* not usable */
+void play_fetch(FakeHelper *h, json_t *message);    /* resolves to HEX2 by an index HEX3, fetches 7 bytes; pushes */
 void play_nothing(FakeHelper *h, json_t *message);
 
 void fake_running(FakeHelper *h);
