@@ -84,8 +84,8 @@ VMPull *vm_pull(VM *vm, Job *job, double to, WaiterDone done, void *userdata) {
         VMPull *p = g_new0(VMPull, 1);
 
         *p = (VMPull){.vm = vm, .done = done, .userdata = userdata};
-        if (pull_new(vm->runtime, job, vm->record->owner, vm->record->spec->image, image_architecture(vm->record->spec->architecture), to, on_pulled, p, &p->pull,
-                    &p->problem) < 0)
+        if (pull_new(vm->runtime, job, vm->record->owner, vm->record->spec->image,
+                    image_architecture(vm->record->spec->architecture), to, on_pulled, p, &p->pull, &p->problem) < 0)
                 (void) sd_event_add_defer(vm->runtime->event, &p->later, on_later, p);
         return p;
 }

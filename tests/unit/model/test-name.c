@@ -2,6 +2,8 @@
 /* Names of VMs, units and images. */
 #include "unit.h"
 
+#include <errno.h>
+
 #include "model/name.h"
 
 #define HEX64 "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -118,6 +120,31 @@ static void test_tag(void **state) {
         }
 }
 
+static void test_split(void **state) {
+        static const struct {
+                const char *reference, *registry, *path, *tag, *digest;
+        } cases[] = {
+                {"busybox", NULL, "busybox", "latest", NULL},
+                {"library/busybox:1", NULL, "library/busybox", "1", NULL},
+                {"localhost/web", "localhost", "web", "latest", NULL},
+                {"127.0.0.1:5000/a/b:x", "127.0.0.1:5000", "a/b", "x", NULL},
+                {"[::1]:5000/a@sha256:" HEX64, "[::1]:5000", "a", NULL, "sha256:" HEX64},
+                {"mcr.example/a:1@sha256:" HEX64, "mcr.example", "a", "1", "sha256:" HEX64},
+        };
+        ImageReference r;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                assert_int_equal(image_reference_split(cases[i].reference, &r), 0);
+                assert_int_equal(g_strcmp0(r.registry, cases[i].registry), 0);
+                assert_string_equal(r.path, cases[i].path);
+                assert_int_equal(g_strcmp0(r.tag, cases[i].tag), 0);
+                assert_int_equal(g_strcmp0(r.digest, cases[i].digest), 0);
+                image_reference_clear(&r);
+        }
+        assert_int_equal(image_reference_split("sha256:" HEX64, &r), -EINVAL);
+        assert_int_equal(image_reference_split("--help", &r), -EINVAL);
+}
+
 static void test_digest(void **state) {
         assert_true(digest_is_valid("sha256:" HEX64));
         assert_false(digest_is_valid(""));
@@ -134,6 +161,7 @@ int main(void) {
                 cmocka_unit_test(test_instance),
                 cmocka_unit_test(test_reference),
                 cmocka_unit_test(test_tag),
+                cmocka_unit_test(test_split),
                 cmocka_unit_test(test_digest),
         };
 
