@@ -23,7 +23,7 @@ typedef struct BuildPlace BuildPlace;
 struct Job {
         Runtime *runtime;
         uint32_t id;
-        const char *kind; /* static: "start" "stop" "remove" "import" "verify" */
+        const char *kind; /* static: "start" "stop" "remove" "import" "pull" "push" "verify" */
         uint32_t owner;
         char *vm;            /* the subject: a VM's name, or */
         char *image;         /* an image's reference while it is made, */
