@@ -113,8 +113,6 @@ static int write_record(const struct machine *m) {
                 r = -errno;
         else if ((size_t) n != len + 1)
                 r = -EIO;
-        else if (fsync(m->launch->exit_fd) < 0)
-                r = -errno;
         free(text);
         return r;
 }
@@ -157,6 +155,9 @@ void machine_finish(struct machine *m) {
         daemon_link_send(m->link, json_incref(m->exit));
         CRASH_POINT(MONITOR_LAST_WORD);
         m->exit_told = daemon_link_is_connected(m->link);
+        /* What is written outlives us; that it outlives the host, too, need not be waited for by those who are told. */
+        if (m->launch->exit_fd >= 0)
+                (void) fsync(m->launch->exit_fd);
         if (m->exit_told)
                 daemon_link_drain(m->link);
         if ((heard && m->exit_told) || r < 0)

@@ -62,6 +62,7 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                           " cannot be had: is another mcp-runtimed running, is the bus policy installed?");
                 return sd_event_exit(d->event, EXIT_FAILURE);
         }
+        d->bus->announced = true;
         jobs_interrupted(d->runtime);
         (void) sd_notify(0, "READY=1");
         return 0;

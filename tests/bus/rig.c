@@ -222,11 +222,15 @@ static bool name_is_owned(Rig *r, bool wanted) {
         return (owned != 0) == wanted;
 }
 
-void rig_start_daemon(Rig *r) {
+void rig_fork_daemon(Rig *r) {
         r->daemon_pid = fork();
         assert_true(r->daemon_pid >= 0);
         if (r->daemon_pid == 0)
                 exec_daemon(r);
+}
+
+void rig_start_daemon(Rig *r) {
+        rig_fork_daemon(r);
         until(r, name_is_owned(r, true));
         trace_forget(r);
 }

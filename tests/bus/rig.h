@@ -111,6 +111,8 @@ int rig_setup_without_daemon(void **state);
 int rig_teardown(void **state);
 
 void rig_start_daemon(Rig *r);
+/* Without waiting for it. */
+void rig_fork_daemon(Rig *r);
 /* SIGTERM must end it cleanly, SIGKILL anyhow. */
 void rig_stop_daemon(Rig *r, int sig);
 

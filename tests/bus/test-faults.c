@@ -218,6 +218,7 @@ static void test_room_again(void **state) {
         arm(FAULT_WRITE, ENOSPC, 1, true);
         fake_exited(fake_find(r, "mcp-vm@web.service"), "guest-exit", 3);
         until(r, trace_has(r, "changed /vm/web State=stopped"));
+        rig_settle(r);
         disarm();
         reconciled = rig_call(r, ROOT, MANAGER, "Reconcile", "a{sv}", 0);
         assert_good(reconciled);

@@ -30,6 +30,7 @@ typedef struct Bus {
         GPtrArray *arrivals, *departures;
         sd_event_source *flush;
         GHashTable *questions; /* see questions.h */
+        bool announced;       /* we have the name; before that nobody listens, and nothing is said */
         GPtrArray *calls;     /* Call under way, borrowed */
         GPtrArray *streams;   /* LogStream, owned */
         GPtrArray *waits;     /* VM.Wait calls under way, owned */

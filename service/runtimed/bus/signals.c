@@ -79,8 +79,10 @@ void signals_note(
         Changes *c;
         Note note;
 
-        if (!path)
+        if (!path || !b->announced) {
+                free(path);
                 return;
+        }
         if (g_hash_table_lookup_extended(b->changes, path, &known, (gpointer *) &c)) {
                 free(path);
                 path = known;
@@ -99,8 +101,13 @@ void signals_note(
 }
 
 static void add_entry(Bus *b, GPtrArray *list, const char *path, const char *removed_interface, sd_bus_message *m) {
-        Entry *e = g_new(Entry, 1);
+        Entry *e;
 
+        if (!b->announced) {
+                sd_bus_message_unref(m);
+                return;
+        }
+        e = g_new(Entry, 1);
         *e = (Entry){g_strdup(path), removed_interface, m};
         g_ptr_array_add(list, e);
         (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);

@@ -213,9 +213,20 @@ static void review_active(VM *vm) {
                 vm->awaited = true;
 }
 
+/* Asked once for each user, not for each VM. */
+static const char *owner_name(Runtime *rt, uint32_t uid) {
+        char *name = g_hash_table_lookup(rt->owner_names, GUINT_TO_POINTER(uid));
+
+        if (!name) {
+                name = user_name(uid);
+                (void) g_hash_table_insert(rt->owner_names, GUINT_TO_POINTER(uid), name);
+        }
+        return name;
+}
+
 /* A uid that has another name now may be another person's. */
 static void review_owner(VM *vm) {
-        g_autofree char *now = user_name(vm->record->owner);
+        const char *now = owner_name(vm->runtime, vm->record->owner);
 
         if (*vm->record->owner_name && strcmp(vm->record->owner_name, now) != 0)
                 log_warning("%s: it was created by user '%s', and uid %u is '%s' now; see who owns it", vm->name,
@@ -259,6 +270,17 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static bool is_anybody_awaited(Runtime *rt) {
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (((VM *) value)->awaited)
+                        return true;
+        return false;
+}
+
 void runtime_load(Runtime *rt) {
         g_autoptr(GPtrArray) names = store_vm_names(rt->store), vms = g_ptr_array_new();
 
@@ -273,9 +295,13 @@ void runtime_load(Runtime *rt) {
                 rt->observer->vm_new(vm, rt->observer_data);
         }
         networks_load(rt);
+        rt->owner_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
-        (void) sd_event_add_time_relative(rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
+        g_clear_pointer(&rt->owner_names, g_hash_table_unref);
+        if (is_anybody_awaited(rt))
+                (void) sd_event_add_time_relative(
+                        rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
         logins_restore(rt->logins);
         fd_store_drop_unclaimed(rt->fd_store);
         runtime_probe_kvm(rt, NULL, NULL, NULL);

@@ -76,8 +76,9 @@ struct Runtime {
         Logins *logins;
         uint32_t last_work, last_fetch;
         bool netd_remembered;
+        GHashTable *owner_names;     /* while records are loaded */
         struct Reconciliation *pass; /* the one under way, see core/reconcile.h */
-        sd_event_source *grace; /* VMs whose monitors have not come back are lost when it fires */
+        sd_event_source *grace;      /* VMs whose monitors have not come back are lost when it fires */
 
         enum { KVM_UNKNOWN, KVM_PROBING, KVM_USABLE, KVM_UNUSABLE } kvm;
         char *kvm_text; /* why */

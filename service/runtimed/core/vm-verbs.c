@@ -422,6 +422,7 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         g_autofree char *name = g_strdup(vm->name);
         int r;
 
+        vm->saver = sd_event_source_disable_unref(vm->saver);
         r = store_vm_remove(rt->store, vm->name);
         if (r < 0)
                 return problem_set(

@@ -41,6 +41,8 @@ VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
 void vm_free(VM *vm) {
         if (!vm)
                 return;
+        if (vm->saver) /* the daemon ends */
+                (void) vm_save(vm);
         (void) restart_cancel(vm);
         sd_event_source_disable_unref(vm->stop_timer);
         sd_event_source_disable_unref(vm->boot_timer);
@@ -94,9 +96,28 @@ int vm_save(VM *vm) {
         int r = store_vm_save(vm->runtime->store, vm->name, record);
 
         json_decref(record);
+        vm->saver = sd_event_source_disable_unref(vm->saver);
         if (r < 0)
                 log_error("%s: its record could not be written: %s", vm->name, g_strerror(-r));
         return r;
+}
+
+static int on_save_due(sd_event_source *source, void *userdata) {
+        (void) vm_save(userdata);
+        CRASH_POINT(STOP_RECORDED);
+        return 0;
+}
+
+/* Behind the signals of this turn, which nobody's disk shall hold up. */
+#define SAVE_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 1)
+
+/* For an end, which the monitor's exit record tells of as well. */
+static void save_soon(VM *vm) {
+        if (vm->saver)
+                return;
+        if (sd_event_add_defer(vm->runtime->event, &vm->saver, on_save_due, vm) < 0 ||
+                sd_event_source_set_priority(vm->saver, SAVE_PRIORITY) < 0)
+                (void) vm_save(vm);
 }
 
 void vm_set_state(VM *vm, VMState state, const char *reason) {
@@ -242,8 +263,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         requests_fail(vm->requests, "VMNotRunning", "the VM ended");
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         (void) restart_consider(vm, reason, code);
-        (void) vm_save(vm);
-        CRASH_POINT(STOP_RECORDED);
+        save_soon(vm);
         vm_after_end(vm);
 }
 

@@ -40,6 +40,7 @@ struct VM {
         bool stopped_outside; /* systemd was asked by somebody else to stop the unit: it is systemd's to end */
         SystemdCall *unit_stop;
         sd_event_source *stop_timer; /* the monitor should have been done by then */
+        sd_event_source *saver;      /* its record is to be written */
         sd_event_source *boot_timer; /* an adopted guest must be up by then */
         bool end_asked;              /* somebody asked for the end of this boot: no restart by policy */
         sd_event_source *restart;    /* a restart by policy is due */
