@@ -47,7 +47,8 @@ strings() {
 
 # The text that busctl shows escaped as in C.
 unescape() {
-    printf '%b\n' "${1//\\\"/\"}"
+    local text=${1//\\\"/\"}
+    printf '%b\n' "${text//"\\'"/\'}"
 }
 
 # wait_for_job PATH: returns when the job has ended; shows its error

@@ -93,7 +93,7 @@ static int write_out(struct state *s, int output, struct failure *f) {
         if (load(s, "ips.json", OLD_STATE_BYTES_MAX, &ips) < 0)
                 ips = json_object();
         all = json_pack("{s:O, s:o, s:O}", "vms", s->vms, "ips", ips, "problems", s->problems);
-        text = json_dumps(all, JSON_COMPACT);
+        text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
         json_decref(all);
         if (!text)
                 return failf(f, -EBADMSG, FAILURE_SPEC, "the records hold text that is no UTF-8");

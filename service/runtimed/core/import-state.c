@@ -89,20 +89,32 @@ static int take_vm(StateImport *si, const char *name, json_t *old, const char *i
         return r;
 }
 
-static void take_all(StateImport *si, json_t *state) {
+/* Those that ips.json names, or the others: an address is theirs before it is anybody's who only says so. */
+static void take_vms(StateImport *si, json_t *state, bool listed) {
         json_t *ips = json_object_get(state, "ips"), *value;
         const char *name;
 
         json_object_foreach(json_object_get(state, "vms"), name, value) {
+                const char *ip = json_string_value(json_object_get(ips, name));
                 g_autoptr(Problem) problem = NULL;
 
-                if (take_vm(si, name, value, json_string_value(json_object_get(ips, name)), &problem) >= 0) {
+                if ((ip != NULL) != listed)
+                        continue;
+                if (take_vm(si, name, value, ip, &problem) >= 0) {
                         si->imported++;
                 } else {
                         si->left++;
                         say(si, LOG_WARNING, name, problem->text);
                 }
         }
+}
+
+static void take_all(StateImport *si, json_t *state) {
+        const char *name;
+        json_t *value;
+
+        take_vms(si, state, true);
+        take_vms(si, state, false);
         json_object_foreach(json_object_get(state, "problems"), name, value) {
                 si->left++;
                 say(si, LOG_WARNING, name, json_string_value(value) ?: "it cannot be read");
