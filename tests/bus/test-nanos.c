@@ -133,6 +133,7 @@ static void test_made_once(void **state) {
         assert_int_equal(json_integer_value(json_object_get(build->launch, "timeout")), 7000000);
         monitor = fake_find(r, MONITOR);
         assert_true(json_is_false(json_object_get(monitor->launch, "guest")));
+        assert_string(monitor->launch, "ready", "none"); /* no network, nothing that it would say */
         assert_true(fake_fd(monitor, "qemu") >= 0);
         assert_property(r, WEB, VM, "Target", "nanos");
         assert_property(r, WEB, VM, "ImageHash", HEX);
@@ -195,6 +196,41 @@ static void test_changes(void **state) {
         start_web(r);
         assert_job(r, 5, "done", "", "");
         assert_int_equal(count_builds(r), 4);
+}
+
+/* With a network it is ready when it says that it has its address; the job waits for that. */
+static void test_ready(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 4, "Image", "s", REFERENCE,
+                "Accelerator", "s", "tcg", "Target", "s", "nanos", "Network", "s", "user");
+
+        assert_good(reply);
+        until(r, fake_find(r, MONITOR) && fake_find(r, MONITOR)->launch);
+        assert_string(fake_find(r, MONITOR)->launch, "ready", "console");
+        assert_string(fake_find(r, MONITOR)->launch, "ready_pattern", "assigned 10.0.2.15");
+}
+
+/* Two builds of a user run at once (BuildsPerUser=), also those of starts; the others wait in line. */
+static void test_line(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) cancel = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        for (unsigned i = 0; i < 3; i++) {
+                g_autofree char *name = g_strdup_printf("vm%u", i);
+                g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", name, 4, "Image", "s",
+                        REFERENCE, "Target", "s", "nanos", "Network", "s", "none", "Command", "as", 1, name);
+
+                assert_good(reply);
+        }
+        until(r, count_builds(r) == 2);
+        rig_settle(r);
+        assert_int_equal(count_builds(r), 2);
+        assert_property(r, ROOT "/job/3", JOB, "State", "queued");
+        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
+        assert_good(cancel);
+        until(r, count_builds(r) == 3);
+        assert_property(r, ROOT "/job/3", JOB, "State", "running");
 }
 
 /* ---- Failures ---- */
@@ -334,6 +370,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_made_once),
                 TEST(test_changes),
+                TEST(test_ready),
+                TEST(test_line),
                 TEST(test_failure),
                 TEST(test_worker_dies),
                 TEST(test_cancel),

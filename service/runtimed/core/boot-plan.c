@@ -155,6 +155,19 @@ static void add_health(json_t *message, const Probe *health) {
         (void) json_object_set_new(message, "health", object);
 }
 
+/* A guest without guest init has its address when its program begins, and says so on its console; without a network
+ * there is nothing that it would say. */
+static void add_ready_of_nanos(json_t *message, VM *vm) {
+        const VMSpec *spec = vm->record->spec;
+        const char *address = network_is_bridge(spec->network) ? vm->record->address : USER_NET_ADDRESS;
+        g_autofree char *pattern = g_strconcat("assigned ", address, NULL);
+
+        if (spec->ready.kind != PROBE_NONE || strcmp(spec->network, NETWORK_NONE) == 0)
+                return;
+        (void) json_object_set_new(message, "ready", json_string("console"));
+        (void) json_object_set_new(message, "ready_pattern", json_string(pattern));
+}
+
 json_t *boot_launch_message(VM *vm, char **argv) {
         const VMSpec *spec = vm->record->spec;
         bool guest = !spec_is_nanos(spec);
@@ -163,6 +176,8 @@ json_t *boot_launch_message(VM *vm, char **argv) {
                 (json_int_t) spec->stop_timeout, "guest", (int) guest);
 
         add_ready(message, &spec->ready, guest);
+        if (!guest)
+                add_ready_of_nanos(message, vm);
         add_health(message, &spec->health);
         return message;
 }

@@ -372,6 +372,10 @@ static void step_disk(Boot *b) {
         _cleanup_close_ int archives = *vm->record->spec->archives ? storage_open_archives(vm) : -1;
         NanosWish wish = {.spec = vm->record->spec, .volumes = volumes, .archives = archives};
 
+        if ((*wish.spec->volumes && volumes < 0) || (*wish.spec->archives && archives < 0)) {
+                boot_abort_errno(b, MIN(volumes, archives), "the images of the volumes cannot be opened");
+                return;
+        }
         if (network_is_bridge(wish.spec->network) && network_guest_addresses(vm, &address, &gateway)) {
                 wish.address = address;
                 wish.gateway = gateway;

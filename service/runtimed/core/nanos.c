@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/builds.h"
 #include "core/image-private.h"
 #include "core/quota.h"
 #include "core/vm.h"
@@ -28,10 +29,15 @@ struct NanosBuild {
         char *image_id, *hex;
         char *key, *tmp;
         uint64_t size;
+        json_t *message;             /* of its worker, and */
+        int root, volumes, archives; /* descriptors, until it is its turn */
+        bool in_line;
         Work *work;
         NanosDone done;
         void *userdata;
 };
+
+#define BUILD_FDS 4U
 
 /* ---- Records ---- */
 
@@ -208,11 +214,13 @@ static json_t *make_message(Image *image, const NanosWish *wish) {
                 json_stamp(wish->archives));
 }
 
-static void add_limits(Runtime *rt, json_t *message) {
-        uint64_t bytes = MIN(rt->config->image_bytes_max, (uint64_t) INT64_MAX);
+static void add_limits(Image *image, json_t *message) {
+        const Config *config = image->runtime->config;
+        uint64_t room = quota_image_bytes(image->runtime, image->owner, NULL);
+        uint64_t bytes = MIN(MIN(config->image_bytes_max, room), (uint64_t) INT64_MAX);
 
         (void) json_object_set_new(message, "bytes", json_integer((json_int_t) bytes));
-        (void) json_object_set_new(message, "timeout", json_integer((json_int_t) rt->config->build_timeout));
+        (void) json_object_set_new(message, "timeout", json_integer((json_int_t) config->build_timeout));
 }
 
 /* Another ops, or another release of Nanos, makes another disk. */
@@ -245,7 +253,13 @@ static char *make_key(Image *image, json_t *message) {
 /* ---- Making one ---- */
 
 static void build_free(NanosBuild *b) {
+        if (b->in_line)
+                builds_leave(b->job);
         (void) work_cancel(b->work);
+        json_decref(b->message);
+        (void) close_fd(b->root);
+        (void) close_fd(b->volumes);
+        (void) close_fd(b->archives);
         if (b->tmp)
                 store_image_discard(b->runtime->store, b->owner, b->tmp);
         g_free(b->image_id);
@@ -354,30 +368,50 @@ static void on_made(json_t *result, const Problem *problem, void *userdata) {
                 build_fail(b, r, "the image worker could not be started");
 }
 
-/* message is taken. */
-static int build_start(NanosBuild *b, int root, const NanosWish *wish, json_t *message) {
-        const char *names[4] = {"root", "output"};
-        int fds[4], r;
+/* Its turn has come, or it needs none: its job has had one. */
+static void build_start(NanosBuild *b) {
+        const char *names[BUILD_FDS] = {"root", "output"};
+        int fds[BUILD_FDS], r;
         size_t n = 2;
 
-        fds[0] = fcntl(root, F_DUPFD_CLOEXEC, 3);
-        fds[1] = fds[0] < 0 ? -errno : store_image_create(b->runtime->store, b->owner, &b->tmp);
+        fds[1] = store_image_create(b->runtime->store, b->owner, &b->tmp);
         if (fds[1] < 0) {
-                r = fds[1];
-                (void) close_fd(fds[0]);
-                json_decref(message);
-                return r;
+                build_fail(b, fds[1], "the guest's disk");
+                return;
         }
-        if (wish->volumes >= 0) {
+        fds[0] = take_fd(&b->root);
+        if (b->volumes >= 0) {
                 names[n] = "volumes";
-                fds[n++] = fcntl(wish->volumes, F_DUPFD_CLOEXEC, 3);
+                fds[n++] = take_fd(&b->volumes);
         }
-        if (wish->archives >= 0) {
+        if (b->archives >= 0) {
                 names[n] = "archives";
-                fds[n++] = fcntl(wish->archives, F_DUPFD_CLOEXEC, 3);
+                fds[n++] = take_fd(&b->archives);
         }
-        return work_start(b->runtime, b->job, b->from, b->from + (b->to - b->from) * MAKE_SHARE, message, fds, names, n,
-                on_made, b, &b->work);
+        r = work_start(b->runtime, b->job, b->from, b->from + (b->to - b->from) * MAKE_SHARE,
+                g_steal_pointer(&b->message), fds, names, n, on_made, b, &b->work);
+        if (r < 0)
+                build_fail(b, r, "the image worker could not be started");
+}
+
+static void on_turn(Job *j, void *userdata) {
+        build_start(userdata);
+}
+
+/* Keeps what it needs until its turn: descriptors of its own, -1 where there is none. */
+static int keep(int fd, int *ret) {
+        if (fd < 0)
+                return 0;
+        *ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return *ret < 0 ? -errno : 0;
+}
+
+static int keep_all(NanosBuild *b, int root, const NanosWish *wish) {
+        int r = keep(root, &b->root);
+
+        if (r >= 0)
+                r = keep(wish->volumes, &b->volumes);
+        return r < 0 ? r : keep(wish->archives, &b->archives);
 }
 
 /* One that is there, with its file as it was made. */
@@ -398,16 +432,19 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
         json_t *message = make_message(image, wish);
         g_autofree char *key = make_key(image, message);
         const ImageBuild *made = find_made(image, key);
+        bool joins = job && !job->build; /* BuildImage's has had its turn */
         g_autoptr(Problem) problem = NULL;
         NanosBuild *b;
         int r;
 
         *ret = NULL;
-        if (made || nanos_check_tools(rt, &problem) < 0 || quota_check_image(rt, image->owner, &problem) < 0) {
+        if (made || nanos_check_tools(rt, &problem) < 0 || quota_check_image(rt, image->owner, &problem) < 0 ||
+                (joins && builds_check(rt, image->owner, &problem) < 0)) {
                 json_decref(message);
                 done(made, problem, userdata);
                 return;
         }
+        add_limits(image, message);
         b = g_new(NanosBuild, 1);
         *b = (NanosBuild){.runtime = rt,
                 .job = job,
@@ -417,15 +454,21 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
                 .image_id = g_strdup(image->id),
                 .hex = g_strdup(image->hex),
                 .key = g_steal_pointer(&key),
+                .message = message,
+                .root = -1,
+                .volumes = -1,
+                .archives = -1,
+                .in_line = joins,
                 .done = done,
                 .userdata = userdata};
-        add_limits(rt, message);
-        r = build_start(b, root, wish, message);
+        r = keep_all(b, root, wish);
         if (r < 0) {
-                problem = image_problem("BuildFailed", r, "the image worker could not be started");
-                build_free(b);
-                done(NULL, problem, userdata);
+                build_fail(b, r, "the guest's disk");
                 return;
         }
-        *ret = b;
+        *ret = b; /* from here on done may be called before this returns */
+        if (joins)
+                builds_join(job, NULL, on_turn, b);
+        else
+                build_start(b);
 }
