@@ -179,7 +179,7 @@ static int add_host(struct boot_message *m, char *value, struct failure *failure
 }
 
 static enum mount_kind kind_of(const char *word, size_t len) {
-        static const char *const words[MOUNT_KINDS] = {[MOUNT_VOLUME] = "volume"};
+        static const char *const words[MOUNT_KINDS] = {[MOUNT_VOLUME] = "volume", [MOUNT_DISK] = "disk", [MOUNT_SHARE] = "share"};
         enum mount_kind k = 0;
 
         while (k < MOUNT_KINDS && (strlen(words[k]) != len || strncmp(words[k], word, len) != 0))

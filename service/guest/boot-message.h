@@ -44,7 +44,7 @@ struct boot_message {
  * describe, with the reason in failure. */
 int boot_message_parse(const void *data, size_t len, struct boot_message *ret, struct failure *failure);
 
-enum mount_kind { MOUNT_VOLUME, MOUNT_KINDS };
+enum mount_kind { MOUNT_VOLUME, MOUNT_DISK, MOUNT_SHARE, MOUNT_KINDS };
 
 #define MOUNT_TAG_MAX 32U
 

@@ -111,6 +111,7 @@ static int start_program(const struct boot_message *message, struct child *ret, 
         r = find_account(message->user, &account, failure);
         if (r < 0)
                 return r;
+        mounts_give(&account);
         r = credential_files_make(&account, failure);
         if (r < 0)
                 return r;
@@ -207,6 +208,7 @@ int main(void) {
         port_flush(&port, FLUSH_USEC);
         supervise_end_all();
         sync();
+        mounts_end();
         drain_terminals();
         port_flush(&port, FLUSH_USEC);
         for (;;) {

@@ -3,6 +3,7 @@
  * out of the way for that, and what the entry's place holds on to is all that stays of it. */
 #include "guest/mounts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest/console.h"
 #include "guest/device.h"
 #include "shared/fd.h"
 
@@ -111,13 +113,94 @@ static int mount_volume(const struct boot_mount *m, struct failure *failure) {
         return r;
 }
 
+/* ---- Disks ---- */
+
+#define DISKS_MAX 16U
+
+static char disks[DISKS_MAX][PATH_MAX]; /* where they are mounted, in the order of that */
+static size_t n_disks;
+
+static int mount_disk(const struct boot_mount *m, struct failure *failure) {
+        char device[sizeof("/dev/") + DEVICE_NAME_MAX];
+        int r;
+
+        if (n_disks == DISKS_MAX || strlen(m->path) >= PATH_MAX)
+                return failure_set(failure, -E2BIG, "too many disks, or too long a path for one: %s", m->path);
+        r = find_disk(m->tag, device, failure);
+        if (r >= 0)
+                r = make_place(m->path, true, failure);
+        if (r < 0)
+                return r;
+        if (mount(device, m->path, "ext4", MS_NODEV, "discard") < 0) {
+                if (errno == ENODEV)
+                        return failure_set(failure, -ENODEV, "the disk for %s: this kernel has no ext4", m->path);
+                return failure_set_errno(failure, -errno, "mounting the disk at %s", m->path);
+        }
+        (void) strcpy(disks[n_disks++], m->path);
+        return 0;
+}
+
+/* Nothing in it but what mkfs puts there, and nobody's but root's. */
+static bool is_as_new(const char *path) {
+        const struct dirent *e;
+        struct stat st;
+        bool good = true;
+        DIR *d;
+
+        if (stat(path, &st) < 0 || st.st_uid != 0 || st.st_gid != 0)
+                return false;
+        d = opendir(path);
+        if (!d)
+                return false;
+        while (good && (e = readdir(d)))
+                good = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                       strcmp(e->d_name, "lost+found") == 0;
+        (void) closedir(d);
+        return good;
+}
+
+void mounts_give(const struct account *account) {
+        for (size_t i = 0; i < n_disks; i++)
+                if (is_as_new(disks[i]))
+                        (void) chown(disks[i], account->uid, account->gid);
+}
+
+void mounts_end(void) {
+        while (n_disks > 0) {
+                const char *path = disks[--n_disks];
+
+                if (umount2(path, 0) < 0 && mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+                        console_say("the disk at %s could not be unmounted: %s", path, strerror(errno));
+        }
+}
+
+/* ---- Shares ---- */
+
+static int mount_share(const struct boot_mount *m, struct failure *failure) {
+        int r = make_place(m->path, true, failure);
+
+        if (r < 0)
+                return r;
+        if (mount(m->tag, m->path, "9p", VOLUME_FLAGS, "trans=virtio,version=9p2000.L,msize=131072") == 0)
+                return 0;
+        if (errno == ENODEV)
+                return failure_set(failure, -ENODEV, "the share for %s: this kernel has no 9p", m->path);
+        return failure_set_errno(failure, -errno, "mounting the share at %s", m->path);
+}
+
+static int (*const verbs[MOUNT_KINDS])(const struct boot_mount *m, struct failure *failure) = {
+        [MOUNT_VOLUME] = mount_volume,
+        [MOUNT_DISK] = mount_disk,
+        [MOUNT_SHARE] = mount_share,
+};
+
 int mounts_make(const struct boot_message *message, struct failure *failure) {
         for (size_t i = 0; i < message->mounts.n; i++) {
                 struct boot_mount m;
                 int r = boot_mount_parse(message->mounts.items[i], &m);
 
                 if (r >= 0)
-                        r = mount_volume(&m, failure);
+                        r = verbs[m.kind](&m, failure);
                 if (r < 0)
                         return r;
         }

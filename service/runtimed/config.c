@@ -63,6 +63,8 @@ static const struct setting {
         {"PullTimeoutSec", SECONDS, offsetof(Config, pull_timeout), 1, 86400, "3600"},
         {"PullBytesMax", U64, offsetof(Config, pull_bytes_max), 1, UINT64_MAX, "8589934592"},
         {"KeepArchives", YES_NO, offsetof(Config, keep_archives), 0, 0, "yes"},
+        {"MkfsExt4", PATH, offsetof(Config, mkfs), 0, 0, "/usr/sbin/mkfs.ext4"},
+        {"DisksPerUser", U32, offsetof(Config, disks_max), 1, UINT32_MAX, "256"},
         {"VolumeBytesMax", U64, offsetof(Config, volume_bytes_max), 1, UINT64_MAX, "4294967296"},
         {"DiskBytesPerUser", U64, offsetof(Config, user_disk_bytes), 0, UINT64_MAX, "274877906944"},
         {"VMsPerUser", U32, offsetof(Config, vms_max), 1, UINT32_MAX, "256"},
@@ -230,6 +232,7 @@ void config_free(Config *c) {
         g_free(c->state_directory);
         g_free(c->qemu);
         g_free(c->passt);
+        g_free(c->mkfs);
         g_free(c->ops);
         g_free(c->ops_home);
         g_free(c->kernel_directory);

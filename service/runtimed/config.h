@@ -34,6 +34,8 @@ typedef struct Config {
         uint64_t pull_bytes_max;
         bool keep_archives;
         uint64_t volume_bytes_max;                         /* of all volumes of a VM */
+        char *mkfs;
+        uint32_t disks_max;                                /* per uid */
         uint64_t user_disk_bytes;                          /* per uid: volumes and disks; 0: no limit */
         uint32_t vms_max, jobs_max;                        /* per uid */
         uint32_t running_max, user_memory_mib, user_vcpus; /* likewise; 0: no limit */

@@ -23,8 +23,10 @@
  *      dns=ADDRESS *         /etc/resolv.conf
  *      search=DOMAIN *
  *      host=ADDRESS NAME *   more lines of /etc/hosts
- *      mount=KIND TAG PATH * KIND volume: TAG is DISK/ENTRY, an entry of the SquashFS on the virtio-blk disk of that
- * serial, which is seen at PATH, read-only
+ *      mount=KIND TAG PATH * in this order; PATH is made where it is missing
+ *         KIND volume: TAG is DISK/ENTRY, an entry of the SquashFS on the virtio-blk disk of that serial, read-only
+ *         KIND share: TAG is the mount tag of a 9p device (virtio), read-only
+ *         KIND disk: TAG is the serial of a virtio-blk disk with an ext4, read-write
  *      console=DEVICE        the program's terminal below /dev (default hvc0, the virtio console)
  *      ready=PROBE           how the program is found to be ready; none: GUEST_READY says all there is to say
  *      health=PROBE          how its health is found out, over and over
@@ -35,9 +37,9 @@
  *      http                  GET PATH is answered with a status from 200 to 399 within TIMEOUT
  *
  * 2. Credentials: fw_cfg item opt/org.mcp/credentials, also a sealed memfd; it is there when the VM has any. One after
- * the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them
- * that only the program's user can read, in GUEST_CREDENTIALS_DIRECTORY, a tmpfs, and says so in
- * $CREDENTIALS_DIRECTORY.
+ *    the other: the name with its NUL, u32 length (little endian), then that many bytes. Guest init makes files of them
+ *    that only the program's user can read, in GUEST_CREDENTIALS_DIRECTORY, a tmpfs, and says so in
+ *    $CREDENTIALS_DIRECTORY.
  *
  * 3. Frames on the virtio-serial port org.mcp.guest: {u16 type, u16 length} little endian, then length bytes.
  *    A frame longer than GUEST_FRAME_MAX, or of unknown type, is skipped by the guest and ends the port for the host,

@@ -77,6 +77,8 @@
  *   "volumes": fds "output", and "archive0", "archive1", ... (tars, seekable or pipes), or "paths":[TEXT] with "roots":[TEXT]
  *              as above, files or directories; "limits" likewise. Path or tar number K becomes the entry "K" of the SquashFS.
  *              -> done: {"size":N}
+ *   "format":  fds "disk" (a regular file that others may open, of its full size); "mkfs":PATH of mkfs.ext4, "label":TEXT
+ *              -> done: {"size":N}
  *   "hash":    fds "file" -> done: {"digest":"sha256:...","size":N}
  *   "nanos":   fds "root" (a SquashFS), "output"; "ops":PATH, "home":PATH (its .ops is a release), "argv":[], "env":[],
  *              "workdir":TEXT, "architecture":TEXT, "address":"A/PREFIX"? with "gateway":A, "bytes":N of program and libraries
@@ -143,7 +145,7 @@
 #define LAUNCH_MESSAGE_MAX (128U * 1024U)
 
 /* Most descriptors in one message (the kernel's own limit, SCM_MAX_FD, is 253). */
-#define LAUNCH_FDS_MAX 32U
+#define LAUNCH_FDS_MAX 64U
 
 /* Descriptors of the QEMU process, in the order argv counts on. */
 #define QEMU_FD_QMP 3     /* stream socket: QMP */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shared/crash-point.h"
+#include "worker/format.h"
 #include "worker/hash.h"
 #include "worker/import.h"
 #include "worker/initrd.h"
@@ -28,6 +29,7 @@ static const struct {
         {"import", import_run},
         {"initrd", initrd_run},
         {"hash", hash_run},
+        {"format", format_run},
         {"volumes", volume_run},
         {"nanos", nanos_run},
         {"old-state", old_state_run},

@@ -219,7 +219,7 @@ void question_free(void *q);
 
 /* ---- Helpers ---- */
 
-#define FAKE_FDS_MAX 32
+#define FAKE_FDS_MAX 64
 
 struct FakeHelper {
         Rig *rig;

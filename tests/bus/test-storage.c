@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a VM is given beside its image: credentials, volumes. */
+/* What a VM is given beside its image: credentials, volumes, disks. */
 #include "rig.h"
 
 #include <fcntl.h>
@@ -324,6 +324,112 @@ static void test_archives_lost(void **state) {
         until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 failed " ERROR("NotSupported")));
 }
 
+/* ---- Disks ---- */
+
+#define DISK "state/disks/%u/%s.img"
+#define MIB (1024ULL * 1024ULL)
+
+static bool has_disk(Rig *r, const char *name) {
+        g_autofree char *path = g_strdup_printf(DISK, r->uid, name);
+
+        return rig_has(r, path);
+}
+
+static sd_bus_message *with_disk(Rig *r, const char *method, const char *vm, uint64_t bytes, const char *name) {
+        return rig_call(r, ROOT, MANAGER, method, "sa{sv}", vm, 3, "Image", "s", REFERENCE, "Accelerator", "s", "tcg", "Disks",
+                "a(sts)", 1, "/data", bytes, name);
+}
+
+static char *listed_disks(Rig *r) {
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "ListDisks", "a{sv}", 0);
+        GString *out = g_string_new(NULL);
+
+        assert_good(reply);
+        append_value(out, reply);
+        return g_string_free(out, FALSE);
+}
+
+/* Made by a worker of its full size, handed to QEMU, one VM's at a time, gone with it or kept, and attached again. */
+static void test_disks(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = with_disk(r, "RunVM", "web", 16 * MIB, "db"), other = NULL, in_use = NULL, keep = NULL,
+                                  size = NULL, unknown = NULL, again = NULL, removed = NULL, gone = NULL;
+        g_autofree char *with_vm = NULL, *kept = NULL, *none = NULL;
+        FakeHelper *worker;
+
+        assert_good(run);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        worker = worker_with_op(r, "format");
+        assert_non_null(worker);
+        assert_non_null(json_object_get(worker->launch, "mkfs"));
+        assert_true(has_disk(r, "db"));
+        assert_int_equal(rig_count_temporaries(r), 0);
+        with_vm = listed_disks(r);
+        assert_non_null(strstr(with_vm, "web"));
+        assert_non_null(strstr(with_vm, "16777216"));
+        other = with_disk(r, "CreateVM", "two", 0, "db");
+        assert_error(other, ERROR("DiskInUse"));
+        in_use = rig_call(r, ROOT, MANAGER, "RemoveDisk", "sa{sv}", "db", 0);
+        assert_error(in_use, ERROR("DiskInUse"));
+
+        keep = rig_call(r, WEB, VM, "Remove", "a{sv}", 1, "KeepDisks", "b", 1);
+        assert_good(keep);
+        until(r, trace_has(r, "JobRemoved 2 "));
+        assert_true(has_disk(r, "db"));
+        kept = listed_disks(r);
+        assert_non_null(strstr(kept, "db"));
+        assert_null(strstr(kept, "web"));
+        size = with_disk(r, "CreateVM", "web", 32 * MIB, "db");
+        assert_error(size, ERROR("InvalidSpec"));
+        unknown = with_disk(r, "CreateVM", "web", 0, "nothing");
+        assert_error(unknown, ERROR("InvalidSpec"));
+        again = with_disk(r, "RunVM", "web", 0, "db");
+        assert_good(again);
+        until(r, trace_has(r, "JobRemoved 3 " ROOT "/job/3 done"));
+        assert_ptr_equal(worker_with_op(r, "format"), worker); /* nothing was made */
+        removed = rig_call(r, WEB, VM, "Remove", "a{sv}", 0);
+        assert_good(removed);
+        until(r, trace_has(r, "JobRemoved 4 "));
+        assert_false(has_disk(r, "db"));
+        none = listed_disks(r);
+        assert_null(strstr(none, "db"));
+        gone = rig_call(r, ROOT, MANAGER, "RemoveDisk", "sa{sv}", "db", 0);
+        assert_error(gone, ERROR("NoSuchDisk"));
+}
+
+/* A disk that a spec no longer names is kept, and can be removed. */
+static void test_disk_dropped(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = with_disk(r, "RunVM", "web", 16 * MIB, "db"), update = NULL, removed = NULL, path = NULL;
+
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        until(r, trace_has(r, "JobRemoved 2 "));
+        update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Disks", "a(sts)", 0);
+        assert_good(update);
+        assert_true(has_disk(r, "db"));
+        removed = rig_call(r, ROOT, MANAGER, "RemoveDisk", "sa{sv}", "db", 0);
+        assert_good(removed);
+        assert_false(has_disk(r, "db"));
+        path = rig_call(r, ROOT, MANAGER, "RemoveDisk", "sa{sv}", "../../vms/web/meta", 0);
+        assert_error(path, ERROR("NoSuchDisk"));
+}
+
+/* The daemon dies while it is formatted: no disk, no half of one. */
+static void test_disk_interrupted(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = NULL;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run = with_disk(r, "RunVM", "web", 16 * MIB, "db");
+        until(r, worker_with_op(r, "format"));
+        assert_int_equal(rig_count_temporaries(r), 1);
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        assert_int_equal(rig_count_temporaries(r), 0);
+        assert_false(has_disk(r, "db"));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_credentials, rig_setup, rig_teardown),
@@ -335,6 +441,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_volumes_canceled, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_archives, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_archives_lost, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_disks, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_disk_dropped, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_disk_interrupted, rig_setup, rig_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,8 @@ static const AuthRow rows[] = {
         {"Profile", "Assemble", AUTH_ASK, "manage-profiles", NULL},
         {"Profile", "Verify", AUTH_ASK, "manage-profiles", NULL},
         {"Manager", "ImportState", AUTH_ASK, "manage-service", NULL}, /* and use-host-path */
+        {"Manager", "ListDisks", AUTH_OPEN, NULL, NULL},
+        {"Manager", "RemoveDisk", AUTH_ASK, "run-vm", NULL},
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
         {"Manager", "Reconcile", AUTH_ASK, "manage-service", NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},
@@ -90,7 +92,7 @@ size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_M
                 ret[n++] = "attach-bridge";
         else if (publishes_port(spec))
                 ret[n++] = "publish-port";
-        if (spec->volumes && *spec->volumes)
+        if ((spec->volumes && *spec->volumes) || (spec->shares && *spec->shares))
                 ret[n++] = "use-host-path";
         return n;
 }

@@ -11,6 +11,7 @@
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "core/reconcile.h"
+#include "model/mount.h"
 #include "model/name.h"
 #include "shared/fd.h"
 
@@ -79,8 +80,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         c->vm_name = g_strdup(q->name);
         c->detail_image = g_strdup(q->spec->image);
         c->detail_network = g_strdup(q->spec->network);
-        if (*q->spec->volumes)
-                c->detail_path = g_strjoinv(" ", q->spec->volumes);
+        c->detail_path = spec_host_paths(q->spec);
         if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, is_run(c), &problem) < 0)
                 return bus_error_problem(error, problem);
         q->pulls = is_run(c) && vm_must_pull(c->bus->runtime, c->uid, q->spec);
@@ -440,6 +440,10 @@ const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListImages", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(ssto)", images),
                 manager_list_images, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListDisks", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(sts)", disks),
+                manager_list_disks, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RemoveDisk", SD_BUS_ARGS("s", name, "a{sv}", options), SD_BUS_NO_RESULT,
+                manager_remove_disk, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CleanImages", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("t", bytes, "u", count),
                 manager_clean_images, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CreateNetwork", SD_BUS_ARGS("s", name, "a{sv}", spec), SD_BUS_RESULT("o", network),

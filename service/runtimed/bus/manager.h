@@ -9,6 +9,8 @@ int manager_check_path(const Bus *b, const char *path, sd_bus_error *error);
 /* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c, network.c and profile.c; userdata is the Bus. */
 /* Reads the options of an import or a pull: as images name it, static; NULL: the host's. */
 int manager_read_architecture(sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error);
+int manager_list_disks(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_remove_disk(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_state(sd_bus_message *m, void *userdata, sd_bus_error *error);

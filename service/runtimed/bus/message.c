@@ -101,6 +101,26 @@ static int read_credentials(sd_bus_message *m, SpecPayload *payload, GPtrArray *
         return 0;
 }
 
+static int read_disks(sd_bus_message *m, json_t **ret) {
+        json_t *array = json_array();
+        const char *path, *name;
+        uint64_t bytes;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sts)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sts)", &path, &bytes, &name)) > 0)
+                (void) json_array_append_new(array,
+                        json_pack("[s, I, s]", path, (json_int_t) MIN(bytes, (uint64_t) INT64_MAX), name));
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(array);
+                return r;
+        }
+        *ret = array;
+        return 0;
+}
+
 static int read_archive(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t *array) {
         const char *path;
         int fd, r;
@@ -156,6 +176,8 @@ static int read_value(
                 return read_string_map(m, ret);
         if (strcmp(signature, "a{say}") == 0)
                 return read_credentials(m, payload, problems, ret);
+        if (strcmp(signature, "a(sts)") == 0)
+                return read_disks(m, ret);
         if (strcmp(signature, "a(sh)") == 0)
                 return read_archives(m, payload, problems, ret);
         if (strlen(signature) != 1 || !strchr("squtb", signature[0]))
@@ -319,6 +341,18 @@ static int append_credentials(sd_bus_message *m, json_t *object) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_disks(sd_bus_message *m, json_t *array) {
+        json_t *value;
+        size_t i;
+        int r = sd_bus_message_open_container(m, 'a', "(sts)");
+
+        json_array_foreach(array, i, value) if (r >= 0) r =
+                sd_bus_message_append(m, "(sts)", json_string_value(json_array_get(value, 0)),
+                        (uint64_t) json_integer_value(json_array_get(value, 1)),
+                        json_string_value(json_array_get(value, 2)));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_variant(sd_bus_message *m, const char *signature, const SpecMember *members, json_t *value);
 
 static int append_members(sd_bus_message *m, const SpecMember *members, json_t *object) {
@@ -349,6 +383,8 @@ static int append_value(sd_bus_message *m, const char *signature, const SpecMemb
                 return append_credentials(m, value);
         if (strcmp(signature, "a{sv}") == 0)
                 return append_members(m, members, value);
+        if (strcmp(signature, "a(sts)") == 0)
+                return append_disks(m, value);
         switch (signature[0]) {
         case 's':
                 return sd_bus_message_append(m, "s", json_string_value(value));

@@ -13,11 +13,12 @@
 #include "bus/vm-resources.h"
 #include "bus/vm-wait.h"
 #include "core/export.h"
+#include "model/mount.h"
 #include "shared/fd.h"
 #include "store/console-log.h"
 
 typedef struct VMRequest {
-        uint64_t number; /* timeout, cursor, whether to write */
+        uint64_t number; /* timeout, cursor, whether to write or to keep disks */
         uint32_t lines;
         bool wait_ready;
         char *text; /* signal, state */
@@ -187,14 +188,24 @@ static int run_remove(Call *c, sd_bus_error *error) {
         r = call_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        r = vm_remove(vm, c->uid, &job, &problem);
+        r = vm_remove(vm, c->uid, ((VMRequest *) c->request)->number != 0, &job, &problem);
         return reply_job(c, job, r, problem, error);
 }
 
-static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        int r = skip_options(m, error);
+static const OptionKey remove_options[] = {{"KeepDisks", "b"}, {}};
 
-        return r < 0 ? r : begin(m, userdata, NULL, run_remove, error);
+static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        json_t *options;
+        VMRequest *q;
+        int r;
+
+        r = message_read_options(m, remove_options, &options, error);
+        if (r < 0)
+                return r;
+        q = vm_request_new();
+        q->number = json_is_true(json_object_get(options, "KeepDisks"));
+        json_decref(options);
+        return begin(m, userdata, q, run_remove, error);
 }
 
 /* ---- Requests to the monitor ---- */
@@ -371,8 +382,7 @@ static int plan_update(Call *c, sd_bus_error *error) {
         for (size_t i = 0; i < n; i++)
                 call_add_action(c, extra[i]);
         c->detail_network = g_strdup(q->spec->network);
-        if (*q->spec->volumes)
-                c->detail_path = g_strjoinv(" ", q->spec->volumes);
+        c->detail_path = spec_host_paths(q->spec);
         return 0;
 }
 

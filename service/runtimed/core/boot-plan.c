@@ -18,6 +18,7 @@
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log-line.h"
+#include "store/kernel.h"
 
 static json_t *json_strv(char **strv) {
         json_t *array = json_array();
@@ -44,6 +45,11 @@ bool boot_must_use_kvm(const VMSpec *spec) {
 
 bool boot_has_uefi(const VMSpec *spec) {
         return profile_from_string(spec->profile) == PROFILE_KVM_UEFI;
+}
+
+unsigned boot_kernel_needs(const VMSpec *spec) {
+        return (boot_has_uefi(spec) ? KERNEL_UEFI : 0) | (spec->n_disks > 0 ? KERNEL_DISKS : 0) |
+               (*spec->shares ? KERNEL_9P : 0);
 }
 
 ProfileId boot_profile(const VMSpec *spec, Accelerator accelerator) {
@@ -106,9 +112,19 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .nanos = spec_is_nanos(spec),
                 .volumes = *spec->volumes && !spec_is_nanos(spec),
                 .archives = *spec->archives && !spec_is_nanos(spec),
+                .n_disks = (uint16_t) spec->n_disks,
+                .n_shares = (uint16_t) g_strv_length(spec->shares),
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};
+}
+
+/* What the default kernel may lack is told before anything is made. */
+static int check_kernel(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
+        g_autoptr(Kernel) kernel = NULL;
+
+        return kernel_find(
+                rt->config, spec->architecture, spec->kernel, boot_kernel_needs(spec), &kernel, ret_problem);
 }
 
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
@@ -122,7 +138,9 @@ int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
                         "Passt= "
                         "in runtime.conf, or use Network=none",
                         config->passt);
-        return spec_is_nanos(spec) ? nanos_check_tools(rt, ret_problem) : 0;
+        if (spec_is_nanos(spec))
+                return nanos_check_tools(rt, ret_problem);
+        return *spec->shares ? check_kernel(rt, spec, ret_problem) : 0;
 }
 
 json_t *boot_qemu_environment(const QEMUPlan *plan) {

@@ -31,6 +31,9 @@ int boot_check_machine(const VMSpec *spec, Problem **ret_problem);
 /* Whether the VM is a machine with UEFI. */
 bool boot_has_uefi(const VMSpec *spec);
 
+/* KERNEL_* that the spec's guest needs. */
+unsigned boot_kernel_needs(const VMSpec *spec);
+
 /* Queues of a VM's NIC on a bridge: one a CPU. */
 uint16_t boot_queues(const VMSpec *spec);
 

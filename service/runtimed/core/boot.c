@@ -17,6 +17,7 @@
 #include "core/network.h"
 #include "core/profile.h"
 #include "core/restart.h"
+#include "core/share.h"
 #include "core/storage.h"
 #include "core/tpm.h"
 #include "core/user-network.h"
@@ -54,6 +55,8 @@ struct Boot {
         size_t n_undo;
         Waiter *waiter; /* of the step under way */
         Storage *storage;
+        int shares[SPEC_SHARES_MAX]; /* directories of the host */
+        size_t n_shares;
         Kernel *kernel;
         VMPull *pull;     /* its image, see vm_is_pulling() */
         NanosBuild *disk; /* of a Nanos guest, being made */
@@ -103,6 +106,8 @@ static void boot_free(Boot *b) {
         }
         (void) vm_pull_cancel(b->pull);
         (void) storage_cancel(b->storage);
+        for (size_t i = 0; i < b->n_shares; i++)
+                (void) close_fd(b->shares[i]);
         profile_bundle_free(b->bundle);
         (void) close_fd(b->bundle_dir);
         kernel_free(b->kernel);
@@ -201,6 +206,8 @@ static void step_storage(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
         if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 || vm_need_credentials(b->vm, &problem) < 0)
+                boot_abort(b, problem);
+        else if (shares_open(b->vm, b->shares, &b->n_shares, &problem) < 0)
                 boot_abort(b, problem);
         else
                 storage_ensure(b->vm, on_storage, b, &b->storage);
@@ -393,7 +400,7 @@ static void step_initrd(Boot *b) {
                 step_disk(b);
                 return;
         }
-        if (kernel_find(b->runtime->config, spec->architecture, spec->kernel, boot_has_uefi(spec), &b->kernel,
+        if (kernel_find(b->runtime->config, spec->architecture, spec->kernel, boot_kernel_needs(spec), &b->kernel,
                     &problem) < 0) {
                 boot_abort(b, problem);
                 return;
@@ -559,6 +566,19 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
                         break;
                 case QEMU_SLOT_VOLUMES:
                         fds[n++] = storage_open_volumes(b->vm);
+                        break;
+                case QEMU_SLOT_SHARES:
+                        for (size_t i = 0; i < b->n_shares; i++) {
+                                names[n] = "qemu";
+                                fds[n++] = take_fd(&b->shares[i]);
+                        }
+                        break;
+                case QEMU_SLOT_DISKS:
+                        for (size_t i = 0; i < b->vm->record->spec->n_disks; i++) {
+                                names[n] = "qemu";
+                                fds[n++] = store_disk_open(
+                                        store, vm_owner(b->vm), b->vm->record->spec->disks[i].name);
+                        }
                         break;
                 case QEMU_SLOT_ARCHIVES:
                         fds[n++] = storage_open_archives(b->vm);

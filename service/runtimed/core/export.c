@@ -70,6 +70,10 @@ static int check(VM *vm, Problem **ret_problem) {
                 if (spec->ports[i].host == 0)
                         return problem_set(ret_problem, "NotSupported", "Ports",
                                 "Ports: port 0 of the host is picked by the service; expected a number");
+        if (spec->n_disks > 0 || *spec->shares)
+                return problem_set(ret_problem, "NotSupported", spec->n_disks > 0 ? "Disks" : "Shares",
+                        "%s: a VM that has any is not exported: the unit's copies would outlive it or miss what they show",
+                        spec->n_disks > 0 ? "Disks" : "Shares");
         if (*spec->credentials)
                 return problem_set(ret_problem, "NotSupported", "Credentials",
                         "Credentials: they are in the service's memory alone, and a unit would need them on the disk");

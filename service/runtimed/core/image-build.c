@@ -78,7 +78,7 @@ static void make(Build *b, Image *image) {
 
         if (spec_is_nanos(b->spec))
                 nanos_ensure(image, b->root, &wish, b->job, VERIFY_SHARE, 1, on_disk, b, &b->disk);
-        else if (kernel_find(b->job->runtime->config, b->spec->architecture, b->spec->kernel, boot_has_uefi(b->spec),
+        else if (kernel_find(b->job->runtime->config, b->spec->architecture, b->spec->kernel, boot_kernel_needs(b->spec),
                          &b->kernel, &problem) < 0)
                 build_end(b, problem);
         else

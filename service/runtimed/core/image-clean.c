@@ -97,11 +97,11 @@ static void find_images(Clean *c, uint32_t owner, bool all, bool only_unnamed) {
 
 /* ---- Initrds ---- */
 
-static void keep_kernel(Runtime *rt, GHashTable *keep, const char *architecture, const char *version, bool uefi) {
+static void keep_kernel(Runtime *rt, GHashTable *keep, const char *architecture, const char *version, unsigned needs) {
         g_autoptr(Problem) problem = NULL;
         g_autoptr(Kernel) kernel = NULL;
 
-        if (kernel_find(rt->config, architecture, version, uefi, &kernel, &problem) >= 0)
+        if (kernel_find(rt->config, architecture, version, needs, &kernel, &problem) >= 0)
                 (void) g_hash_table_add(keep, g_strdup(kernel->cache_key));
 }
 
@@ -113,21 +113,21 @@ static GHashTable *initrds_in_use(Runtime *rt) {
         GHashTableIter iter;
         gpointer key, value;
 
-        keep_kernel(rt, keep, config_host_architecture(), "", false);
+        keep_kernel(rt, keep, config_host_architecture(), "", 0);
         g_hash_table_iter_init(&iter, rt->vms);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 VMSpec *spec = ((VM *) value)->record ? ((VM *) value)->record->spec : NULL;
 
                 if (spec)
                         (void) g_hash_table_insert(wishes,
-                                g_strdup_printf("%s %s %d", spec->architecture, spec->kernel, boot_has_uefi(spec)),
+                                g_strdup_printf("%s %s %u", spec->architecture, spec->kernel, boot_kernel_needs(spec)),
                                 spec);
         }
         g_hash_table_iter_init(&iter, wishes);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 const VMSpec *spec = value;
 
-                keep_kernel(rt, keep, spec->architecture, spec->kernel, boot_has_uefi(spec));
+                keep_kernel(rt, keep, spec->architecture, spec->kernel, boot_kernel_needs(spec));
         }
         g_hash_table_iter_init(&iter, rt->initrds);
         while (g_hash_table_iter_next(&iter, &key, NULL))

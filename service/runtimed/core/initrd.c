@@ -20,6 +20,10 @@ static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", 
 /* And with UEFI: the variables, and the TPM where the kernel has it as a module. */
 static const char *const uefi_modules[] = {"efivarfs?", "tpm_tis?", "tpm_crb?"};
 
+/* Disks: ext4 is in some kernels themselves, and asks for the checksum by its name, not as a dependency. */
+static const char *const disk_modules[] = {"crc32c_generic?", "ext4?"};
+static const char *const share_modules[] = {"9pnet_virtio", "9p"};
+
 typedef struct InitrdBuild {
         Runtime *runtime;
         char *key, *tmp;
@@ -141,8 +145,12 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(modules); i++)
                 (void) json_array_append_new(wanted, json_string(modules[i]));
-        for (size_t i = 0; kernel->uefi && i < G_N_ELEMENTS(uefi_modules); i++)
+        for (size_t i = 0; kernel->needs & KERNEL_UEFI && i < G_N_ELEMENTS(uefi_modules); i++)
                 (void) json_array_append_new(wanted, json_string(uefi_modules[i]));
+        for (size_t i = 0; kernel->needs & KERNEL_DISKS && i < G_N_ELEMENTS(disk_modules); i++)
+                (void) json_array_append_new(wanted, json_string(disk_modules[i]));
+        for (size_t i = 0; kernel->needs & KERNEL_9P && i < G_N_ELEMENTS(share_modules); i++)
+                (void) json_array_append_new(wanted, json_string(share_modules[i]));
 
         fds[2] = store_cache_create(b->runtime->store, &b->tmp);
         if (fds[2] < 0) {

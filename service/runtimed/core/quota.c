@@ -7,6 +7,7 @@
 
 #include "core/image.h"
 #include "core/nanos.h"
+#include "core/disk.h"
 #include "core/storage.h"
 
 typedef struct Usage {
@@ -123,15 +124,9 @@ int quota_check_image(Runtime *rt, uint32_t owner, Problem **ret_problem) {
 
 int quota_storage(const VM *vm, uint64_t *ret_bytes, Problem **ret_problem) {
         Runtime *rt = vm->runtime;
-        uint64_t limit = rt->config->user_disk_bytes, used = 0;
         uint32_t owner = vm_owner(vm);
-        GHashTableIter iter;
-        gpointer value;
+        uint64_t limit = rt->config->user_disk_bytes, used = storage_bytes_of(rt, owner) + disks_bytes(rt, owner);
 
-        g_hash_table_iter_init(&iter, rt->vms);
-        while (g_hash_table_iter_next(&iter, NULL, &value))
-                if (vm_owner(value) == owner)
-                        used += storage_bytes(value);
         *ret_bytes = owner == 0 || limit == 0 ? UINT64_MAX : limit > used ? limit - used : 0;
         return check(owner, used, 1, limit, "bytes of volumes and disks", ret_problem);
 }

@@ -18,16 +18,25 @@ struct Storage {
         VM *vm;
         Work *work;
         char *tmp;        /* what the worker writes to, */
-        const char *file; /* and what it becomes */
+        const char *file; /* and what it becomes: a file of the VM's directory, */
+        const DiskSpec *disk; /* or a disk of the owner's */
         StorageDone done;
         void *userdata;
 };
 
+static void drop_half(Storage *s) {
+        Store *store = s->vm->runtime->store;
+
+        if (s->tmp && s->disk)
+                store_disk_discard(store, vm_owner(s->vm), s->tmp);
+        else if (s->tmp)
+                store_vm_discard(store, s->vm->name, s->tmp);
+}
+
 static void storage_free(Storage *s) {
         s->vm->storing = 0;
         (void) work_cancel(s->work);
-        if (s->tmp)
-                store_vm_discard(s->vm->runtime->store, s->vm->name, s->tmp);
+        drop_half(s);
         g_free(s->tmp);
         g_free(s);
 }
@@ -55,7 +64,14 @@ static void storage_fail(Storage *s, int r, const char *what) {
 
 static void storage_next(Storage *s);
 
-static void on_baked(json_t *result, const Problem *problem, void *userdata) {
+static int commit(Storage *s) {
+        Store *store = s->vm->runtime->store;
+
+        return s->disk ? store_disk_commit(store, vm_owner(s->vm), s->tmp, s->disk->name)
+                       : store_vm_commit(store, s->vm->name, s->tmp, s->file);
+}
+
+static void on_made(json_t *result, const Problem *problem, void *userdata) {
         Storage *s = userdata;
         int r;
 
@@ -64,9 +80,9 @@ static void on_baked(json_t *result, const Problem *problem, void *userdata) {
                 storage_end(s, problem);
                 return;
         }
-        r = store_vm_commit(s->vm->runtime->store, s->vm->name, s->tmp, s->file);
+        r = commit(s);
         if (r < 0) {
-                storage_fail(s, r, "the volumes could not be stored");
+                storage_fail(s, r, s->disk ? "the disk could not be stored" : "the volumes could not be stored");
                 return;
         }
         g_clear_pointer(&s->tmp, g_free);
@@ -124,6 +140,7 @@ static void bake(Storage *s, const char *file) {
         }
         vm->storing = MIN(vm->storing, vm->runtime->config->volume_bytes_max);
         s->file = file;
+        s->disk = NULL;
         fds[0] = store_vm_create(vm->runtime->store, vm->name, &s->tmp);
         if (fds[0] < 0) {
                 storage_fail(s, fds[0], "the image of the volumes");
@@ -134,7 +151,27 @@ static void bake(Storage *s, const char *file) {
                         fds[n] = take_fd(&vm->payload.archives[n - 1]);
                 vm->payload.n_archives = 0;
         }
-        r = work_start(vm->runtime, vm->job, 0, 0.2, bake_message(vm, file), fds, names, n, on_baked, s, &s->work);
+        r = work_start(vm->runtime, vm->job, 0, 0.2, bake_message(vm, file), fds, names, n, on_made, s, &s->work);
+        if (r < 0)
+                storage_fail(s, r, "the image worker could not be started");
+}
+
+/* mkfs.ext4 on the descriptor: sparse, so only what is written takes room. */
+static void format(Storage *s, const DiskSpec *disk) {
+        static const char *const names[] = {"disk"};
+        VM *vm = s->vm;
+        const Config *config = vm->runtime->config;
+        int fd, r;
+
+        s->disk = disk;
+        fd = store_disk_create(vm->runtime->store, vm_owner(vm), disk->bytes, &s->tmp);
+        if (fd < 0) {
+                storage_fail(s, fd, "the disk could not be made");
+                return;
+        }
+        r = work_start(vm->runtime, vm->job, 0, 0.2,
+                json_pack("{s:s, s:s, s:s}", "op", "format", "mkfs", config->mkfs, "label", disk->name), &fd, names, 1, on_made,
+                s, &s->work);
         if (r < 0)
                 storage_fail(s, r, "the image worker could not be started");
 }
@@ -162,6 +199,11 @@ static void storage_next(Storage *s) {
                         storage_end(s, gone);
                 return;
         }
+        for (size_t i = 0; i < spec->n_disks; i++)
+                if (store_disk_size(s->vm->runtime->store, vm_owner(s->vm), spec->disks[i].name) == 0) {
+                        format(s, &spec->disks[i]);
+                        return;
+                }
         storage_end(s, NULL);
 }
 
@@ -189,10 +231,22 @@ int storage_forget_volumes(VM *vm) {
         return store_vm_unlink(vm->runtime->store, vm->name, VOLUMES);
 }
 
-uint64_t storage_bytes(const VM *vm) {
+static uint64_t bytes_of(const VM *vm) {
         Store *store = vm->runtime->store;
 
         if (!vm->record || (!*vm->record->spec->volumes && !*vm->record->spec->archives))
                 return 0;
         return vm->storing + store_vm_size(store, vm->name, VOLUMES) + store_vm_size(store, vm->name, ARCHIVES);
+}
+
+uint64_t storage_bytes_of(Runtime *rt, uint32_t owner) {
+        GHashTableIter iter;
+        gpointer value;
+        uint64_t bytes = 0;
+
+        g_hash_table_iter_init(&iter, rt->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (vm_owner(value) == owner)
+                        bytes += bytes_of(value);
+        return bytes;
 }

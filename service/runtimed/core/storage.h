@@ -4,7 +4,7 @@
 #include "core/vm.h"
 
 /* What a VM mounts beside its root, made before its boot by image workers: the image of its volumes, the image of its
- * archives. Each is made once, and stays in the VM's directory as long as the VM. */
+ * archives, which stay in its directory as long as the VM, and its disks (core/disk.h). Each is made once. */
 
 typedef struct Storage Storage;
 
@@ -28,5 +28,5 @@ int storage_forget_volumes(VM *vm);
  * the spec names, beneath rt->config->volume_roots (model/mount.h), and the tars that came with RunVM, which are there
  * until the first start has read them: vm->payload.archives. */
 
-/* Bytes of it that count as the owner's. */
-uint64_t storage_bytes(const VM *vm);
+/* Bytes of images of volumes that count as the owner's. */
+uint64_t storage_bytes_of(Runtime *rt, uint32_t owner);

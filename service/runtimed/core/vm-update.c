@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/boot-plan.h"
+#include "core/disk.h"
 #include "core/image.h"
 #include "core/network.h"
 #include "core/storage.h"
@@ -120,6 +121,9 @@ static int commit(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **re
         if (r < 0)
                 return r;
 
+        r = disks_check(rt, vm->record->owner, spec, vm, ret_problem);
+        if (r < 0)
+                return r;
         other = vm_spec_copy(spec);
         digest = g_strconcat("sha256:", image->hex, NULL);
         hash = g_strdup(image->root_hash);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/boot.h"
+#include "core/disk.h"
 #include "core/image.h"
 #include "core/network.h"
 #include "core/quota.h"
@@ -423,6 +424,9 @@ static int vm_dispose(VM *vm, Problem **ret_problem) {
         int r;
 
         vm->saver = sd_event_source_disable_unref(vm->saver);
+        /* Disks first: what is left by a crash in between is a VM that makes them anew, not disks of nobody. */
+        if (!vm->keep_disks)
+                disks_remove_of(vm);
         r = store_vm_remove(rt->store, vm->name);
         if (r < 0)
                 return problem_set(
@@ -468,10 +472,11 @@ void vm_after_end(VM *vm) {
                 vm_job_finish(vm, NULL);
 }
 
-int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem) {
+int vm_remove(VM *vm, uint32_t caller, bool keep_disks, Job **ret, Problem **ret_problem) {
         Job *j;
         int r;
 
+        vm->keep_disks |= keep_disks; /* of two who ask, the one who keeps is heard */
         if (vm->remove_wanted) {
                 *ret = vm->job;
                 return 0;

@@ -8,6 +8,7 @@
 
 #include "core/boot-plan.h"
 #include "core/boot.h"
+#include "core/disk.h"
 #include "core/image.h"
 #include "core/memory.h"
 #include "core/network.h"
@@ -336,6 +337,9 @@ int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *sp
         if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
                 return problem_set(ret_problem, "NoSuchNetwork", "Network",
                         "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
+        r = disks_check(rt, owner, spec, NULL, ret_problem);
+        if (r < 0)
+                return r;
         return quota_check_vm(rt, owner, ret_problem);
 }
 

@@ -47,6 +47,7 @@ struct VM {
         uint32_t restart_row;        /* restarts in a row, for the delay */
         const char *failure;         /* why this boot has failed, for everybody; static, NULL: it has not */
         SpecPayload payload;  /* credentials, -1: there are none, or they are gone; archives until they are stored */
+        bool keep_disks;             /* when it is removed */
         uint64_t storing;     /* bytes that its volumes may come to, while they are made */
         char *guest_error;    /* the guest's own words for it, for the owner */
         GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply */
@@ -100,7 +101,7 @@ int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem *
  * StartPeriod. */
 void vm_wait_ready(VM *vm);
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
-int vm_remove(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem);
+int vm_remove(VM *vm, uint32_t caller, bool keep_disks, Job **ret, Problem **ret_problem);
 
 /* A start that nobody asked for, see restart.h; the job is the owner's. */
 int vm_start_by_policy(VM *vm, Problem **ret_problem);

@@ -94,6 +94,12 @@ int host_mount_parse(const char *text, HostMount *ret) {
         return 0;
 }
 
+char *spec_host_paths(const VMSpec *spec) {
+        g_autofree char *volumes = g_strjoinv(" ", spec->volumes), *shares = g_strjoinv(" ", spec->shares);
+
+        return *volumes || *shares ? g_strstrip(g_strconcat(volumes, " ", shares, NULL)) : NULL;
+}
+
 static void mount_free(void *p) {
         SpecMount *m = p;
 
@@ -131,6 +137,10 @@ GPtrArray *spec_mounts(const VMSpec *spec) {
                 add_host(list, "volume", g_strdup_printf("volumes/%zu", i), spec->volumes[i]);
         for (size_t i = 0; spec->archives && spec->archives[i]; i++)
                 add(list, "volume", g_strdup_printf("archives/%zu", i), spec->archives[i], NULL);
+        for (size_t i = 0; spec->shares && spec->shares[i]; i++)
+                add_host(list, "share", g_strdup_printf("share%zu", i), spec->shares[i]);
+        for (size_t i = 0; i < spec->n_disks; i++)
+                add(list, "disk", g_strdup_printf("disk%zu", i), spec->disks[i].path, NULL);
         g_ptr_array_sort(list, compare_paths);
         return list;
 }

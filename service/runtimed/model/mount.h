@@ -34,6 +34,9 @@ bool guest_path_is_valid(const char *path);
         "an absolute path of the guest of at most 1024 bytes, without ':' and empty, '.' and '..' parts, outside of "  \
         "/proc, /sys, /dev and /run/credentials"
 
+/* The paths of the host that a spec names, for who is asked whether it may; NULL: none. The caller's. */
+char *spec_host_paths(const VMSpec *spec);
+
 typedef struct SpecMount {
         const char *kind; /* "volume": in a SquashFS; "disk"; "share" */
         char *tag;        /* how the guest finds it, see guest-wire.h */

@@ -25,6 +25,7 @@ static const struct {
         {"Busy", -EBUSY},
         {"ImageInUse", -EBUSY},
         {"NetworkInUse", -EBUSY},
+        {"DiskInUse", -EBUSY},
         {"PortInUse", -EADDRINUSE},
         {"Timeout", -ETIMEDOUT},
         {"GuestNotResponding", -ETIMEDOUT},

@@ -41,6 +41,8 @@ void spec_check_restart(const VMSpec *spec, const SpecCheck *check);
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check);
 void spec_check_credentials(const VMSpec *spec, const SpecCheck *check);
 void spec_check_volumes(const VMSpec *spec, const SpecCheck *check);
+void spec_check_shares(const VMSpec *spec, const SpecCheck *check);
+void spec_check_disks(const VMSpec *spec, const SpecCheck *check);
 void spec_check_archives(const VMSpec *spec, const SpecCheck *check);
 void spec_check_labels(const VMSpec *spec, const SpecCheck *check);
 void spec_check_ready(const VMSpec *spec, const SpecCheck *check);

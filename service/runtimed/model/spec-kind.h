@@ -23,3 +23,4 @@ struct SpecField {
 
 /* spec-storage.c */
 extern const SpecKind spec_credentials_kind;
+extern const SpecKind spec_disks_kind;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/mount.h"
+#include "model/name.h"
 #include "model/spec-kind.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -99,6 +100,62 @@ int spec_credential_names(json_t *sizes, GPtrArray *problems, char ***ret) {
         return 0;
 }
 
+/* ---- Disks: an array of [path, bytes, name]; n_disks goes with them ---- */
+
+static VMSpec *spec_of(const void *field) {
+        return (VMSpec *) ((char *) field - offsetof(VMSpec, disks));
+}
+
+static void disks_clear(void *field) {
+        VMSpec *spec = spec_of(field);
+
+        for (size_t i = 0; i < spec->n_disks; i++) {
+                g_free(spec->disks[i].path);
+                g_free(spec->disks[i].name);
+        }
+        spec->n_disks = 0;
+        g_clear_pointer(&spec->disks, g_free);
+}
+
+static bool is_disk(json_t *value) {
+        return json_array_size(value) == 3 && json_is_string(json_array_get(value, 0)) &&
+               json_is_integer(json_array_get(value, 1)) && json_is_string(json_array_get(value, 2));
+}
+
+static bool disks_parse(json_t *value, void *field, const SpecCheck *check) {
+        VMSpec *spec = spec_of(field);
+        json_t *e;
+        size_t i;
+
+        if (!json_is_array(value))
+                return false;
+        json_array_foreach(value, i, e) if (!is_disk(e)) return false;
+        if (json_array_size(value) > SPEC_DISKS_MAX) {
+                spec_problem(
+                        check, "has %zu elements, at most %u are accepted", json_array_size(value), SPEC_DISKS_MAX);
+                return true;
+        }
+        disks_clear(field);
+        spec->disks = g_new0(DiskSpec, json_array_size(value));
+        json_array_foreach(value, i, e) spec->disks[spec->n_disks++] =
+                (DiskSpec) {.path = g_strdup(json_string_value(json_array_get(e, 0))),
+                        .bytes = (uint64_t) json_integer_value(json_array_get(e, 1)),
+                        .name = g_strdup(json_string_value(json_array_get(e, 2)))};
+        return true;
+}
+
+static json_t *disks_print(const void *field) {
+        const VMSpec *spec = spec_of(field);
+        json_t *a = json_array();
+
+        for (size_t i = 0; i < spec->n_disks; i++)
+                json_array_append_new(a, json_pack("[s, I, s]", spec->disks[i].path, (json_int_t) spec->disks[i].bytes,
+                                                 spec->disks[i].name));
+        return a;
+}
+
+const SpecKind spec_disks_kind = {disks_parse, disks_print, disks_clear};
+
 /* ---- Paths ---- */
 
 static void problem_value(const SpecCheck *check, const char *value, const char *accepted) {
@@ -163,6 +220,15 @@ void spec_check_volumes(const VMSpec *spec, const SpecCheck *check) {
         check_distinct(spec, check);
 }
 
+void spec_check_shares(const VMSpec *spec, const SpecCheck *check) {
+        spec_check_for_linux(spec, *spec->shares ?: "", check);
+        if (too_many(spec->shares, SPEC_SHARES_MAX, check) || !*spec->shares)
+                return;
+        for (char **v = spec->shares; *v; v++)
+                check_host_mount(*v, check);
+        check_distinct(spec, check);
+}
+
 void spec_check_archives(const VMSpec *spec, const SpecCheck *check) {
         if (too_many(spec->archives, SPEC_ARCHIVES_MAX, check) || !*spec->archives)
                 return;
@@ -170,4 +236,29 @@ void spec_check_archives(const VMSpec *spec, const SpecCheck *check) {
                 if (!guest_path_is_valid(*a))
                         problem_value(check, *a, GUEST_PATH_ACCEPTED);
         check_distinct(spec, check);
+}
+
+static void check_disk(const DiskSpec *d, const SpecCheck *check) {
+        if (!guest_path_is_valid(d->path))
+                problem_value(check, d->path, GUEST_PATH_ACCEPTED);
+        if (!vm_name_is_valid(d->name))
+                problem_value(check, d->name, "a name for a disk: " VM_NAME_ACCEPTED);
+        if (d->bytes != 0 && (d->bytes < SPEC_DISK_BYTES_MIN || d->bytes > SPEC_DISK_BYTES_MAX ||
+                                     d->bytes % SPEC_DISK_BYTES_UNIT != 0))
+                spec_problem(check,
+                        "%" G_GUINT64_FORMAT " is no size of a disk: expected a multiple of %u from %llu to %llu, or 0 for one "
+                        "that is there",
+                        d->bytes, SPEC_DISK_BYTES_UNIT, SPEC_DISK_BYTES_MIN, SPEC_DISK_BYTES_MAX);
+}
+
+void spec_check_disks(const VMSpec *spec, const SpecCheck *check) {
+        spec_check_for_linux(spec, spec->n_disks > 0 ? "disks" : "", check);
+        for (size_t i = 0; i < spec->n_disks; i++) {
+                check_disk(&spec->disks[i], check);
+                for (size_t j = 0; j < i; j++)
+                        if (g_str_equal(spec->disks[i].name, spec->disks[j].name))
+                                problem_value(check, spec->disks[i].name, "a disk of its own: it is named twice");
+        }
+        if (spec->n_disks > 0)
+                check_distinct(spec, check);
 }

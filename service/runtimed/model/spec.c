@@ -288,6 +288,8 @@ static const SpecKey keys[] = {
         {"Ephemeral", "b", "ephemeral", FIELD(bool, ephemeral, NULL)},
         {"Credentials", "a{say}", "credentials", FIELD(spec_credentials, credentials, spec_check_credentials)},
         {"Volumes", "as", "volumes", FIELD(strings, volumes, spec_check_volumes)},
+        {"Disks", "a(sts)", "disks", FIELD(spec_disks, disks, spec_check_disks)},
+        {"Shares", "as", "shares", FIELD(strings, shares, spec_check_shares)},
         {"VolumeArchives", "a(sh)", "volume_archives", FIELD(strings, archives, spec_check_archives)},
         {"Ready", "a{sv}", "ready", FIELD(ready, ready, spec_check_ready), probe_members},
         {"Health", "a{sv}", "health", FIELD(health, health, spec_check_health), probe_members},
@@ -337,6 +339,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->credentials = g_new0(char *, 1);
         s->volumes = g_new0(char *, 1);
         s->archives = g_new0(char *, 1);
+        s->shares = g_new0(char *, 1);
         return s;
 }
 

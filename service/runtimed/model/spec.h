@@ -17,13 +17,20 @@
  * keys serves them all: name on the bus, D-Bus signature, field in the record, parser, printer.
  * On its way the spec is a JSON object keyed by bus names (the bus turns a{sv} into it and back by the signatures;
  * t, u and q are JSON integers, b a boolean, as an array, a{ss} and a{sv} an object), so the model knows no message. Of
- * a{say} it has the sizes alone: {NAME: bytes}, 0 where they are not known any more; of a(sh) the strings, as an array.
+ * a{say} it has the sizes alone: {NAME: bytes}, 0 where they are not known any more; of a(sh) the strings, as an array;
+ * of a(sts) an array of arrays.
  */
 
 #define NETWORK_USER "user"
 #define NETWORK_NONE "none"
 #define TARGET_LINUX "linux"
 #define TARGET_NANOS "nanos"
+
+typedef struct DiskSpec {
+        char *path;     /* in the guest */
+        uint64_t bytes; /* 0: as it is */
+        char *name;     /* among its owner's */
+} DiskSpec;
 
 typedef struct VMSpec {
         char *image;        /* reference or digest; required */
@@ -50,6 +57,9 @@ typedef struct VMSpec {
         bool ephemeral;        /* removed when it stops */
         char **credentials;    /* names, sorted; the values are in no spec, see SpecPayload */
         char **volumes;        /* HOST:GUEST, model/mount.h: baked into an image of the VM's own */
+        char **shares;         /* HOST:GUEST, seen by 9p as they are, read-only */
+        DiskSpec *disks;       /* persistent, of its owner */
+        size_t n_disks;
         char **archives;       /* paths in the guest; the tars are in the SpecPayload */
         Probe ready, health;   /* kind PROBE_NONE: not asked for */
         VMLimits limits;
@@ -82,6 +92,11 @@ typedef struct SpecLimits {
 #define SPEC_LABEL_BYTES_MAX 4096U /* of all of them together, keys and values */
 #define SPEC_VOLUMES_MAX 32U
 #define SPEC_ARCHIVES_MAX 8U
+#define SPEC_SHARES_MAX 8U
+#define SPEC_DISKS_MAX 12U
+#define SPEC_DISK_BYTES_MIN (16ULL << 20)
+#define SPEC_DISK_BYTES_MAX (16ULL << 40)
+#define SPEC_DISK_BYTES_UNIT 4096U
 #define SPEC_CREDENTIALS_MAX 32U
 #define SPEC_CREDENTIAL_NAME_MAX 64U
 #define SPEC_CREDENTIAL_BYTES_MAX 65536U /* of all values together */

@@ -15,6 +15,7 @@
 #define VARS_FDSET 3
 #define VOLUMES_FDSET 4
 #define ARCHIVES_FDSET 5
+#define DISKS_FDSET 16 /* the first */
 
 static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         switch (slot) {
@@ -27,6 +28,10 @@ static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
                 return !plan->nanos && plan->credentials;
         case QEMU_SLOT_VOLUMES:
                 return !plan->nanos && plan->volumes;
+        case QEMU_SLOT_SHARES:
+                return !plan->nanos && plan->n_shares > 0;
+        case QEMU_SLOT_DISKS:
+                return !plan->nanos && plan->n_disks > 0;
         case QEMU_SLOT_ARCHIVES:
                 return !plan->nanos && plan->archives;
         case QEMU_SLOT_CODE:
@@ -55,6 +60,13 @@ static int standalone_fd(const QEMUPlan *plan, QEMUSlot slot) {
         return slot == QEMU_SLOT_TPM ? QEMU_FD_QMP + 1 + plan->network : -1;
 }
 
+/* NET comes last, so that its others need no counting. */
+static int slot_width(const QEMUPlan *plan, QEMUSlot slot) {
+        if (!slot_is_used(plan, slot))
+                return 0;
+        return slot == QEMU_SLOT_DISKS ? plan->n_disks : slot == QEMU_SLOT_SHARES ? plan->n_shares : 1;
+}
+
 int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
         int fd = QEMU_FD_FIRST;
 
@@ -63,8 +75,7 @@ int qemu_slot_fd(const QEMUPlan *plan, QEMUSlot slot) {
         if (plan->paths)
                 return standalone_fd(plan, slot);
         for (QEMUSlot s = 0; s < slot; s++)
-                if (slot_is_used(plan, s))
-                        fd++;
+                fd += slot_width(plan, s);
         return fd;
 }
 
@@ -206,12 +217,41 @@ static void add_image(GPtrArray *argv, const QEMUPlan *plan, const Machine *mach
                         "{s:s, s:s, s:s, s:s}", "driver", machine->disk, "id", id, "drive", serial, "serial", serial));
 }
 
+/* A disk that the guest writes to. What it gives back is given back to the host. */
+static void add_disk(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine, int number) {
+        g_autofree char *path = g_strdup_printf("/dev/fdset/%d", DISKS_FDSET + number);
+        g_autofree char *id = g_strdup_printf("data%d", number), *serial = g_strdup_printf("disk%d", number);
+
+        addf(argv, "-add-fd", "fd=%d,set=%d", qemu_slot_fd(plan, QEMU_SLOT_DISKS) + number, DISKS_FDSET + number);
+        add_json(argv, "-blockdev",
+                json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:s, s:s}}", "driver", "raw", "node-name", serial, "read-only",
+                        false, "discard", "unmap", "file", "driver", "file", "filename", path, "discard", "unmap", "locking",
+                        "off"));
+        add_json(argv, "-device",
+                json_pack("{s:s, s:s, s:s, s:s}", "driver", machine->disk, "id", id, "drive", serial, "serial", serial));
+}
+
+/* A directory by its descriptor: QEMU knows no path of the host, and walks below it through no link. */
+static void add_share(GPtrArray *argv, const QEMUPlan *plan, int number) {
+        addf(argv, "-fsdev", "local,id=share%d,path=/proc/self/fd/%d,security_model=none,readonly=on,multidevs=remap", number,
+                qemu_slot_fd(plan, QEMU_SLOT_SHARES) + number);
+
+        g_autofree char *id = g_strdup_printf("share%d", number);
+
+        add_json(argv, "-device",
+                json_pack("{s:s, s:s, s:s}", "driver", "virtio-9p-pci", "fsdev", id, "mount_tag", id));
+}
+
 static void add_images(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
         add_image(argv, plan, machine, QEMU_SLOT_ROOT, ROOT_FDSET, "disk0", "root");
         if (plan->volumes)
                 add_image(argv, plan, machine, QEMU_SLOT_VOLUMES, VOLUMES_FDSET, "image1", "volumes");
         if (plan->archives)
                 add_image(argv, plan, machine, QEMU_SLOT_ARCHIVES, ARCHIVES_FDSET, "image2", "archives");
+        for (int i = 0; i < plan->n_disks; i++)
+                add_disk(argv, plan, machine, i);
+        for (int i = 0; i < plan->n_shares; i++)
+                add_share(argv, plan, i);
 }
 
 /* Nanos writes into its disk, which is shared: QEMU lays a file over it that has no name any more (in the unit's own

@@ -34,6 +34,8 @@ typedef struct QEMUPlan {
         bool uefi; /* firmware with variables of its own, TPM, USB and a display */
         bool credentials;
         bool volumes, archives; /* the VM's own images */
+        uint16_t n_disks;       /* that it writes to */
+        uint16_t n_shares;      /* directories of the host */
         bool nanos;      /* a Nanos guest: it boots from its disk, and has no guest init */
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
@@ -53,6 +55,8 @@ typedef enum QEMUSlot {
         QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only */
         QEMU_SLOT_VOLUMES,  /* the VM's own, likewise, baked of paths, */
         QEMU_SLOT_ARCHIVES, /* and of tars; neither with nanos */
+        QEMU_SLOT_DISKS,    /* the first of n_disks, read-write; the others follow */
+        QEMU_SLOT_SHARES,   /* likewise of n_shares: directories, opened again below /proc/self/fd */
         QEMU_SLOT_CODE,   /* only with uefi: its firmware, read-only, */
         QEMU_SLOT_VARS,   /* the VM's own variables, read-write, */
         QEMU_SLOT_TPM,    /* and the control socket of its swtpm */

@@ -51,11 +51,30 @@ static bool has_modules(const Place *place, const char *version) {
         return g_file_test(path, G_FILE_TEST_IS_REGULAR);
 }
 
-static gint newest_first(gconstpointer a, gconstpointer b) {
-        return strverscmp(*(char *const *) b, *(char *const *) a);
+/* As modules or in the kernel itself. */
+static bool has_9p(const Place *place, const char *version) {
+        g_autofree char *modules = g_build_filename(place->modules, version, "kernel/fs/9p", NULL);
+        g_autofree char *builtin = g_build_filename(place->modules, version, "modules.builtin", NULL);
+        g_autofree char *text = NULL;
+
+        return g_file_test(modules, G_FILE_TEST_IS_DIR) ||
+               (g_file_get_contents(builtin, &text, NULL, NULL) && strstr(text, "/fs/9p/9p.ko"));
 }
 
-/* Versions that have an image and modules, newest first. */
+/* Made for virtual machines: smaller, and sooner up. */
+static bool is_cloud(const char *version) {
+        return strstr(version, "-cloud-") != NULL;
+}
+
+static gint newest_first(gconstpointer a, gconstpointer b) {
+        const char *x = *(char *const *) a, *y = *(char *const *) b;
+
+        if (is_cloud(x) != is_cloud(y))
+                return is_cloud(x) ? -1 : 1;
+        return strverscmp(y, x);
+}
+
+/* Versions that have an image and modules, newest first; those made for virtual machines before the others. */
 static GPtrArray *list_kernels(const Place *place) {
         GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(GDir) dir = g_dir_open(place->images, 0, NULL);
@@ -87,6 +106,13 @@ static int fail_missing(const Place *place, const char *version, GPtrArray *list
         known = g_strjoinv(", ", (char **) list->pdata);
         return problem_set(ret_problem, "InvalidSpec", "Kernel", "Kernel: no kernel '%s' on this host; there is: %s",
                 version, known);
+}
+
+static int fail_without_9p(const char *version, Problem **ret_problem) {
+        return problem_set(ret_problem, "NotSupported", "Kernel",
+                "Kernel: %s%s has no 9p, which directories of the host need; Debian's cloud kernels lack it: install the "
+                "package linux-image-amd64 (or of another architecture) and leave Kernel empty, or name it",
+                version ? "kernel " : "no guest kernel of this host", version ?: "");
 }
 
 static int open_image(const Place *place, const char *version) {
@@ -124,29 +150,36 @@ static int open_guest_init(const Place *place, Kernel *k, Problem **ret_problem)
                 ret_problem, "ToolMissing", "Kernel", "no guest init: %s: %s", place->guest_init, g_strerror(errno));
 }
 
-static int make_key(const Place *place, bool uefi, Kernel *k) {
+static int make_key(const Place *place, Kernel *k) {
         struct stat dep, init;
 
         if (fstatat(k->modules, "modules.dep", &dep, 0) < 0 || fstat(k->guest_init, &init) < 0)
                 return -errno;
-        k->cache_key = g_strdup_printf("initrd-%s%s%s%s-%llx-%llx-%llx",
+        k->cache_key = g_strdup_printf("initrd-%s%s%s%s%s%s-%llx-%llx-%llx",
                 place->foreign ? place->foreign->architecture : "", place->foreign ? "-" : "", k->version,
-                uefi ? "-uefi" : "", (unsigned long long) dep.st_mtim.tv_sec, (unsigned long long) init.st_size,
+                k->needs & KERNEL_UEFI ? "-uefi" : "", k->needs & KERNEL_DISKS ? "-disks" : "",
+                k->needs & KERNEL_9P ? "-9p" : "", (unsigned long long) dep.st_mtim.tv_sec, (unsigned long long) init.st_size,
                 (unsigned long long) init.st_mtim.tv_sec * 1000000000ULL + (unsigned long long) init.st_mtim.tv_nsec);
         return 0;
 }
 
-int kernel_find(const Config *config, const char *architecture, const char *version, bool uefi, Kernel **ret,
+int kernel_find(const Config *config, const char *architecture, const char *version, unsigned needs, Kernel **ret,
         Problem **ret_problem) {
         g_auto(Place) place = find_place(config, architecture);
         g_autoptr(GPtrArray) list = list_kernels(&place);
         g_autoptr(Kernel) k = g_new0(Kernel, 1);
         int r;
 
-        *k = (Kernel){.image = -1, .modules = -1, .guest_init = -1, .uefi = uefi};
-        for (guint i = 0; i < list->len && !k->version; i++)
-                if (!version || !*version || strcmp(list->pdata[i], version) == 0)
-                        k->version = g_strdup(list->pdata[i]);
+        *k = (Kernel){.image = -1, .modules = -1, .guest_init = -1, .needs = needs};
+        for (guint i = 0; i < list->len && !k->version; i++) {
+                const char *candidate = list->pdata[i];
+                bool any = !version || !*version;
+
+                if (any ? !(needs & KERNEL_9P) || has_9p(&place, candidate) : strcmp(candidate, version) == 0)
+                        k->version = g_strdup(candidate);
+        }
+        if (list->len > 0 && needs & KERNEL_9P && (k->version ? !has_9p(&place, k->version) : !version || !*version))
+                return fail_without_9p(k->version, ret_problem);
         if (!k->version)
                 return fail_missing(&place, version, list, ret_problem);
 
@@ -155,7 +188,7 @@ int kernel_find(const Config *config, const char *architecture, const char *vers
                 return r;
         r = open_files(&place, k);
         if (r >= 0)
-                r = make_key(&place, uefi, k);
+                r = make_key(&place, k);
         if (r < 0)
                 return problem_set(ret_problem, "ToolMissing", "Kernel",
                         "guest kernel %s cannot be used: %s (its image and modules must be readable for user "

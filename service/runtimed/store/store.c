@@ -17,13 +17,9 @@
 #include "shared/atomic-file.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "store/store-private.h"
 
 #define META "meta.json"
-
-struct Store {
-        int vms, images, cache, networks, jobs;
-        GHashTable *temporaries; /* names of the files that workers write */
-};
 
 static int open_dir(int dir, const char *name) {
         int fd;
@@ -97,6 +93,7 @@ unsigned store_clean(Store *s) {
 
         for_each_entry(s->vms, clean_subdirectory, &c);
         for_each_entry(s->images, clean_subdirectory, &c);
+        for_each_entry(s->disks, clean_subdirectory, &c);
         for_each_entry(s->cache, clean_entry, &c);
         for_each_entry(s->networks, clean_entry, &c);
         for_each_entry(s->jobs, clean_entry, &c);
@@ -115,10 +112,11 @@ int store_open(const char *path, Store **ret) {
         s->vms = open_dir(root, "vms");
         s->images = open_dir(root, "images");
         s->cache = open_dir(root, "cache");
+        s->disks = open_dir(root, "disks");
         s->networks = open_dir(root, "networks");
         s->jobs = s->cache < 0 ? s->cache : open_dir(s->cache, "jobs");
-        if (s->vms < 0 || s->images < 0 || s->cache < 0 || s->networks < 0 || s->jobs < 0) {
-                int r = MIN(s->jobs, MIN(MIN(s->vms, s->networks), MIN(s->images, s->cache)));
+        if (s->vms < 0 || s->images < 0 || s->cache < 0 || s->networks < 0 || s->jobs < 0 || s->disks < 0) {
+                int r = MIN(MIN(s->jobs, s->disks), MIN(MIN(s->vms, s->networks), MIN(s->images, s->cache)));
 
                 (void) store_free(s);
                 return r;
@@ -134,6 +132,7 @@ Store *store_free(Store *s) {
         (void) close_fd(s->vms);
         (void) close_fd(s->images);
         (void) close_fd(s->cache);
+        (void) close_fd(s->disks);
         (void) close_fd(s->networks);
         (void) close_fd(s->jobs);
         g_hash_table_unref(s->temporaries);
@@ -681,4 +680,26 @@ int store_vm_unlink(Store *s, const char *name, const char *file) {
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;
         return unlinkat(dir, file, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* ---- For the store's other files ---- */
+
+int store_subdirectory(int dir, const char *name) {
+        return open_dir(dir, name);
+}
+
+void store_each_entry(int dir, void (*each)(int dir, const char *name, void *userdata), void *userdata) {
+        for_each_entry(dir, each, userdata);
+}
+
+int store_temporary_create(Store *s, int dir, char **ret_name) {
+        return create_temporary(s, dir, ret_name);
+}
+
+int store_temporary_commit(Store *s, int dir, const char *tmp, const char *name, mode_t mode) {
+        return commit_temporary(s, dir, tmp, name, mode);
+}
+
+void store_temporary_discard(Store *s, int dir, const char *tmp) {
+        discard_temporary(s, dir, tmp);
 }

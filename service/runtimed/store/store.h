@@ -12,6 +12,7 @@
  *   vms/NAME/log0..log2       its console log        images/UID/HEX.json, HEX.squashfs   an image, by manifest digest;
  *                                                     HEX.oci   the archive that a push of it sends, where it is kept
  *   vms/NAME/volumes.squashfs, archives.squashfs      what it mounts beside its root, made for it alone
+ *   disks/UID/NAME.img        a persistent disk
  *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
  *   cache/jobs/ID.json        a job, until its grace time is over
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
@@ -60,6 +61,18 @@ uint64_t store_vm_size(Store *s, const char *name, const char *file);
 
 /* 0 also where it is not there. */
 int store_vm_unlink(Store *s, const char *name, const char *file);
+
+/* Disks: one sparse file each, of one owner. */
+typedef void (*StoreDiskFound)(uint32_t owner, const char *name, uint64_t bytes, void *userdata);
+void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userdata);
+uint64_t store_disk_size(Store *s, uint32_t owner, const char *name); /* 0: there is none */
+int store_disk_open(Store *s, uint32_t owner, const char *name);      /* O_RDWR */
+int store_disk_remove(Store *s, uint32_t owner, const char *name);
+
+/* A new one of so many bytes, which others may open through /proc until it is committed: the directory is closed to them. */
+int store_disk_create(Store *s, uint32_t owner, uint64_t bytes, char **ret_tmp);
+int store_disk_commit(Store *s, uint32_t owner, const char *tmp, const char *name);
+void store_disk_discard(Store *s, uint32_t owner, const char *tmp);
 
 /* Image records: calls each (or nobody, NULL) for every HEX.json; text is borrowed. Removes root images without a
  * record; returns how many. */

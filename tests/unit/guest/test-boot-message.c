@@ -65,6 +65,11 @@ static void test_mounts(void **state) {
         assert_int_equal(m.kind, MOUNT_VOLUME);
         assert_string_equal(m.tag, "volumes/3");
         assert_string_equal(m.path, "/a b");
+        assert_int_equal(boot_mount_parse("disk disk0 /data", &m), 0);
+        assert_int_equal(m.kind, MOUNT_DISK);
+        assert_string_equal(m.tag, "disk0");
+        assert_int_equal(boot_mount_parse("share share1 /www", &m), 0);
+        assert_int_equal(m.kind, MOUNT_SHARE);
 }
 
 static void test_defaults(void **state) {

@@ -156,7 +156,24 @@ static void test_volumes(void **state) {
         g_auto(GStrv) argv = NULL;
 
         p.volumes = p.archives = true;
+        p.n_disks = 2;
         argv = qemu_argv(&p);
+        assert_true(contains(argv, "fd=13,set=16"));
+        assert_true(contains(argv, "fd=14,set=17"));
+        assert_true(contains(argv,
+                "{\"driver\":\"raw\",\"node-name\":\"disk1\",\"read-only\":false,\"discard\":\"unmap\",\"file\":{\"driver\":"
+                "\"file\",\"filename\":\"/dev/fdset/17\",\"discard\":\"unmap\",\"locking\":\"off\"}}"));
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), QEMU_FD_FIRST + 8); /* behind both */
+        p.n_shares = 2;
+        {
+                g_auto(GStrv) shared = qemu_argv(&p);
+
+                assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), QEMU_FD_FIRST + 10);
+                assert_true(contains(shared,
+                        "local,id=share1,path=/proc/self/fd/16,security_model=none,readonly=on,multidevs=remap"));
+                assert_true(contains(
+                        shared, "{\"driver\":\"virtio-9p-pci\",\"fsdev\":\"share1\",\"mount_tag\":\"share1\"}"));
+        }
         assert_true(contains(argv, "fd=11,set=4"));
         assert_true(contains(argv, "fd=12,set=5"));
         assert_true(contains(argv,
@@ -172,10 +189,12 @@ static void test_slots(void **state) {
 
         p.uefi = p.credentials = p.volumes = p.archives = true;
         p.bundle = &bundle;
+        p.n_disks = p.n_shares = 1;
         for (QEMUSlot s = 0; s < QEMU_SLOT_MAX; s++)
                 assert_int_equal(qemu_slot_fd(&p, s), QEMU_FD_FIRST + (int) s);
         p.uefi = p.credentials = p.volumes = p.archives = false;
         p.bundle = NULL;
+        p.n_disks = p.n_shares = 0;
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CREDENTIALS), -1);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_ROOT), QEMU_FD_FIRST + 3);
         assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_CODE), -1);

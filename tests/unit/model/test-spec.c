@@ -104,7 +104,7 @@ static void test_defaults(void **state) {
         "'Kernel': '6.1.0-18-cloud-amd64', 'Architecture': 'x86_64', 'Restart': 'on-failure:3', 'Accelerator': 'tcg'," \
         "'StopTimeout': 5,"                                                                                            \
         "'Labels': {'b': '2', 'a/x': ''}, 'Ephemeral': true, 'Credentials': {'tls.key': 1700, 'a': 1}, "               \
-        "'Volumes': ['/srv/a:/b', '/srv/c'], 'VolumeArchives': ['/d'], "                                               \
+        "'Volumes': ['/srv/a:/b', '/srv/c'], 'Disks': [['/data', 16777216, 'db']], 'Shares': ['/srv/s:/s'], 'VolumeArchives': ['/d'], "                                               \
         "'Ready': {'Kind': 'console', 'Pattern': 'up*'}, 'Health': {'Kind': 'http', 'Port': 80}, "                     \
         "'Limits': {'IOWeight': 0, 'CPUWeight': 50, 'CPUQuotaPerSec': 500000}"
 
@@ -125,7 +125,7 @@ static void test_round_trip(void **state) {
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
                 "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Profile\":\"\",\"Accelerator\":\"tcg\","
                 "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0},"
-                "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"VolumeArchives\":[\"/d\"],"
+                "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"Disks\":[[\"/data\",16777216,\"db\"]],\"Shares\":[\"/srv/s:/s\"],\"VolumeArchives\":[\"/d\"],"
                 "\"Ready\":{\"Kind\":\"console\",\"Pattern\":\"up*\",\"StartPeriod\":60000000,\"Interval\":1000000,"
                 "\"Timeout\":1000000},"
                 "\"Health\":{\"Kind\":\"http\",\"Port\":80,\"Path\":\"/\",\"StartPeriod\":0,\"Interval\":10000000,"
@@ -259,6 +259,55 @@ static void test_volumes(void **state) {
                 "VolumeArchives: has 9 elements, at most 8 are accepted");
 }
 
+static void test_disks(void **state) {
+        g_autoptr(VMSpec) s = good("'Disks': [['/data', 16777216, 'db'], ['/log', 0, 'old']]");
+        static const char size[] = " is no size of a disk: expected a multiple of 4096 from 16777216 to 17592186044416, or 0 for one "
+                                   "that is there";
+        g_autofree char *small = g_strconcat("Disks: 16773120", size, NULL), *odd = g_strconcat("Disks: 16777217", size, NULL),
+                        *large = g_strconcat("Disks: 17592186048512", size, NULL);
+        json_t *many = json_array();
+
+        assert_int_equal(s->n_disks, 2);
+        assert_string_equal(s->disks[0].path, "/data");
+        assert_int_equal(s->disks[0].bytes, 16777216);
+        assert_string_equal(s->disks[1].name, "old");
+        assert_good("'Disks': [['/data', 17592186044416, 'db']]");
+        assert_problem("'Disks': [['/data', 16773120, 'db']]", "Disks", small);
+        assert_problem("'Disks': [['/data', 16777217, 'db']]", "Disks", odd);
+        assert_problem("'Disks': [['/data', 17592186048512, 'db']]", "Disks", large);
+        assert_problem("'Disks': [['/a', 0, 'db'], ['/b', 0, 'db']]", "Disks",
+                "Disks: 'db' is not a disk of its own: it is named twice");
+        assert_problem("'Volumes': ['/srv/a:/a'], 'Disks': [['/a', 0, 'db']]", "Disks",
+                "Disks: '/a' is not a path of the guest of its own: another mount has the same");
+        for (unsigned i = 0; i <= SPEC_DISKS_MAX; i++)
+                json_array_append_new(many, json_pack("[s, i, s]", "/x", 0, "x"));
+        assert_problem_object(json_pack("{s:s, s:o}", "Image", "web", "Disks", many), "Disks",
+                "Disks: has 13 elements, at most 12 are accepted");
+}
+
+static void test_shares(void **state) {
+        assert_good("'Shares': ['/srv/a:/a', '/data/b:ro']");
+        assert_problem("'Shares': ['/etc:/a']", "Shares",
+                "Shares: '/etc:/a' is not below one of: /srv, /data/ (VolumeRoots= in runtime.conf)");
+        assert_problem("'Shares': ['/srv/1','/srv/2','/srv/3','/srv/4','/srv/5','/srv/6','/srv/7','/srv/8','/srv/9']", "Shares",
+                "Shares: has 9 elements, at most 8 are accepted");
+        assert_problem("'Disks': [['/a', 0, 'db']], 'Shares': ['/srv/a:/a']", "Shares",
+                "Shares: '/a' is not a path of the guest of its own: another mount has the same");
+}
+
+static void test_disk_names(void **state) {
+        static const char *const bad[] = {"", "..", "../x", "A", "a b", "-x"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                g_autoptr(GPtrArray) problems = problems_new();
+                VMSpec *spec = NULL;
+
+                assert_int_equal(parse_object(json_pack("{s:s, s:[[s, i, s]]}", "Image", "web", "Disks", "/d", 0, bad[i]), &limits,
+                                         problems, &spec),
+                        -EINVAL);
+        }
+}
+
 static void test_volume_count(void **state) {
         json_t *many = json_array();
         g_autoptr(GPtrArray) problems = problems_new();
@@ -282,8 +331,10 @@ static void test_volume_written(void **state) {
         g_autoptr(GPtrArray) problems = problems_new();
         VMSpec *spec = NULL;
 
-        assert_int_equal(parse_object(object_of("'Volumes': ['/srv/a:/b:rw']"), &limits, problems, &spec), -EINVAL);
+        assert_int_equal(parse_object(object_of("'Volumes': ['/srv/a:/b:rw'], 'Shares': ['/srv/a:/c:rw']"), &limits, problems, &spec), -EINVAL);
+        assert_int_equal(problems->len, 2);
         assert_string_equal(((Problem *) problems->pdata[0])->error, "NotSupported");
+        assert_string_equal(((Problem *) problems->pdata[1])->error, "NotSupported");
 }
 
 static void test_long_unknown_key(void **state) {
@@ -724,6 +775,9 @@ int main(void) {
                 cmocka_unit_test(test_unknown_keys),
                 cmocka_unit_test(test_credentials),
                 cmocka_unit_test(test_volumes),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_disk_names),
+                cmocka_unit_test(test_shares),
                 cmocka_unit_test(test_volume_count),
                 cmocka_unit_test(test_volume_written),
                 cmocka_unit_test(test_long_unknown_key),

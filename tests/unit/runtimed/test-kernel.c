@@ -59,6 +59,34 @@ static void test_newest(void **state) {
         assert_string_equal(empty->version, k->version);
 }
 
+/* The small kernel where it serves, and another one where only that has 9p; each need has an initrd of its own. */
+static void test_needs(void **state) {
+        Bench *b = *state;
+        g_autoptr(Kernel) usual = NULL, disks = NULL, shares = NULL, named = NULL;
+        g_autoptr(Problem) none = NULL, cloud = NULL;
+        const char *here = config_host_architecture();
+
+        add_kernel(b, "6.1.0-31-cloud-amd64");
+        assert_true(kernel_find(&b->config, here, "", KERNEL_9P, &shares, &none) < 0);
+        assert_string_equal(none->error, "NotSupported");
+        assert_non_null(strstr(none->text, "linux-image-amd64"));
+        add_kernel(b, "6.1.0-40-amd64"); /* newer, and larger */
+        scratch_text(b->dir, "modules/6.1.0-40-amd64/kernel/fs/9p/9p.ko", "module");
+        assert_int_equal(kernel_find(&b->config, here, "", 0, &usual, NULL), 0);
+        assert_string_equal(usual->version, "6.1.0-31-cloud-amd64");
+        assert_int_equal(kernel_find(&b->config, here, "", KERNEL_DISKS, &disks, NULL), 0);
+        assert_string_equal(disks->version, usual->version);
+        assert_string_not_equal(disks->cache_key, usual->cache_key);
+        assert_int_equal(kernel_find(&b->config, here, "", KERNEL_9P, &shares, NULL), 0);
+        assert_string_equal(shares->version, "6.1.0-40-amd64");
+        assert_true(kernel_find(&b->config, here, "6.1.0-31-cloud-amd64", KERNEL_9P, &named, &cloud) < 0);
+        assert_string_equal(cloud->error, "NotSupported");
+        assert_non_null(strstr(cloud->text, "6.1.0-31-cloud-amd64"));
+        scratch_text(b->dir, "modules/6.1.0-31-cloud-amd64/modules.builtin", "kernel/fs/9p/9p.ko\n");
+        assert_int_equal(kernel_find(&b->config, here, "", KERNEL_9P, &named, NULL), 0); /* built in */
+        assert_string_equal(named->version, "6.1.0-31-cloud-amd64");
+}
+
 static void test_descriptors(void **state) {
         Bench *b = *state;
         g_autoptr(Kernel) k = NULL;
@@ -216,6 +244,7 @@ static void test_cache_key(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_newest, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_needs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_named, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_path, setup, teardown),

@@ -279,7 +279,7 @@ static void test_bad_jobs(void **state) {
         _cleanup_close_ int fd = memfd_create("output", MFD_CLOEXEC);
 
         check_job(json_object(), none, NULL, "InvalidSpec", "op \"\" is unknown; known are import, initrd, hash");
-        check_job(json_pack("{s:s}", "op", "format"), none, NULL, "InvalidSpec", "op \"format\" is unknown");
+        check_job(json_pack("{s:s}", "op", "frobnicate"), none, NULL, "InvalidSpec", "op \"frobnicate\" is unknown");
         check_job(json_pack("{s:s}", "op", "hash"), none, NULL, "InvalidSpec", "no descriptor \"file\"");
         check_job(json_pack("{s:s}", "op", "initrd"), none, NULL, "InvalidSpec", "no descriptor \"guest-init\"");
         check_job(json_pack("{s:s}", "op", "import"), none, NULL, "InvalidSpec", "no descriptor \"output\"");

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the files of disks: disks/UID/NAME.img. There is nothing to know of a disk but its owner, name and size. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/atomic-file.h"
+#include "shared/fd.h"
+#include "store/store-private.h"
+
+#define SUFFIX ".img"
+#define FORMAT_MODE 0666 /* mkfs opens it again through /proc, as another user */
+#define DISK_MODE 0600
+
+static int open_owner(Store *s, uint32_t owner) {
+        char name[16];
+        int fd;
+
+        (void) snprintf(name, sizeof name, "%" PRIu32, owner);
+        fd = openat(s->disks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+struct walk {
+        StoreDiskFound each;
+        void *userdata;
+        uint32_t owner;
+};
+
+static void walk_disk(int dir, const char *name, void *userdata) {
+        struct walk *w = userdata;
+        g_autofree char *stem = NULL;
+        struct stat st;
+
+        if (g_str_has_prefix(name, ATOMIC_TMP_PREFIX) || !g_str_has_suffix(name, SUFFIX) ||
+                fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return;
+        stem = g_strndup(name, strlen(name) - strlen(SUFFIX));
+        w->each(w->owner, stem, (uint64_t) st.st_size, w->userdata);
+}
+
+void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userdata) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+        struct walk w = {each, userdata, owner};
+
+        if (dir >= 0)
+                store_each_entry(dir, walk_disk, &w);
+}
+
+uint64_t store_disk_size(Store *s, uint32_t owner, const char *name) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+        g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
+        struct stat st;
+
+        return dir >= 0 && fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t) st.st_size : 0;
+}
+
+int store_disk_open(Store *s, uint32_t owner, const char *name) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+        g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
+        int fd;
+
+        if (dir < 0)
+                return dir;
+        fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+int store_disk_remove(Store *s, uint32_t owner, const char *name) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+        g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
+        char uid[16];
+
+        if (dir < 0)
+                return dir == -ENOENT ? 0 : dir;
+        if (unlinkat(dir, file, 0) < 0 && errno != ENOENT)
+                return -errno;
+        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
+        (void) unlinkat(s->disks, uid, AT_REMOVEDIR); /* only when it is empty */
+        return 0;
+}
+
+int store_disk_create(Store *s, uint32_t owner, uint64_t bytes, char **ret_tmp) {
+        _cleanup_close_ int dir = -1, fd = -1;
+        char uid[16];
+
+        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
+        dir = store_subdirectory(s->disks, uid);
+        fd = dir < 0 ? dir : store_temporary_create(s, dir, ret_tmp);
+        if (fd < 0)
+                return fd;
+        if (fchmod(fd, FORMAT_MODE) < 0 || ftruncate(fd, (off_t) bytes) < 0) {
+                int r = -errno;
+
+                store_temporary_discard(s, dir, *ret_tmp);
+                g_clear_pointer(ret_tmp, g_free);
+                return r;
+        }
+        return take_fd(&fd);
+}
+
+int store_disk_commit(Store *s, uint32_t owner, const char *tmp, const char *name) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+        g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
+
+        return dir < 0 ? dir : store_temporary_commit(s, dir, tmp, file, DISK_MODE);
+}
+
+void store_disk_discard(Store *s, uint32_t owner, const char *tmp) {
+        _cleanup_close_ int dir = open_owner(s, owner);
+
+        if (dir >= 0)
+                store_temporary_discard(s, dir, tmp);
+}
