@@ -307,6 +307,12 @@ static void test_line_is_full(void **state) {
         verify = rig_call(r, image, IMAGE, "Verify", NULL);
         assert_error(verify, ERROR("QuotaExceeded"));
         assert_property(r, ROOT, MANAGER, "JobCount", "18");
+        for (unsigned i = 3; i <= 18; i++) {
+                g_autofree char *job = g_strdup_printf(ROOT "/job/%u", i);
+                g_autoptr(sd_bus_message) canceled = rig_call(r, job, JOB, "Cancel", NULL);
+
+                assert_good(canceled);
+        }
 }
 
 /* ---- What a worker may say ---- */
