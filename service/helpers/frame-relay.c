@@ -28,6 +28,7 @@ struct flow {
         FrameRelay *relay;
         int from; /* side */
         size_t sent, ready, len;
+        uint64_t bytes; /* of frames that went, without their lengths */
         uint8_t buf[BUFFER];
 };
 
@@ -196,6 +197,7 @@ static int flow_sort(struct flow *f) {
                 if (may_go(f, frame, (size_t) size - HEADER, now)) {
                         memmove(f->buf + f->ready, f->buf + at, (size_t) size);
                         f->ready += (size_t) size;
+                        f->bytes += (size_t) size - HEADER;
                 }
                 at += (size_t) size;
         }
@@ -302,6 +304,10 @@ FrameRelay *frame_relay_free(FrameRelay *relay) {
         sd_event_unref(relay->event);
         free(relay);
         return NULL;
+}
+
+uint64_t frame_relay_bytes(const FrameRelay *relay, int from) {
+        return relay->flows[from].bytes;
 }
 
 void frame_relay_hang_up(FrameRelay *relay) {

@@ -19,6 +19,9 @@ enum { RELAY_GUEST, RELAY_PASST };
 int frame_relay_new(sd_event *event, int guest, int passt, FrameRelayEnd end, void *userdata, FrameRelay **ret);
 FrameRelay *frame_relay_free(FrameRelay *relay);
 
+/* Bytes of the frames that have come from that side and went, since the beginning. */
+uint64_t frame_relay_bytes(const FrameRelay *relay, int from);
+
 /* Closes passt's socket, which ends passt. Frames of the guest wait. */
 void frame_relay_hang_up(FrameRelay *relay);
 

@@ -150,6 +150,10 @@ static int on_message(void *userdata, const json_t *message, int *fds, size_t n_
                 net->alone = true;
                 return 0;
         }
+        if (strcmp(wire_type(message), "usage") == 0)
+                daemon_link_send(net->link, json_pack("{s:s, s:I, s:I}", "type", "usage", "received",
+                                                    (json_int_t) frame_relay_bytes(net->relay, RELAY_PASST), "sent",
+                                                    (json_int_t) frame_relay_bytes(net->relay, RELAY_GUEST)));
         if (strcmp(wire_type(message), "forwards") != 0)
                 return 0;
         picked = json_array();

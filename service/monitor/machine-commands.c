@@ -7,6 +7,7 @@
 
 #include "monitor/machine.h"
 #include "monitor/signal-names.h"
+#include "monitor/usage.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/wire.h"
@@ -195,6 +196,41 @@ json_t *machine_memory(const struct machine *m) {
         return json_pack("{s:I, s:I}", "target", m->memory_target, "actual", m->memory_actual);
 }
 
+/* What needs no word of QEMU is told at once; the reply has the rest, where QEMU gives it. */
+static void on_block_stats(void *userdata, int error, const char *text, const json_t *value) {
+        struct machine_request *request = userdata;
+        struct machine *m = request->machine;
+        json_t *reply = json_pack("{s:s, s:I}", "type", "reply", "id", request->id);
+        uint64_t read_bytes, written;
+
+        *request = (struct machine_request) {};
+        if (error >= 0 && reply) {
+                usage_sum_blocks(value, &read_bytes, &written);
+                (void) json_object_set_new(reply, "disk_read", json_integer((json_int_t) read_bytes));
+                (void) json_object_set_new(reply, "disk_written", json_integer((json_int_t) written));
+        }
+        daemon_link_send(m->link, reply);
+}
+
+static void do_usage(struct machine *m, json_int_t id, const json_t *message) {
+        struct machine_request *request;
+        json_t *now = json_pack("{s:s}", "type", "usage");
+        struct usage usage;
+
+        usage_read(m->pid, &usage);
+        if (usage.has_cpu)
+                (void) json_object_set_new(now, "cpu", json_integer((json_int_t) usage.cpu));
+        if (usage.has_memory)
+                (void) json_object_set_new(now, "memory", json_integer((json_int_t) usage.memory));
+        daemon_link_send(m->link, now);
+        request = new_request(m, id);
+        if (request && qmp_execute(m->qmp, "query-blockstats", NULL, on_block_stats, request) >= 0)
+                return;
+        if (request)
+                *request = (struct machine_request) {};
+        reply_ok(m, id);
+}
+
 static void do_console(struct machine *m, json_int_t id, const json_t *message) {
         int r;
 
@@ -224,6 +260,7 @@ static const struct {
         {"reset", do_reset},
         {"balloon", do_balloon},
         {"console", do_console},
+        {"usage", do_usage},
 };
 
 int machine_handle(struct machine *m, const json_t *message, int *fds, size_t n_fds) {

@@ -91,6 +91,7 @@ static void on_first_status(void *userdata, int error, const char *text, const j
 static void on_qmp_ready(void *userdata) {
         struct machine *m = userdata;
 
+        qemu_block_on_console(&m->console_end);
         (void) qmp_execute(m->qmp, "query-status", NULL, on_first_status, m);
 }
 
@@ -262,6 +263,7 @@ static const struct daemon_link_ops link_ops = {.hello = on_hello, .message = on
 static int attach(struct machine *m, struct qemu_channels *channels) {
         int r, q;
 
+        m->console_end = take_fd(&channels->console_end);
         r = console_attach(m->console, channels);
         q = qmp_new(m->event, channels->qmp, &qmp_ops, m, &m->qmp);
         if (r >= 0)
@@ -316,7 +318,7 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
         }
         m->event = sd_event_ref(event);
         m->launch = launch;
-        m->pidfd = -1;
+        m->pidfd = m->console_end = -1;
 
         r = daemon_link_new(event, link_fd, &link_ops, m, &m->link);
         if (r >= 0) {
@@ -358,6 +360,7 @@ struct machine *machine_free(struct machine *m) {
         daemon_link_free(m->link);
         launch_free(m->launch);
         (void) close_fd(m->pidfd);
+        (void) close_fd(m->console_end);
         json_decref(m->exit);
         sd_event_unref(m->event);
         free(m);

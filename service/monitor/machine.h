@@ -49,6 +49,7 @@ struct machine {
 
         pid_t pid;
         int pidfd;
+        int console_end; /* see qemu_block_on_console() */
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
         struct child_watch *child;
         sd_event_source *ladder_timer, *health_timer, *farewell, *sigterm, *sigint;

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,25 +31,23 @@ int64_t oom_kill_parse(const char *text) {
         return -1;
 }
 
-int64_t oom_kill_count(void) {
-        char path[PATH_MAX], *text, *group = NULL;
-        int64_t count;
+char *cgroup_read(const char *name) {
+        char path[PATH_MAX], *text = read_path("/proc/self/cgroup"), *group = text ? strstr(text, "0::/") : NULL;
+        bool good = false;
 
-        text = read_path("/proc/self/cgroup");
-        if (text)
-                group = strstr(text, "0::/");
         if (group) {
                 group += strlen("0::");
                 group[strcspn(group, "\n")] = 0;
-        }
-        if (!group || snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.events", group) >= (int) sizeof path) {
-                free(text);
-                return -1;
+                good = snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, name) < (int) sizeof path;
         }
         free(text);
+        return good ? read_path(path) : NULL;
+}
 
-        text = read_path(path);
-        count = text ? oom_kill_parse(text) : -1;
+int64_t oom_kill_count(void) {
+        char *text = cgroup_read("memory.events");
+        int64_t count = text ? oom_kill_parse(text) : -1;
+
         free(text);
         return count;
 }

@@ -8,3 +8,6 @@ int64_t oom_kill_count(void);
 
 /* The same from the text of memory.events, for oom_kill_count() and its test. */
 int64_t oom_kill_parse(const char *text);
+
+/* A file of our control group, such as "cpu.stat"; the caller frees it. NULL when there is none. */
+char *cgroup_read(const char *name);

@@ -184,11 +184,20 @@ int qemu_spawn(char *const *argv, char *const *environment, const int *fds, size
                 .console = take_fd(&s.ours[QEMU_FD_CONSOLE - QEMU_FD_QMP]),
                 .guest = take_fd(&s.ours[QEMU_FD_GUEST - QEMU_FD_QMP]),
                 .output = take_fd(&s.output[0]),
+                .console_end = take_fd(&s.theirs[QEMU_FD_CONSOLE - QEMU_FD_QMP]),
         };
         spawn_close(&s);
         *ret_pid = pid;
         *ret_pidfd = pidfd;
         return 0;
+}
+
+void qemu_block_on_console(int *console_end) {
+        int flags = *console_end < 0 ? -1 : fcntl(*console_end, F_GETFL);
+
+        if (flags >= 0)
+                (void) fcntl(*console_end, F_SETFL, flags & ~O_NONBLOCK);
+        *console_end = close_fd(*console_end);
 }
 
 int pidfd_kill(int pidfd, int signal) {

@@ -7,7 +7,8 @@
 /* Our ends of what QEMU got, non-blocking, close-on-exec; see launch-wire.h for its ends. */
 struct qemu_channels {
         int qmp, serial, console, guest;
-        int output; /* its standard output and error */
+        int output;      /* its standard output and error */
+        int console_end; /* QEMU's own end of the console, for qemu_block_on_console() */
 };
 
 /* Most of what environment may hold. */
@@ -18,5 +19,10 @@ struct qemu_channels {
  * QEMU_FD_FIRST and up. On failure *ret_stage says what failed, a static text. Blocks until the execve is done. */
 int qemu_spawn(char *const *argv, char *const *environment, const int *fds, size_t n_fds,
         struct qemu_channels *ret_channels, pid_t *ret_pid, int *ret_pidfd, const char **ret_stage);
+
+/* To be called once QEMU answers, so that it has its channels open: from then on QEMU waits where the program's console
+ * does not take what it writes. virtconsole has no other flow control, and drops what does not fit at once. Closes
+ * *console_end, which shares QEMU's own file description and with it the flag. */
+void qemu_block_on_console(int *console_end);
 
 int pidfd_kill(int pidfd, int signal);

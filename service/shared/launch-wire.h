@@ -41,6 +41,8 @@
  *    "unhealthy":BOOL?}                       when that is why: the end is a failure, and by nobody's request
  *   {"type":"kill","id":N,"signal":"TERM"}    to the guest's program; "KILL" ends QEMU
  *   {"type":"pause"|"resume"|"reset","id":N}
+ *   {"type":"usage","id":N}                   answered by {"type":"usage","cpu":USEC?,"memory":BYTES?} at once, and by a reply with
+ *                                             "disk_read","disk_written":BYTES, where QEMU tells them
  *   {"type":"balloon","id":N,"bytes":N}       the guest's memory shall have that size
  *   {"type":"console","id":N,"write":BOOL}    with one descriptor, a stream socket: the raw bytes of the program's console
  * monitor -> daemon:

@@ -38,6 +38,7 @@ static const AuthRow rows[] = {
         {"Manager", "ListDisks", AUTH_OPEN, NULL, NULL},
         {"Manager", "RemoveDisk", AUTH_ASK, "run-vm", NULL},
         {"Manager", "ListJobs", AUTH_OPEN, NULL, NULL},
+        {"Manager", "GetMetrics", AUTH_OPEN, NULL, NULL}, /* public as properties are, and as /proc is */
         {"Manager", "Reconcile", AUTH_ASK, "manage-service", NULL},
         {"VM", "Start", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "Stop", AUTH_ASK, "run-vm", "manage-vms"},

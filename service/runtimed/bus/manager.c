@@ -464,6 +464,8 @@ const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_RESULT("u", id, "o", job), manager_import_profile_file, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ImportState", SD_BUS_ARGS("s", path, "a{sv}", options),
                 SD_BUS_RESULT("u", id, "o", job), manager_import_state, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("ao", vms), SD_BUS_RESULT("a{oa{sv}}", metrics),
+                manager_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(usso)", jobs),
                 method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reconcile", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("u", repaired),

@@ -21,6 +21,7 @@ int manager_create_network(sd_bus_message *m, void *userdata, sd_bus_error *erro
 int manager_get_network(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_list_networks(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_get_metrics(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_clean_images(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -6,6 +6,7 @@
 #include "core/boot.h"
 #include "core/image.h"
 #include "core/memory.h"
+#include "core/metrics.h"
 #include "core/request.h"
 #include "core/restart.h"
 #include "shared/crash-point.h"
@@ -123,6 +124,8 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
                 on_ready(vm, message);
         else if (strcmp(type, "health") == 0)
                 on_health(vm, message);
+        else if (strcmp(type, "usage") == 0)
+                metrics_are(vm, message);
         else if (strcmp(type, "memory") == 0)
                 memory_is(vm, message);
         else if (strcmp(type, "state") == 0)

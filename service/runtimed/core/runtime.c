@@ -13,6 +13,7 @@
 #include "core/initrd.h"
 #include "core/job-record.h"
 #include "core/limits.h"
+#include "core/metrics.h"
 #include "core/logins.h"
 #include "core/network.h"
 #include "core/profile.h"
@@ -52,6 +53,7 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->netd = netd_new(event, &networks_netd_ops, rt);
         rt->kvm_waiters = waiters_new();
         rt->profiles = profiles_new(rt);
+        rt->metrics = g_ptr_array_new_with_free_func(metrics_query_free);
         rt->settings = g_ptr_array_new_with_free_func(limits_setting_free);
         rt->logins = logins_new(rt);
         r = builds_new(rt, &rt->builds);
@@ -72,6 +74,7 @@ Runtime *runtime_free(Runtime *rt) {
         g_ptr_array_unref(rt->settings);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
         g_hash_table_unref(rt->vms);
+        g_ptr_array_unref(rt->metrics);
         g_hash_table_unref(rt->networks);
         (void) netd_free(rt->netd);
         g_hash_table_unref(rt->initrds);

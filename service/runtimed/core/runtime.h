@@ -65,6 +65,7 @@ struct Runtime {
         GHashTable *vms;       /* name -> VM, owned */
         GHashTable *instances; /* unit instance -> VM, borrowed */
         GHashTable *images;    /* "UID/HEX" -> Image, owned */
+        GPtrArray *metrics;  /* of metrics.c: questions under way */
         GPtrArray *settings;   /* of limits.c: calls of systemd under way */
         GHashTable *jobs;      /* id -> Job, owned */
         GHashTable *networks;  /* name -> Network, owned */

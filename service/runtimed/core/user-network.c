@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/boot.h"
+#include "core/metrics.h"
 #include "launch/helper.h"
 #include "qemu/argv.h"
 #include "shared/crash-point.h"
@@ -127,6 +128,8 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
 
         if (strcmp(type, "reply") == 0)
                 on_reply(vm, message);
+        else if (strcmp(type, "usage") == 0)
+                metrics_of_traffic(vm, message);
         else if (vm->boot && strcmp(type, "ready") == 0)
                 on_ready(vm, message);
         else if (vm->boot && strcmp(type, "failed") == 0) {

@@ -11,6 +11,7 @@
 #include "core/disk.h"
 #include "core/image.h"
 #include "core/memory.h"
+#include "core/metrics.h"
 #include "core/network.h"
 #include "core/quota.h"
 #include "core/request.h"
@@ -250,6 +251,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         vm_set_ready(vm, false);
         vm_set_health(vm, HEALTH_NONE);
         memory_end(vm);
+        metrics_forget(vm);
         if (vm->boot) {
                 bool stopped = vm->end_asked && !vm->failure;
                 g_autoptr(Problem) boot_problem = problem_new(stopped ? "Canceled" : "GuestNotResponding", NULL,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/job.h"
+#include "model/metric.h"
 #include "model/record.h"
 #include "model/spec-payload.h"
 
@@ -24,6 +25,7 @@ struct VM {
         VMHealth health;
         bool wait_ready;                       /* the start's job is done when it is ready */
         bool unhealthy_end;                    /* it is being ended for its health: no end that somebody asked for */
+        Metrics metrics;
         uint64_t memory_target, memory_actual; /* bytes, 0 while it does not run; see memory.h */
         uint32_t main_pid;                     /* of QEMU, 0 when none */
         bool awaited;                          /* active by its record, its monitor has not come back yet */

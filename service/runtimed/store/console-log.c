@@ -12,6 +12,7 @@
 #include "shared/fd.h"
 
 #define BLOCK (LOG_LINE_MAX * 2U)
+#define CHUNK (64U * 1024U)
 
 struct ConsoleLog {
         int fds[LOG_SEGMENTS];
@@ -19,7 +20,9 @@ struct ConsoleLog {
         off_t offset;
         uint64_t first_seq; /* of the segment when it was entered: another one there now means that it was emptied */
         uint64_t next_seq;  /* lines below it were read */
+        size_t chunk_at, chunk_len; /* of what is read ahead, from offset on: the place in it, and its end */
         char block[BLOCK];
+        char chunk[CHUNK];
 };
 
 /* The first whole line at or after offset (from the next newline on where offset is inside the file). Returns its
@@ -125,6 +128,7 @@ void console_log_seek(ConsoleLog *l, LogKey key, uint64_t value) {
 
         l->segment = LOG_SEGMENTS;
         l->offset = 0;
+        l->chunk_at = l->chunk_len = 0;
         l->next_seq = key == LOG_BY_SEQ ? value : 0;
         while (find_segment(l, first, &segment)) {
                 struct log_line line;
@@ -172,24 +176,51 @@ static bool enter_segment(ConsoleLog *l) {
                 return false;
         l->first_seq = line.seq;
         l->offset = 0;
+        l->chunk_at = l->chunk_len = 0;
         return true;
 }
 
-/* The next line of the current segment that was not read yet. */
-static bool next_in_segment(ConsoleLog *l, struct log_line *ret) {
-        off_t at, end;
+/* The next line of what was read ahead. What has no end yet is read again later. */
+static bool next_in_chunk(ConsoleLog *l, struct log_line *ret) {
+        while (l->chunk_at < l->chunk_len) {
+                const char *p = l->chunk + l->chunk_at, *newline = memchr(p, '\n', l->chunk_len - l->chunk_at);
+                size_t n = newline ? (size_t) (newline - p) : 0;
 
-        while (line_at(l, l->segment, l->offset, true, ret, &at, &end)) {
-                l->offset = end;
-                if (ret->seq < l->next_seq)
+                if (!newline)
+                        break;
+                l->chunk_at += n + 1;
+                l->offset += (off_t) n + 1;
+                if (!log_line_parse(p, n, ret) || ret->seq < l->next_seq)
                         continue;
                 l->next_seq = ret->seq + 1;
                 return true;
         }
+        /* No line is as long as a chunk: this is none of ours. */
+        if (l->chunk_at == 0 && l->chunk_len == CHUNK)
+                l->offset += CHUNK;
         return false;
 }
 
+/* The next line of the current segment that was not read yet. */
+static bool next_in_segment(ConsoleLog *l, struct log_line *ret) {
+        for (;;) {
+                ssize_t n = pread(l->fds[l->segment], l->chunk, CHUNK, l->offset);
+                off_t before = l->offset;
+
+                l->chunk_at = 0;
+                l->chunk_len = n > 0 ? (size_t) n : 0;
+                if (next_in_chunk(l, ret))
+                        return true;
+                l->chunk_at = l->chunk_len = 0;
+                if (l->offset == before)
+                        return false;
+        }
+}
+
 bool console_log_next(ConsoleLog *l, struct log_line *ret) {
+        if (next_in_chunk(l, ret))
+                return true;
+        l->chunk_at = l->chunk_len = 0;
         if (segment_is_same(l) && next_in_segment(l, ret))
                 return true;
         /* The end of the segment, or it was emptied under us. */
