@@ -26,6 +26,7 @@
 
 static const char usage[] =
         "usage: mcp-fd import REFERENCE FILE    an OCI or docker archive, or one ELF program; - is standard input\n"
+        "       mcp-fd import-profile NAME FILE a tar with a build of QEMU for that profile; - is standard input\n"
         "       mcp-fd login REGISTRY USER      the password is read from the terminal, or from standard input\n"
         "       mcp-fd log [OPTION...] VM       the VM's console log on standard output\n"
         "       mcp-fd run [OPTION...] VM IMAGE [COMMAND...]\n"
@@ -157,11 +158,11 @@ static int open_source(const char *file) {
 }
 
 /* Starts the job and remembers its path. The error is told. */
-static int begin_import(struct import *import, const char *reference, int fd) {
+static int begin_import(struct import *import, const char *method, const char *reference, int fd) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         const char *job;
-        int r = new_call(import->bus, ROOT, SERVICE ".Manager", "ImportImage", &call);
+        int r = new_call(import->bus, ROOT, SERVICE ".Manager", method, &call);
 
         if (r >= 0)
                 r = sd_bus_message_append(call, "sha{sv}", reference, fd, 0);
@@ -197,7 +198,7 @@ static int await_import(struct import *import) {
         return r < 0 ? say(NULL, r) : sd_event_loop(import->event);
 }
 
-static int import_image(sd_bus *bus, const char *reference, const char *file) {
+static int import_file(sd_bus *bus, const char *method, const char *reference, const char *file) {
         struct import import = {.bus = bus, .tty = isatty(STDERR_FILENO)};
         _cleanup_close_ int fd = open_source(file);
         sigset_t signals;
@@ -208,7 +209,7 @@ static int import_image(sd_bus *bus, const char *reference, const char *file) {
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGINT);
         (void) sigaddset(&signals, SIGTERM);
-        if (begin_import(&import, reference, fd) >= 0) {
+        if (begin_import(&import, method, reference, fd) >= 0) {
                 (void) sigprocmask(SIG_BLOCK, &signals, NULL);
                 status = await_import(&import);
         }
@@ -445,7 +446,8 @@ int main(int argc, char *argv[]) {
         struct log_options options = {0};
         bool run = argc > 1 && strcmp(argv[1], "run") == 0, console = argc == 3 && strcmp(argv[1], "console") == 0;
         bool signing_in = argc == 4 && strcmp(argv[1], "login") == 0;
-        bool import = argc == 4 && strcmp(argv[1], "import") == 0, log = argc > 1 && strcmp(argv[1], "log") == 0;
+        bool profile = argc == 4 && strcmp(argv[1], "import-profile") == 0;
+        bool import = profile || (argc == 4 && strcmp(argv[1], "import") == 0), log = argc > 1 && strcmp(argv[1], "log") == 0;
         int r;
 
         if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
@@ -469,5 +471,5 @@ int main(int argc, char *argv[]) {
                 r = fd_run(bus, argc - 1, argv + 1);
                 return r == 2 ? (void) fputs(usage, stderr), r : r;
         }
-        return import ? import_image(bus, argv[2], argv[3]) : show_log(bus, argv[1 + optind], &options);
+        return import ? import_file(bus, profile ? "ImportProfile" : "ImportImage", argv[2], argv[3]) : show_log(bus, argv[1 + optind], &options);
 }
