@@ -95,7 +95,8 @@
  *              -> done: {"digest":HEX of the manifest,"profile","created_at":usec,"qemu_version","arch","bytes","objects",
  *                 "binaries","libraries","firmware","modules":BOOL,"programs":["qemu-system-..."],"loader":"lib/..."|""}
  *   "profile-scan": worker asks {"type":"next"}, the daemon answers {"type":"next"} with "file":NAME and one descriptor, or
- *              with neither at the end; the worker tells {"type":"manifest","file":NAME, ...} as done above, or with
+ *              with neither at the end; the worker tells {"type":"names","list":[HEX]} where "names" is true in the launch
+ *              message, then {"type":"manifest","file":NAME, ...} as done above, or with
  *              "error" and "message" -> done: {}
  *   "profile-check": fds "manifest"; "profile":TEXT that it must be of. Worker asks {"type":"place","list":[{"path","hash",
  *              "executable"}]} for up to PROFILE_BATCH entries, the daemon links them and answers {"type":"placed","list":

@@ -38,6 +38,23 @@ static int load_manifest(int fd, profile_manifest **ret, char digest[DIGEST_TEXT
 
 /* ---- Manifests ---- */
 
+#define NAMES_A_MESSAGE 1000U
+
+/* The objects of a manifest, each time it names one. */
+static int tell_names(struct job *job, const profile_manifest *m) {
+        int r = 0;
+
+        for (guint first = 0; first < m->entries->len && r >= 0; first += NAMES_A_MESSAGE) {
+                json_t *list = json_array();
+
+                for (guint i = first; i < MIN(first + NAMES_A_MESSAGE, m->entries->len); i++)
+                        (void) json_array_append_new(
+                                list, json_string(((const profile_entry *) m->entries->pdata[i])->hash));
+                r = job_tell(job, json_pack("{s:s, s:o}", "type", "names", "list", list));
+        }
+        return r;
+}
+
 /* One manifest, good or not: the daemon hears of both. */
 static int scan_one(struct job *job, const char *file, int fd) {
         g_autoptr(profile_manifest) m = NULL;
@@ -53,6 +70,10 @@ static int scan_one(struct job *job, const char *file, int fd) {
         } else
                 told = json_pack("{s:s, s:s}", "error", f.name ?: FAILURE_OTHER, "message", f.message ?: "unknown");
         failure_clear(&f);
+        if (r >= 0 && json_is_true(json_object_get(job->launch, "names")) && tell_names(job, m) < 0) {
+                json_decref(told);
+                return -EIO;
+        }
         if (!told)
                 return -ENOMEM;
         (void) json_object_set_new(told, "type", json_string("manifest"));

@@ -30,6 +30,7 @@ static const AuthRow rows[] = {
         {"Manager", "ListProfiles", AUTH_OPEN, NULL, NULL},
         {"Manager", "ImportProfile", AUTH_ASK, "manage-profiles", NULL},
         {"Manager", "ImportProfileFile", AUTH_ASK, "manage-profiles", NULL}, /* and use-host-path */
+        {"Manager", "CleanProfiles", AUTH_ASK, "manage-profiles", NULL},
         {"Profile", "Resolve", AUTH_OPEN, NULL, NULL},
         {"Profile", "Explain", AUTH_OPEN, NULL, NULL},
         {"Profile", "Assemble", AUTH_ASK, "manage-profiles", NULL},

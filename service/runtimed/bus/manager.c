@@ -462,6 +462,8 @@ const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_RESULT("u", id, "o", job), manager_import_profile, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ImportProfileFile", SD_BUS_ARGS("s", name, "s", path, "a{sv}", options),
                 SD_BUS_RESULT("u", id, "o", job), manager_import_profile_file, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CleanProfiles", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("t", bytes, "u", count),
+                manager_clean_profiles, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ImportState", SD_BUS_ARGS("s", path, "a{sv}", options),
                 SD_BUS_RESULT("u", id, "o", job), manager_import_state, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("ao", vms), SD_BUS_RESULT("a{oa{sv}}", metrics),

@@ -31,4 +31,5 @@ int manager_select_profile(sd_bus_message *m, void *userdata, sd_bus_error *erro
 int manager_get_profile(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_profile(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int manager_clean_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_profile_file(sd_bus_message *m, void *userdata, sd_bus_error *error);

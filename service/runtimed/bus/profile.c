@@ -294,6 +294,30 @@ int manager_import_profile_file(sd_bus_message *m, void *userdata, sd_bus_error 
         return call_begin(c, error);
 }
 
+static void on_cleaned(uint64_t bytes, uint32_t count, const Problem *problem, void *userdata) {
+        Answer *a = userdata;
+        int r = problem ? 0 : sd_bus_reply_method_return(a->message, "tu", bytes, count);
+
+        answer_end(a, r, problem);
+}
+
+static int run_clean(Call *c, sd_bus_error *error) {
+        g_autoptr(Problem) problem = NULL;
+        Answer *a = answer_new(c);
+
+        if (profiles_clean(c->bus->runtime, on_cleaned, a, &problem) >= 0)
+                return 0;
+        sd_bus_message_unref(a->message);
+        g_free(a);
+        return bus_error_problem(error, problem);
+}
+
+int manager_clean_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int r = read_no_options(m, error);
+
+        return r < 0 ? r : call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_clean), error);
+}
+
 /* ---- Profile ---- */
 
 static int run_assemble(Call *c, sd_bus_error *error) {

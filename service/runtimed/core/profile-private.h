@@ -27,6 +27,8 @@ void profile_scan_free(struct ProfileScan *s);
 void profiles_ask_versions(struct Profiles *ps);
 void qemu_versions_free(struct QEMUVersions *v);
 
+void profiles_clean_free(struct ProfilesClean *c);
+
 Assembling *assembling_free(Assembling *a);
 
 /* Problem for a store that is not there. */

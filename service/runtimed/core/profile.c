@@ -49,6 +49,7 @@ struct Profiles *profiles_new(Runtime *rt) {
 void profiles_free(struct Profiles *ps) {
         if (!ps)
                 return;
+        profiles_clean_free(ps->clean);
         profile_scan_free(ps->scan);
         qemu_versions_free(ps->versions);
         for (ProfileId id = 0; id < PROFILE_MAX; id++) {
@@ -87,6 +88,9 @@ void profile_changing_all(Profile *p) {
 }
 
 int profiles_need_store(struct Profiles *ps, Problem **ret_problem) {
+        if (ps->clean)
+                return problem_set(
+                        ret_problem, "Busy", NULL, "the store of profiles is cleaned up at the moment; try again");
         return ps->store ? 0
                          : problem_set(ret_problem, "NotSupported", NULL, "there is no store of profiles: %s", ps->why);
 }

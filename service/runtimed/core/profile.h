@@ -48,6 +48,7 @@ struct Profiles {
         GHashTable *host_versions; /* program's path -> version, "" where it could not be had */
         struct ProfileScan *scan;
         struct QEMUVersions *versions;
+        struct ProfilesClean *clean; /* under way */
         GPtrArray *busy; /* imports and verifications under way */
 };
 
@@ -111,7 +112,7 @@ int profile_import(Profile *p, uint32_t owner, int source, const char *path, con
 int profile_assemble(Profile *p, uint32_t owner, Job **ret, Problem **ret_problem);
 int profile_verify(Profile *p, uint32_t owner, Job **ret, Problem **ret_problem);
 
-/* Removes superseded manifests, objects that no manifest names, and assemblies that nobody runs. Busy while something
- * is imported or assembled. */
+/* Removes superseded manifests and objects that no manifest names; ProfileDamaged where one cannot be read. Busy while
+ * something is imported or assembled. */
 typedef void (*ProfilesCleaned)(uint64_t bytes, uint32_t count, const Problem *problem, void *userdata);
 int profiles_clean(Runtime *rt, ProfilesCleaned done, void *userdata, Problem **ret_problem);
