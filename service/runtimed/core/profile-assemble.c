@@ -290,7 +290,7 @@ static int start_job(Profile *p, const char *kind, uint32_t owner, Job **ret, Pr
         if (r < 0)
                 return r;
         (*ret)->profile = p->name;
-        rt->observer->job_new(*ret, rt->observer_data);
+        job_announce(*ret);
         return 0;
 }
 

@@ -260,7 +260,7 @@ int profile_import(Profile *p, uint32_t owner, int source, const char *path, con
         g_array_set_clear_func(im->outputs, output_clear);
         g_ptr_array_add(rt->profiles->busy, im);
         job_set_cancel(j, import_cancel, im);
-        rt->observer->job_new(j, rt->observer_data);
+        job_announce(j);
         r = import_start(im, &source, path, version);
         (void) close_fd(source);
         if (r < 0)
