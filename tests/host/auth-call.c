@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * auth-call: one connection to the system bus that makes the calls it reads, a line each, in busctl's notation without
+ * auth-call: makes the calls that it reads, a line and a connection to the system bus each, in busctl's notation without
  * quotes: PATH INTERFACE METHOD [SIGNATURE ARGUMENT...]; an `h` is the path of a file, or `|TEXT`, a pipe with that text. One line answers each:
  *     UNIQUE-NAME INTERFACE.METHOD ok|ERROR-NAME
  */
@@ -115,7 +115,8 @@ static int append_arguments(sd_bus_message *m, Words *w) {
         return r;
 }
 
-static int make_call(sd_bus *bus, char *line) {
+static int make_call(char *line) {
+        __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL, *reply = NULL;
         __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path, *kind, *method, *self;
@@ -128,7 +129,9 @@ static int make_call(sd_bus *bus, char *line) {
         kind = take(&w);
         method = take(&w);
         (void) snprintf(interface, sizeof interface, SERVICE ".%s", kind);
-        r = sd_bus_message_new_method_call(bus, &m, SERVICE, path, interface, method);
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, SERVICE, path, interface, method);
         if (r >= 0)
                 r = append_arguments(m, &w);
         if (r < 0)
@@ -142,13 +145,12 @@ static int make_call(sd_bus *bus, char *line) {
 }
 
 int main(void) {
-        __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
         char *line = NULL;
         size_t size = 0;
-        int r = sd_bus_open_system(&bus);
+        int r = 0;
 
         while (r >= 0 && getline(&line, &size, stdin) > 0)
-                r = make_call(bus, line);
+                r = make_call(line);
         free(line);
         if (r < 0)
                 (void) fprintf(stderr, "auth-call: %s\n", strerror(-r));
