@@ -123,8 +123,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
 static int check_kernel(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
         g_autoptr(Kernel) kernel = NULL;
 
-        return kernel_find(
-                rt->config, spec->architecture, spec->kernel, boot_kernel_needs(spec), &kernel, ret_problem);
+        return kernel_find(rt->config, spec->architecture, spec->kernel, boot_kernel_needs(spec), &kernel, ret_problem);
 }
 
 int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {

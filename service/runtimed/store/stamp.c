@@ -26,7 +26,7 @@ int stamp_of(int fd, Stamp *ret) {
 }
 
 bool stamp_is_of(const Stamp *stamp, int fd) {
-        Stamp now;
+        Stamp now = {0};
 
         return stamp->inode != 0 && stamp_of(fd, &now) >= 0 && now.device == stamp->device &&
                now.inode == stamp->inode && now.size == stamp->size && now.mtime == stamp->mtime &&
