@@ -373,7 +373,7 @@ static void test_clean(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) unnamed = NULL, all = NULL, vm = NULL, again = NULL, removed = NULL, last = NULL,
                                   wrong = NULL;
-        g_autoptr(sd_bus_message) import = NULL, end = NULL;
+        g_autoptr(sd_bus_message) end = NULL;
 
         start_import(r, "tool:2");
         end = wait_job(r, 1);
@@ -431,6 +431,8 @@ static void test_changed_initrd(void **state) {
                 }
         {
                 g_autoptr(sd_bus_message) killed = rig_call(r, WEB, VM, "Kill", "s", "KILL"), again = NULL, end = NULL;
+
+                assert_good(killed);
 
                 until(r, trace_has(r, "changed /vm/web State=stopped"));
                 again = rig_call(r, WEB, VM, "Start", "a{sv}", 0);

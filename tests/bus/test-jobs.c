@@ -75,6 +75,7 @@ static void test_ended(void **state) {
                 g_autoptr(sd_bus_message) wait = rig_call(r, ROOT "/job/2", JOB, "Wait", NULL);
                 g_autofree char *error = rig_get(r, ROOT "/job/2", JOB, "ErrorName");
 
+                assert_good(wait);
                 assert_result(r, ROOT "/job/1", "done", "");
                 assert_result(r, ROOT "/job/2", "failed", error);
                 assert_property(r, ROOT, MANAGER, "JobCount", "0");

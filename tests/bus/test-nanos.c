@@ -302,7 +302,7 @@ static void test_no_tools(void **state) {
 static void test_build_image(void **state) {
         Rig *r = *state;
         g_autofree char *image = g_strdup_printf(ROOT "/image/%u/" HEX, r->uid);
-        g_autoptr(sd_bus_message) first = NULL, second = NULL, linux_ = NULL, vm = NULL, stop = NULL, gone = NULL, removed = NULL;
+        g_autoptr(sd_bus_message) first = NULL, second = NULL, linux_ = NULL, vm = NULL, gone = NULL, removed = NULL;
 
         first = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 2, "Target", "s", "nanos", "Command", "as", 1, "one");
         assert_good(first);

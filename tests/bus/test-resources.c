@@ -40,7 +40,7 @@ static void test_limits_at_start(void **state) {
 /* At once where it runs, and kept; what is left out stays, 0 is none. */
 static void test_set_limits(void **state) {
         Rig *r = *state;
-        g_autoptr(sd_bus_message) first = NULL, second = NULL, spec = NULL;
+        g_autoptr(sd_bus_message) first = NULL, second = NULL;
         g_autofree char *record = NULL;
 
         create_web(r);

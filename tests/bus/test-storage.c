@@ -14,6 +14,12 @@
 
 /* ---- Credentials ---- */
 
+static void stop_web(Rig *r) {
+        g_autoptr(sd_bus_message) reply = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+
+        assert_good(reply);
+}
+
 static sd_bus_message *call_with(Rig *r, const char *method, const char *name, const char *value) {
         bool manager = strcmp(method, "Start") != 0 && strcmp(method, "Update") != 0;
         bool image = manager;
@@ -93,14 +99,13 @@ static void assert_nowhere(Rig *r) {
 
 static void test_credentials(void **state) {
         Rig *r = *state;
-        g_autoptr(sd_bus_message) run = call_with(r, "RunVM", "token", SECRET), stop = NULL, start = NULL;
+        g_autoptr(sd_bus_message) run = call_with(r, "RunVM", "token", SECRET), start = NULL;
 
         assert_good(run);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
         assert_handed_over(r, SECRET);
         assert_nowhere(r);
-        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
-        assert_good(stop);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 2 "));
         start = rig_call(r, WEB, VM, "Start", "a{sv}", 0); /* the daemon has them as long as it lives */
         assert_good(start);
@@ -147,7 +152,7 @@ static void test_credentials_update(void **state) {
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
         assert_handed_over(r, SECRET);
         assert_nowhere(r);
-        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 2 "));
         none = call_with(r, "Update", NULL, NULL);
         assert_good(none);
@@ -160,7 +165,7 @@ static void test_credentials_refused(void **state) {
         Rig *r = *state;
         g_autofree char *large = g_strnfill(65537, 's');
         g_autoptr(sd_bus_message) empty = call_with(r, "RunVM", "token", ""), slash = call_with(r, "RunVM", "../token", SECRET),
-                                  huge = call_with(r, "RunVM", "token", large), unknown = NULL;
+                                  huge = call_with(r, "RunVM", "token", large);
 
         assert_error(empty, ERROR("InvalidSpec"));
         assert_error(slash, ERROR("InvalidSpec"));
@@ -218,7 +223,7 @@ static void test_volumes(void **state) {
         until(r, trace_has(r, "JobRemoved 3 "));
         assert_ptr_equal(worker_with_op(r, "volumes"), first);
 
-        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 4 "));
         again = rig_call(r, WEB, VM, "Start", "a{sv}", 1, "RefreshVolumes", "b", 1);
         assert_good(again);
@@ -226,7 +231,7 @@ static void test_volumes(void **state) {
         assert_ptr_not_equal(worker_with_op(r, "volumes"), first);
         assert_string_equal(fake_polkit_last(r)->action, "org.mcp.Runtime1.use-host-path");
 
-        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 6 "));
         update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Volumes", "as", 0);
         assert_good(update);
@@ -302,7 +307,7 @@ static void test_archives(void **state) {
         play_worker(worker_with_op(r, "volumes"), worker_with_op(r, "volumes")->launch);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
         assert_true(rig_has(r, "state/vms/web/archives.squashfs"));
-        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 2 "));
         start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
         assert_good(start);
@@ -402,8 +407,9 @@ static void test_disk_dropped(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) run = with_disk(r, "RunVM", "web", 16 * MIB, "db"), update = NULL, removed = NULL, path = NULL;
 
+        assert_good(run);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
-        rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        stop_web(r);
         until(r, trace_has(r, "JobRemoved 2 "));
         update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Disks", "a(sts)", 0);
         assert_good(update);

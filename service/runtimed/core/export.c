@@ -88,7 +88,7 @@ static int check(VM *vm, Problem **ret_problem) {
 
 /* The path of a descriptor, which is closed; others may read it from then on, in a directory that is closed to them. */
 static int take_path(int fd, mode_t mode, char **ret) {
-        _cleanup_close_ int owned = fd;
+        __attribute__((unused)) _cleanup_close_ int owned = fd;
         char link[32], path[PATH_MAX];
         struct stat st;
         ssize_t n;

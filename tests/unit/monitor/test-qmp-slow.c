@@ -81,7 +81,7 @@ static void test_a_byte_now_and_then(void **state) {
         uint64_t begin = now_monotonic();
 
         for (size_t i = 0; t.gone == 0 && i < sizeof GREETING - 1; i++) {
-                say(GREETING + i, 1);
+                say(&GREETING[i], 1);
                 turn(50000);
         }
         turn(20 * 1000000);

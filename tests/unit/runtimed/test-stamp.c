@@ -44,7 +44,7 @@ static void test_changes(void **state) {
 }
 
 static void test_no_file(void **state) {
-        _cleanup_close_ int pipe_end = -1, dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         Stamp none = stamp_from_json(NULL);
 
         assert_false(stamp_is_of(&none, dir));
