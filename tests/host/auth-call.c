@@ -68,12 +68,13 @@ static int append_basic(sd_bus_message *m, char type, const char *word) {
         }
 }
 
-static int append_strings(sd_bus_message *m, Words *w) {
+/* type: "s" or "o" */
+static int append_array(sd_bus_message *m, const char *type, Words *w) {
         unsigned long n = strtoul(take(w), NULL, 10);
-        int r = sd_bus_message_open_container(m, 'a', "s");
+        int r = sd_bus_message_open_container(m, 'a', type);
 
         for (; n > 0 && r >= 0; n--)
-                r = append_basic(m, 's', take(w));
+                r = append_basic(m, *type, take(w));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -87,7 +88,7 @@ static int append_entry(sd_bus_message *m, Words *w) {
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'v', type);
         if (r >= 0)
-                r = strcmp(type, "as") == 0 ? append_strings(m, w) : append_basic(m, *type, take(w));
+                r = strcmp(type, "as") == 0 ? append_array(m, "s", w) : append_basic(m, *type, take(w));
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -110,6 +111,9 @@ static int append_arguments(sd_bus_message *m, Words *w) {
                 if (strncmp(signature, "a{sv}", 5) == 0) {
                         r = append_dictionary(m, w);
                         signature += 5;
+                } else if (strncmp(signature, "ao", 2) == 0) {
+                        r = append_array(m, "o", w);
+                        signature += 2;
                 } else
                         r = append_basic(m, *signature++, take(w));
         return r;
@@ -150,7 +154,7 @@ int main(void) {
         int r = 0;
 
         while (r >= 0 && getline(&line, &size, stdin) > 0)
-                r = make_call(line);
+                r = make_call(line); /* -EINVAL: a line that is none */
         free(line);
         if (r < 0)
                 (void) fprintf(stderr, "auth-call: %s\n", strerror(-r));
