@@ -40,7 +40,7 @@ static void test_notifications(void **state) {
         notified("", 0, false, false);
         notified("READY=1", 7, true, false);
         notified("READY=1\n", 8, true, false);
-        notified("STATUS=x\nREADY=1\nWATCHDOG=1\n", 30, true, true);
+        notified("STATUS=x\nREADY=1\nWATCHDOG=1\n", 28, true, true);
         notified("WATCHDOG=1", 10, false, true);
         notified("READY=10", 8, false, false);
         notified("READY=1\0", 8, false, false);
