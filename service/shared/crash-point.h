@@ -3,7 +3,7 @@
 
 /*
  * The steps between which a program of ours may die, and the way to make it die there. In an ordinary build CRASH_POINT() is
- * nothing. With -Dcrash_points=true a second set of programs is built (service/crash/meson.build), which kill themselves with
+ * nothing. With -Dc_args=-DCRASH_PROGRAMS a second set of programs is built (service/crash/meson.build), which kill themselves with
  * SIGKILL at the point whose number stands in /run/mcp-crash/point, once for each byte in the FIFO /run/mcp-crash/tokens.
  * tests/host/90-crash-walk.test reads this table and walks it; a point's number is its place here.
  *
