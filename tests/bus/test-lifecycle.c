@@ -42,11 +42,14 @@ static void ready_web(Rig *r, const char *restart) {
 static void test_fifty_starts(void **state) {
         Rig *r = *state;
         Pending *starts[50];
+        sd_bus *others[G_N_ELEMENTS(starts) / 2];
         unsigned good = 0, full = 0;
 
         create(r, "web");
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                others[i] = rig_connect(r);
         for (size_t i = 0; i < G_N_ELEMENTS(starts); i++)
-                starts[i] = rig_send(r, i % 2 ? r->caller : rig_connect(r), WEB, VM, "Start", "a{sv}", 0);
+                starts[i] = rig_send(r, i % 2 ? r->caller : others[i / 2], WEB, VM, "Start", "a{sv}", 0);
         for (size_t i = 0; i < G_N_ELEMENTS(starts); i++) {
                 until(r, starts[i]->reply);
                 /* Beyond polkit's queue of one user, a caller hears that at once. */
@@ -65,6 +68,8 @@ static void test_fifty_starts(void **state) {
         assert_int_equal(unit_runs(r, MONITOR), 1);
         assert_property(r, WEB, VM, "BootId", "1");
         assert_property(r, ROOT, MANAGER, "RunningCount", "1");
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                (void) sd_bus_flush_close_unref(others[i]);
 }
 
 /* ---- Random operations ---- */
@@ -185,6 +190,8 @@ static void test_random(void **state) {
         assert_invariants(r);
         print_message("%u operations, %u of them refused\n", rounds, errors);
         assert_true(errors < rounds);
+        for (size_t i = 0; i < CLIENTS; i++)
+                (void) sd_bus_flush_close_unref(clients[i]);
 }
 
 /* ---- Nothing happens ---- */

@@ -24,12 +24,6 @@ typedef struct Query {
         void *userdata;
 } Query;
 
-/* Who asked for a VM's numbers: the name, as the VM may go before the answer. */
-typedef struct Ask {
-        Runtime *runtime;
-        char *vm;
-} Ask;
-
 void metrics_query_free(void *p) {
         Query *q = p;
 
@@ -81,41 +75,32 @@ void metrics_of_traffic(VM *vm, json_t *message) {
         finish_those_answered(vm->runtime);
 }
 
+/* Its VM is there: a request ends with the VM it was made to. */
 static void on_answer(json_t *reply, const Problem *problem, void *userdata) {
-        Ask *ask = userdata;
-        Runtime *rt = ask->runtime;
-        VM *vm = runtime_find_vm(rt, ask->vm);
+        VM *vm = userdata;
 
-        if (vm && vm->metrics.asked) {
+        if (vm->metrics.asked) {
                 vm->metrics.asked = 0;
                 if (reply) {
                         vm->metrics.at = now_monotonic();
                         metrics_are(vm, reply);
                 }
         }
-        g_free(ask->vm);
-        g_free(ask);
-        finish_those_answered(rt);
+        finish_those_answered(vm->runtime);
 }
 
 static void ask_vm(VM *vm) {
         uint64_t now = now_monotonic();
-        Ask *ask;
 
         if (vm->metrics.asked || !vm_state_has_guest(vm_state(vm)) || !vm->monitor ||
                 !helper_is_connected(vm->monitor) || (vm->metrics.at && now - vm->metrics.at < METRICS_FRESH_USEC))
                 return;
-        ask = g_new(Ask, 1);
-        *ask = (Ask){vm->runtime, g_strdup(vm->name)};
-        if (request_ask(vm, json_pack("{s:s}", "type", "usage"), on_answer, ask) >= 0) {
+        if (request_ask(vm, json_pack("{s:s}", "type", "usage"), on_answer, vm) >= 0) {
                 vm->metrics.asked = now;
                 /* Who counts the frames of user networking. */
                 vm->metrics.traffic_asked = vm->passt && helper_is_connected(vm->passt) &&
                                             helper_send(vm->passt, json_pack("{s:s}", "type", "usage")) >= 0;
-                return;
         }
-        g_free(ask->vm);
-        g_free(ask);
 }
 
 /* Whoever has not answered is asked anew the next time; its answer, when it comes, still counts. */
