@@ -156,7 +156,7 @@ static void test_credentials_update(void **state) {
         until(r, trace_has(r, "JobRemoved 2 "));
         none = call_with(r, "Update", NULL, NULL);
         assert_good(none);
-        rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        sd_bus_message_unref(rig_call(r, WEB, VM, "Start", "a{sv}", 0));
         until(r, trace_has(r, "JobRemoved 3 " ROOT "/job/3 done"));
         assert_null(handed_over(fake_find(r, MONITOR), NULL));
 }
