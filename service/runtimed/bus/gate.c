@@ -103,6 +103,15 @@ int call_vm(Call *c, VM **ret, sd_bus_error *error) {
         return 0;
 }
 
+int call_whole_vm(Call *c, VM **ret, sd_bus_error *error) {
+        int r = call_vm(c, ret, error);
+
+        if (r >= 0 && !(*ret)->record)
+                return bus_error_named(error, "NotSupported",
+                        "the record of VM '%s' is broken (%s); it can only be removed", (*ret)->name, (*ret)->broken);
+        return r;
+}
+
 int call_job(Call *c, Job **ret, sd_bus_error *error) {
         *ret = runtime_find_job(c->bus->runtime, c->job);
         return *ret ? 0 : bus_error_named(error, "NoSuchJob", "there is no job %u any more", c->job);

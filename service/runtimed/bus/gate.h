@@ -57,6 +57,8 @@ int call_begin(Call *c, sd_bus_error *error);
 
 /* The subject as it is now: NoSuchVM, Stale, NoSuchJob, NoSuchImage. */
 int call_vm(Call *c, VM **ret, sd_bus_error *error);
+/* The same, and NotSupported where its record is broken. */
+int call_whole_vm(Call *c, VM **ret, sd_bus_error *error);
 int call_job(Call *c, Job **ret, sd_bus_error *error);
 int call_image(Call *c, Image **ret, sd_bus_error *error);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/message.h"
 #include "core/image-check.h"
@@ -29,21 +30,17 @@ static int run_remove(Call *c, sd_bus_error *error) {
 }
 
 static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const OptionKey no_options[] = {{}};
-        json_t *options;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         return begin(m, userdata, run_remove, error);
 }
 
 static int run_verify(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
         Image *image;
-        char *path;
         Job *job;
         int r;
 
@@ -52,11 +49,7 @@ static int run_verify(Call *c, sd_bus_error *error) {
                 return r;
         if (image_verify(image, c->uid, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
+        return answer_job(c, job);
 }
 
 static int method_verify(sd_bus_message *m, void *userdata, sd_bus_error *error) {

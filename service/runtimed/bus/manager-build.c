@@ -2,6 +2,7 @@
 /* Manager.BuildImage: the keys of a spec that are in what a guest boots from. */
 #include <stdlib.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
@@ -16,17 +17,11 @@ static void spec_free(void *spec) {
 
 static int run_build(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
-        char *path;
         Job *job;
-        int r;
 
         if (image_build(c->bus->runtime, c->uid, c->request, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
+        return answer_job(c, job);
 }
 
 int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -5,8 +5,6 @@
 #include "bus/message.h"
 #include "core/disk.h"
 
-static const OptionKey no_options[] = {{}};
-
 typedef struct Listing {
         Runtime *runtime;
         sd_bus_message *reply;
@@ -38,13 +36,11 @@ static int run_list_disks(Call *c, sd_bus_error *error) {
 }
 
 int manager_list_disks(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        json_t *options;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_list_disks), error);
 }
 
@@ -58,14 +54,12 @@ static int run_remove_disk(Call *c, sd_bus_error *error) {
 
 int manager_remove_disk(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *name;
-        json_t *options;
         int r;
 
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = message_read_options(m, no_options, &options, error);
+                r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         return call_begin(call_new(userdata, m, "Manager", g_strdup(name), g_free, run_remove_disk), error);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/message.h"
 #include "core/image-clean.h"
@@ -15,8 +16,6 @@
 #include "model/name.h"
 #include "model/spec-payload.h"
 #include "shared/fd.h"
-
-static const OptionKey no_options[] = {{}};
 
 typedef struct ImageRequest {
         char *reference, *path;
@@ -72,18 +71,12 @@ int manager_read_architecture(
 static int run_import(Call *c, sd_bus_error *error) {
         ImageRequest *q = c->request;
         g_autoptr(Problem) problem = NULL;
-        char *path;
         Job *job;
-        int r;
 
         if (image_import(c->bus->runtime, c->uid, q->reference, q->architecture, take_fd(&q->source), q->path, &job,
                     &problem) < 0)
                 return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
+        return answer_job(c, job);
 }
 
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -238,13 +231,11 @@ static int run_list_images(Call *c, sd_bus_error *error) {
 }
 
 int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        json_t *options;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_list_images), error);
 }
 

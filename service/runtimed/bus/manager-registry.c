@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
@@ -13,8 +14,6 @@
 #include "core/secret.h"
 #include "model/name.h"
 #include "shared/fd.h"
-
-static const OptionKey no_options[] = {{}};
 
 typedef struct RegistryRequest {
         char *reference, *destination; /* PullImage, PushImage */
@@ -41,27 +40,6 @@ static RegistryRequest *registry_request_new(void) {
         return q;
 }
 
-static int read_no_options(sd_bus_message *m, sd_bus_error *error) {
-        json_t *options;
-        int r;
-
-        r = message_read_options(m, no_options, &options, error);
-        if (r >= 0)
-                json_decref(options);
-        return r;
-}
-
-static int reply_job(Call *c, const Job *job) {
-        char *path;
-        int r;
-
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
-}
-
 /* Whether the reference has a registry, before anybody is asked. */
 static int check_place(Bus *b, const char *reference, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
@@ -82,7 +60,7 @@ static int run_pull(Call *c, sd_bus_error *error) {
 
         if (image_pull(c->bus->runtime, c->uid, q->reference, q->architecture, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        return reply_job(c, job);
+        return answer_job(c, job);
 }
 
 int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -132,7 +110,7 @@ static int run_push(Call *c, sd_bus_error *error) {
                 return r;
         if (image_push(image, q->destination, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        return reply_job(c, job);
+        return answer_job(c, job);
 }
 
 int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -143,7 +121,7 @@ int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         r = sd_bus_message_read(m, "ss", &reference, &destination);
         if (r >= 0)
-                r = read_no_options(m, error);
+                r = message_read_no_options(m, error);
         if (r >= 0)
                 r = check_place(userdata, destination, error);
         if (r < 0)
@@ -173,13 +151,11 @@ static void login_wait_free(LoginWait *w) {
 }
 
 static void on_login(const Problem *problem, void *userdata) {
-        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
         LoginWait *w = userdata;
 
-        if (problem) {
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(w->message, &error);
-        } else
+        if (problem)
+                answer_problem(w->message, problem);
+        else
                 (void) sd_bus_reply_method_return(w->message, NULL);
         login_wait_free(w);
 }
@@ -227,7 +203,7 @@ int manager_login(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         r = sd_bus_message_read(m, "ssh", &registry, &user, &fd);
         if (r >= 0)
-                r = read_no_options(m, error);
+                r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
         if (!secret_fd_is_readable(fd))

@@ -2,12 +2,11 @@
 /* Manager.ImportState. */
 #include <stdlib.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "core/import-state.h"
-
-static const OptionKey no_options[] = {{}};
 
 static int plan_state(Call *c, sd_bus_error *error) {
         call_add_action(c, "use-host-path");
@@ -17,31 +16,23 @@ static int plan_state(Call *c, sd_bus_error *error) {
 
 static int run_state(Call *c, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
-        char *path;
         Job *job;
-        int r;
 
         if (import_state(c->bus->runtime, c->uid, c->request, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
+        return answer_job(c, job);
 }
 
 int manager_import_state(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *path;
-        json_t *options;
         Call *c;
         int r;
 
         r = sd_bus_message_read(m, "s", &path);
         if (r >= 0)
-                r = message_read_options(m, no_options, &options, error);
+                r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         r = manager_check_path(userdata, path, error);
         if (r < 0)
                 return r;

@@ -304,20 +304,16 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 /* ---- Jobs ---- */
 
-static const OptionKey no_options[] = {{}};
-
 static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
         Bus *b = userdata;
-        json_t *options;
         GHashTableIter iter;
         gpointer value;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(usso)");
@@ -352,13 +348,11 @@ static int run_reconcile(Call *c, sd_bus_error *error) {
 }
 
 static int method_reconcile(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        json_t *options;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         return call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_reconcile), error);
 }
 

@@ -14,6 +14,18 @@ static void add_problem(GPtrArray *problems, Problem *p) {
                 problem_free(p);
 }
 
+/* What was read of a container is the value, unless reading it has failed (r). Takes value. */
+static int end_container(sd_bus_message *m, int r, json_t *value, json_t **ret) {
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0) {
+                json_decref(value);
+                return r;
+        }
+        *ret = value;
+        return 0;
+}
+
 static int read_strings(sd_bus_message *m, json_t **ret) {
         json_t *array = json_array();
         const char *s;
@@ -22,14 +34,7 @@ static int read_strings(sd_bus_message *m, json_t **ret) {
         r = sd_bus_message_enter_container(m, 'a', "s");
         while (r >= 0 && (r = sd_bus_message_read(m, "s", &s)) > 0)
                 (void) json_array_append_new(array, json_string(s));
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_decref(array);
-                return r;
-        }
-        *ret = array;
-        return 0;
+        return end_container(m, r, array, ret);
 }
 
 static int read_string_map(sd_bus_message *m, json_t **ret) {
@@ -40,14 +45,7 @@ static int read_string_map(sd_bus_message *m, json_t **ret) {
         r = sd_bus_message_enter_container(m, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &k, &v)) > 0)
                 (void) json_object_set_new(object, k, json_string(v));
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_decref(object);
-                return r;
-        }
-        *ret = object;
-        return 0;
+        return end_container(m, r, object, ret);
 }
 
 /* One credential: its size into the object, its value into the payload (NULL: nowhere). What breaks a limit is not
@@ -111,14 +109,7 @@ static int read_disks(sd_bus_message *m, json_t **ret) {
         while (r >= 0 && (r = sd_bus_message_read(m, "(sts)", &path, &bytes, &name)) > 0)
                 (void) json_array_append_new(array,
                         json_pack("[s, I, s]", path, (json_int_t) MIN(bytes, (uint64_t) INT64_MAX), name));
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_decref(array);
-                return r;
-        }
-        *ret = array;
-        return 0;
+        return end_container(m, r, array, ret);
 }
 
 static int read_archive(sd_bus_message *m, SpecPayload *payload, GPtrArray *problems, json_t *array) {
@@ -148,14 +139,7 @@ static int read_archives(sd_bus_message *m, SpecPayload *payload, GPtrArray *pro
         r = sd_bus_message_enter_container(m, 'a', "(sh)");
         while (r >= 0 && (r = read_archive(m, payload, problems, array)) > 0)
                 ;
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_decref(array);
-                return r;
-        }
-        *ret = array;
-        return 0;
+        return end_container(m, r, array, ret);
 }
 
 /* One value of the signature, which is the variant's own. -EOPNOTSUPP for a type that no key has. */
@@ -241,14 +225,7 @@ static int read_dictionary(sd_bus_message *m, SignatureOf signature_of, const vo
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r < 0) {
-                json_decref(object);
-                return r;
-        }
-        *ret = object;
-        return 0;
+        return end_container(m, r, object, ret);
 }
 
 static const char *option_signature(const char *key, const void *table) {
@@ -276,6 +253,16 @@ static int fail_unknown(const OptionKey *keys, const char *key, sd_bus_error *er
 
 int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error) {
         return message_read_options_with(m, keys, NULL, ret, error);
+}
+
+int message_read_no_options(sd_bus_message *m, sd_bus_error *error) {
+        static const OptionKey none[] = {{}};
+        json_t *options;
+        int r = message_read_options(m, none, &options, error);
+
+        if (r >= 0)
+                json_decref(options);
+        return r;
 }
 
 int message_read_options_with(

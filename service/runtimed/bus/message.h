@@ -14,7 +14,10 @@ typedef SpecMember OptionKey;
 /* Reads a method's options. Unknown or doubled keys and other types are InvalidSpec by name. New reference in *ret. */
 int message_read_options(sd_bus_message *m, const OptionKey *keys, json_t **ret, sd_bus_error *error);
 
-/* The same where an option may be Credentials: its values go into payload, the option is {NAME: bytes}. */
+/* Of a method that has none: any key is refused. */
+int message_read_no_options(sd_bus_message *m, sd_bus_error *error);
+
+/* message_read_options() where an option may be Credentials: its values go into payload, the option is {NAME: bytes}. */
 int message_read_options_with(
         sd_bus_message *m, const OptionKey *keys, SpecPayload *payload, json_t **ret, sd_bus_error *error);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
@@ -11,7 +12,6 @@
 
 static const OptionKey network_keys[] = {{"Bridge", "s"}, {"Subnet", "s"}, {"Gateway", "s"}, {"Managed", "b"},
         {"GatewayPorts", "as"}, {"Isolated", "b"}, {}};
-static const OptionKey no_options[] = {{}};
 
 /* ---- Manager ---- */
 
@@ -47,12 +47,9 @@ typedef struct Answer {
 static void on_created(const Problem *problem, void *userdata) {
         Answer *a = userdata;
 
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(a->message, &error);
-        } else {
+        if (problem)
+                answer_problem(a->message, problem);
+        else {
                 char *path = bus_network_path(a->name);
 
                 (void) sd_bus_reply_method_return(a->message, "o", path);
@@ -128,13 +125,11 @@ int manager_list_networks(sd_bus_message *m, void *userdata, sd_bus_error *error
         Bus *b = userdata;
         GHashTableIter iter;
         gpointer value;
-        json_t *options;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(ssbo)");
@@ -166,14 +161,12 @@ static int run_remove(Call *c, sd_bus_error *error) {
 
 static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Network *n = userdata;
-        json_t *options;
         Call *c;
         int r;
 
-        r = message_read_options(m, no_options, &options, error);
+        r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        json_decref(options);
         c = call_new(bus_of(n->runtime), m, "Network", NULL, NULL, run_remove);
         c->detail_network = g_strdup(n->name);
         return call_begin(c, error);

@@ -8,12 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "shared/fd.h"
-
-static const OptionKey no_options[] = {{}};
 
 typedef struct ProfileRequest {
         ProfileId id;
@@ -53,16 +52,6 @@ static int find_profile_named(const char *name, ProfileId *ret, sd_bus_error *er
         }
 }
 
-static int read_no_options(sd_bus_message *m, sd_bus_error *error) {
-        json_t *options;
-        int r;
-
-        r = message_read_options(m, no_options, &options, error);
-        if (r >= 0)
-                json_decref(options);
-        return r;
-}
-
 /* An answer that comes later. */
 typedef struct Answer {
         sd_bus_message *message;
@@ -80,12 +69,9 @@ static Answer *answer_new(Call *c) {
 }
 
 static void answer_end(Answer *a, int r, const Problem *problem) {
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(a->message, &error);
-        } else if (r < 0)
+        if (problem)
+                answer_problem(a->message, problem);
+        else if (r < 0)
                 (void) sd_bus_reply_method_errno(a->message, r, NULL);
         sd_bus_message_unref(a->message);
         if (a->request)
@@ -159,7 +145,7 @@ int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error
         Bus *b = userdata;
         int r;
 
-        r = read_no_options(m, error);
+        r = message_read_no_options(m, error);
         if (r >= 0)
                 r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
@@ -179,17 +165,6 @@ int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* ---- Manager: ImportProfile, ImportProfileFile, CleanProfiles ---- */
 
-static int reply_job(Call *c, Job *job) {
-        char *path;
-        int r;
-
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
-}
-
 static int run_import(Call *c, sd_bus_error *error) {
         ProfileRequest *q = c->request;
         g_autoptr(Problem) problem = NULL;
@@ -198,7 +173,7 @@ static int run_import(Call *c, sd_bus_error *error) {
         if (profile_import(profile_get(c->bus->runtime, q->id), c->uid, take_fd(&q->source), q->path, q->version, &job,
                     &problem) < 0)
                 return bus_error_problem(error, problem);
-        return reply_job(c, job);
+        return answer_job(c, job);
 }
 
 static int check_version(const char *version, sd_bus_error *error) {
@@ -313,7 +288,7 @@ static int run_clean(Call *c, sd_bus_error *error) {
 }
 
 int manager_clean_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        int r = read_no_options(m, error);
+        int r = message_read_no_options(m, error);
 
         return r < 0 ? r : call_begin(call_new(userdata, m, "Manager", NULL, NULL, run_clean), error);
 }
@@ -326,7 +301,7 @@ static int run_assemble(Call *c, sd_bus_error *error) {
 
         if (profile_assemble(profile_find(c->bus->runtime, c->detail_profile), c->uid, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        return reply_job(c, job);
+        return answer_job(c, job);
 }
 
 static int run_verify(Call *c, sd_bus_error *error) {
@@ -335,7 +310,7 @@ static int run_verify(Call *c, sd_bus_error *error) {
 
         if (profile_verify(profile_find(c->bus->runtime, c->detail_profile), c->uid, &job, &problem) < 0)
                 return bus_error_problem(error, problem);
-        return reply_job(c, job);
+        return answer_job(c, job);
 }
 
 static int begin(sd_bus_message *m, Profile *p, void *request, CallRun run, sd_bus_error *error) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/message.h"
 #include "core/limits.h"
@@ -20,28 +21,6 @@ static void request_free(void *p) {
         g_free(p);
 }
 
-static void on_done(const Problem *problem, void *userdata) {
-        sd_bus_message *m = userdata;
-
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(m, &error);
-        } else
-                (void) sd_bus_reply_method_return(m, NULL);
-        sd_bus_message_unref(m);
-}
-
-static int find_vm(Call *c, VM **ret, sd_bus_error *error) {
-        int r = call_vm(c, ret, error);
-
-        if (r >= 0 && !(*ret)->record)
-                return bus_error_named(error, "NotSupported",
-                        "the record of VM '%s' is broken (%s); it can only be removed", (*ret)->name, (*ret)->broken);
-        return r;
-}
-
 static int begin(sd_bus_message *m, VM *vm, ResourceRequest *q, CallRun plan, CallRun run, sd_bus_error *error) {
         Call *c = call_new(bus_of(vm->runtime), m, "VM", q, request_free, run);
 
@@ -56,10 +35,10 @@ static int run_set_memory(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = find_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (memory_set(vm, q->memory, on_done, sd_bus_message_ref(c->message), &problem) < 0) {
+        if (memory_set(vm, q->memory, answer_done, sd_bus_message_ref(c->message), &problem) < 0) {
                 sd_bus_message_unref(c->message);
                 return bus_error_problem(error, problem);
         }
@@ -98,7 +77,7 @@ static int plan_set_limits(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = find_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
         whole = limits_to_json(&vm->record->spec->limits);
@@ -116,10 +95,10 @@ static int run_set_limits(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = find_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (limits_set(vm, &q->limits, on_done, sd_bus_message_ref(c->message), &problem) < 0) {
+        if (limits_set(vm, &q->limits, answer_done, sd_bus_message_ref(c->message), &problem) < 0) {
                 sd_bus_message_unref(c->message);
                 return bus_error_problem(error, problem);
         }

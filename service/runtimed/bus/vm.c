@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/log-stream.h"
 #include "bus/message.h"
@@ -49,40 +50,12 @@ static void vm_request_free(void *p) {
         g_free(q);
 }
 
-static int fail_broken(VM *vm, sd_bus_error *error) {
-        return bus_error_named(error, "NotSupported", "the record of VM '%s' is broken (%s); it can only be removed",
-                vm->name, vm->broken);
-}
-
-static const OptionKey no_options[] = {{}};
-
-static int skip_options(sd_bus_message *m, sd_bus_error *error) {
-        json_t *options;
-        int r = message_read_options(m, no_options, &options, error);
-
-        if (r >= 0)
-                json_decref(options);
-        return r;
-}
-
 /* Begins a call on the VM; takes q, which may be NULL. */
 static int begin(sd_bus_message *m, VM *vm, VMRequest *q, CallRun run, sd_bus_error *error) {
         Call *c = call_new(bus_of(vm->runtime), m, "VM", q, vm_request_free, run);
 
         call_set_vm(c, vm);
         return call_begin(c, error);
-}
-
-static int reply_job(Call *c, Job *job, int r, const Problem *problem, sd_bus_error *error) {
-        char *path;
-
-        if (r < 0)
-                return bus_error_problem(error, problem);
-        bus_watch_job(c->bus, job, c->message);
-        path = bus_job_path(job);
-        r = sd_bus_reply_method_return(c->message, "uo", job->id, path);
-        free(path);
-        return r;
 }
 
 /* ---- Jobs ---- */
@@ -103,7 +76,7 @@ static int run_start(Call *c, sd_bus_error *error) {
                 r = vm_start(vm, c->uid, &q->payload, &job, &problem);
         if (r >= 0 && q->wait_ready)
                 vm_wait_ready(vm);
-        return reply_job(c, job, r, problem, error);
+        return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
 }
 
 static const OptionKey start_options[] = {{"Credentials", "a{say}"}, {"RefreshVolumes", "b"}, {"WaitReady", "b"}, {}};
@@ -158,7 +131,7 @@ static int run_stop(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         r = vm_stop(vm, c->uid, q->number, &job, &problem);
-        return reply_job(c, job, r, problem, error);
+        return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
 }
 
 static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -168,7 +141,7 @@ static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         r = sd_bus_message_read(m, "t", &timeout);
         if (r >= 0)
-                r = skip_options(m, error);
+                r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
         if (timeout > SPEC_STOP_TIMEOUT_MAX)
@@ -189,7 +162,7 @@ static int run_remove(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         r = vm_remove(vm, c->uid, ((VMRequest *) c->request)->number != 0, &job, &problem);
-        return reply_job(c, job, r, problem, error);
+        return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
 }
 
 static const OptionKey remove_options[] = {{"KeepDisks", "b"}, {}};
@@ -210,20 +183,6 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* ---- Requests to the monitor ---- */
 
-/* The message waits for the monitor's reply. */
-static void on_request_done(const Problem *problem, void *userdata) {
-        sd_bus_message *m = userdata;
-
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(m, &error);
-        } else
-                (void) sd_bus_reply_method_return(m, NULL);
-        sd_bus_message_unref(m);
-}
-
 static int run_request(Call *c, const char *type, const char *signal, sd_bus_error *error) {
         g_autoptr(Problem) problem = NULL;
         VM *vm;
@@ -232,7 +191,7 @@ static int run_request(Call *c, const char *type, const char *signal, sd_bus_err
         r = call_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (vm_request(vm, type, signal, on_request_done, sd_bus_message_ref(c->message), &problem) < 0) {
+        if (vm_request(vm, type, signal, answer_done, sd_bus_message_ref(c->message), &problem) < 0) {
                 sd_bus_message_unref(c->message);
                 return bus_error_problem(error, problem);
         }
@@ -296,12 +255,9 @@ typedef struct ConsoleAnswer {
 static void on_console_done(const Problem *problem, void *userdata) {
         ConsoleAnswer *a = userdata;
 
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(a->message, &error);
-        } else
+        if (problem)
+                answer_problem(a->message, problem);
+        else
                 (void) sd_bus_reply_method_return(a->message, "h", a->fd);
         sd_bus_message_unref(a->message);
         (void) close_fd(a->fd);
@@ -371,11 +327,9 @@ static int plan_update(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = call_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (!vm->record)
-                return fail_broken(vm, error);
         if (merge_spec(vm, q->changes, q->problems, &q->spec) < 0)
                 return 0;
         n = auth_spec_actions(q->spec, extra);
@@ -397,7 +351,7 @@ static int run_update(Call *c, sd_bus_error *error) {
                 return r;
         if (q->problems->len > 0)
                 return bus_error_problem(error, q->problems->pdata[0]);
-        if (vm_update(vm, q->spec, &q->payload, on_request_done, sd_bus_message_ref(c->message), &problem) < 0) {
+        if (vm_update(vm, q->spec, &q->payload, answer_done, sd_bus_message_ref(c->message), &problem) < 0) {
                 sd_bus_message_unref(c->message);
                 return bus_error_problem(error, problem);
         }
@@ -434,11 +388,9 @@ static int run_get_spec(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = call_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (!vm->record)
-                return fail_broken(vm, error);
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
                 r = message_append_spec(reply, vm->record->spec);
@@ -456,11 +408,9 @@ static int run_describe(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = call_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (!vm->record)
-                return fail_broken(vm, error);
         if (vm_describe(vm->runtime, vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0 && !argv)
                 return bus_error_problem(error, problem);
         r = sd_bus_message_new_method_return(c->message, &reply);
@@ -472,12 +422,9 @@ static int run_describe(Call *c, sd_bus_error *error) {
 static void on_exported(const char *text, const Problem *problem, void *userdata) {
         sd_bus_message *message = userdata;
 
-        if (problem) {
-                __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-                (void) bus_error_problem(&error, problem);
-                (void) sd_bus_reply_method_error(message, &error);
-        } else
+        if (problem)
+                answer_problem(message, problem);
+        else
                 (void) sd_bus_reply_method_return(message, "s", text);
         sd_bus_message_unref(message);
 }
@@ -486,11 +433,9 @@ static int run_export(Call *c, sd_bus_error *error) {
         VM *vm;
         int r;
 
-        r = call_vm(c, &vm, error);
+        r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (!vm->record)
-                return fail_broken(vm, error);
         vm_export(vm, on_exported, sd_bus_message_ref(c->message));
         return 0;
 }

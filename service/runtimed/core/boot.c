@@ -81,12 +81,9 @@ void boot_forget(Boot *b) {
 }
 
 /* Ends the start's job, where it is still that. */
-static void finish_job(VM *vm, Job *j, const Problem *problem) {
-        if (!j)
-                return;
-        vm_changing(vm, "JobPath");
-        vm->job = NULL;
-        job_finish(j, problem);
+static void finish_job(VM *vm, const Job *j, const Problem *problem) {
+        if (j)
+                vm_job_finish(vm, problem);
 }
 
 /* A step could not be done: everything before it is undone, the VM is failed. */

@@ -164,8 +164,7 @@ static int vm_job(VM *vm, const char *kind, uint32_t caller, Job **ret, Problem 
         return 0;
 }
 
-/* The VM's job is over; the VM lives on. */
-static void vm_job_finish(VM *vm, const Problem *problem) {
+void vm_job_finish(VM *vm, const Problem *problem) {
         Job *j = vm->job;
 
         if (!j)

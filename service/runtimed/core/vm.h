@@ -144,6 +144,7 @@ void vm_end_now(VM *vm);
 void vm_end_unhealthy(VM *vm);
 
 /* For boot.c and adoption. */
+void vm_job_finish(VM *vm, const Problem *problem); /* the VM's job, where it has one, is over; the VM lives on */
 void vm_set_state(VM *vm, VMState state, const char *reason);
 void vm_changing(VM *vm, const char *property); /* before the value changes */
 void vm_set_ready(VM *vm, bool ready);
