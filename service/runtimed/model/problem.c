@@ -14,7 +14,6 @@ static const struct {
 } errnos[] = {
         {"InvalidSpec", -EINVAL},
         {"InvalidName", -EINVAL},
-        {"InvalidSignal", -EINVAL},
         {"UnsupportedImage", -EINVAL},
         {"DigestMismatch", -EBADMSG},
         {"NoSpace", -ENOSPC},
