@@ -96,7 +96,7 @@ static int import_keep_archive(Import *im, Image *image) {
 
         if (!im->archive || image->archive_size > 0 || !im->runtime->config->keep_archives)
                 return 0;
-        fd = store_image_reopen(im->runtime->store, im->owner, im->archive);
+        fd = store_image_part_open(im->runtime->store, im->owner, im->archive);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return fd < 0 ? fd : -errno;
         if (image->size + (uint64_t) st.st_size > im->bytes) {
@@ -291,7 +291,7 @@ static void on_written(json_t *result, const Problem *problem, void *userdata) {
                 import_known(im, known);
                 return;
         }
-        fd = store_image_reopen(im->runtime->store, im->owner, im->tmp);
+        fd = store_image_part_open(im->runtime->store, im->owner, im->tmp);
         r = fd < 0 || fstat(fd, &st) == 0 ? fd : -errno;
         if (r < 0) {
                 (void) close_fd(fd);

@@ -94,7 +94,7 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
                 pull_end(p, NULL, problem);
                 return;
         }
-        q.source = store_image_reopen(p->runtime->store, p->owner, p->archive);
+        q.source = store_image_part_open(p->runtime->store, p->owner, p->archive);
         r = q.source < 0 || fstat(q.source, &st) == 0 ? q.source : -errno;
         if (r < 0) {
                 (void) close_fd(q.source);

@@ -354,7 +354,7 @@ static void on_made(json_t *result, const Problem *problem, void *userdata) {
                 build_end(b, NULL, problem);
                 return;
         }
-        fd = store_image_reopen(b->runtime->store, b->owner, b->tmp);
+        fd = store_image_part_open(b->runtime->store, b->owner, b->tmp);
         r = fd < 0 || fstat(fd, &st) == 0 ? fd : -errno;
         if (r < 0) {
                 (void) close_fd(fd);

@@ -12,10 +12,32 @@ struct Store {
         GHashTable *temporaries; /* names of the files that workers write */
 };
 
+typedef void (*StoreEntryFound)(int dir, const char *name, void *userdata);
+
+/* All but "." and "..". */
+void store_each_entry(int dir, StoreEntryFound found, void *userdata);
+
+/* Whether it is half of something. */
+bool store_is_temporary(const char *name);
+
+/* Opens what is no link; flags as open(2). A negative dir is what is returned, so that the error of opening it is passed on. */
+int store_file_open(int dir, const char *name, int flags);
+
 /* Opens a directory, which is made where it is missing. */
 int store_subdirectory(int dir, const char *name);
 
-void store_each_entry(int dir, void (*each)(int dir, const char *name, void *userdata), void *userdata);
+/* With the plain files that are in it. */
+void store_directory_remove(int dir, const char *name);
+
+/* dir/UID: opened; made where it is missing; removed where it is empty. */
+int store_owner_open(int dir, uint32_t owner);
+int store_owner_make(int dir, uint32_t owner);
+void store_owner_drop(int dir, uint32_t owner);
+
+/* A record: its text, caller frees; written durably; whether it says all that object says, or an older version's part of it. */
+int store_text_load(int dir, const char *name, char **ret, size_t *ret_len);
+int store_record_save(int dir, const char *name, json_t *object);
+bool store_record_is_saved(int dir, const char *name, json_t *object);
 
 /* A file that is half of something until it gets its name. */
 int store_temporary_create(Store *s, int dir, char **ret_name);

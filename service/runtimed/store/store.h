@@ -103,10 +103,7 @@ void store_job_remove(Store *s, uint32_t id);
 int store_image_create(Store *s, uint32_t owner, char **ret_name);
 int store_cache_create(Store *s, char **ret_name);
 
-/* The temporary file, read-only. */
-int store_image_reopen(Store *s, uint32_t owner, const char *tmp);
-
-/* Another file that belongs to an image, by its name; store_image_discard() removes it. */
+/* The temporary file, or another that belongs to an image, by its name, read-only; store_image_discard() removes it. */
 int store_image_part_open(Store *s, uint32_t owner, const char *name);
 int store_image_part_commit(Store *s, uint32_t owner, const char *tmp, const char *name);
 

@@ -2,28 +2,16 @@
 /* Owns the files of disks: disks/UID/NAME.img. There is nothing to know of a disk but its owner, name and size. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shared/atomic-file.h"
 #include "shared/fd.h"
 #include "store/store-private.h"
 
 #define SUFFIX ".img"
 #define FORMAT_MODE 0666 /* mkfs opens it again through /proc, as another user */
 #define DISK_MODE 0600
-
-static int open_owner(Store *s, uint32_t owner) {
-        char name[16];
-        int fd;
-
-        (void) snprintf(name, sizeof name, "%" PRIu32, owner);
-        fd = openat(s->disks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
-}
 
 struct walk {
         StoreDiskFound each;
@@ -36,7 +24,7 @@ static void walk_disk(int dir, const char *name, void *userdata) {
         g_autofree char *stem = NULL;
         struct stat st;
 
-        if (g_str_has_prefix(name, ATOMIC_TMP_PREFIX) || !g_str_has_suffix(name, SUFFIX) ||
+        if (store_is_temporary(name) || !g_str_has_suffix(name, SUFFIX) ||
                 fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return;
         stem = g_strndup(name, strlen(name) - strlen(SUFFIX));
@@ -44,7 +32,7 @@ static void walk_disk(int dir, const char *name, void *userdata) {
 }
 
 void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userdata) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         struct walk w = {each, userdata, owner};
 
         if (dir >= 0)
@@ -52,7 +40,7 @@ void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userd
 }
 
 uint64_t store_disk_size(Store *s, uint32_t owner, const char *name) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
         struct stat st;
 
@@ -60,37 +48,28 @@ uint64_t store_disk_size(Store *s, uint32_t owner, const char *name) {
 }
 
 int store_disk_open(Store *s, uint32_t owner, const char *name) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
-        int fd;
 
-        if (dir < 0)
-                return dir;
-        fd = openat(dir, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
+        return store_file_open(dir, file, O_RDWR);
 }
 
 int store_disk_remove(Store *s, uint32_t owner, const char *name) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
-        char uid[16];
 
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;
         if (unlinkat(dir, file, 0) < 0 && errno != ENOENT)
                 return -errno;
-        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
-        (void) unlinkat(s->disks, uid, AT_REMOVEDIR); /* only when it is empty */
+        store_owner_drop(s->disks, owner);
         return 0;
 }
 
 int store_disk_create(Store *s, uint32_t owner, uint64_t bytes, char **ret_tmp) {
-        _cleanup_close_ int dir = -1, fd = -1;
-        char uid[16];
+        _cleanup_close_ int dir = store_owner_make(s->disks, owner);
+        _cleanup_close_ int fd = dir < 0 ? dir : store_temporary_create(s, dir, ret_tmp);
 
-        (void) snprintf(uid, sizeof uid, "%" PRIu32, owner);
-        dir = store_subdirectory(s->disks, uid);
-        fd = dir < 0 ? dir : store_temporary_create(s, dir, ret_tmp);
         if (fd < 0)
                 return fd;
         if (fchmod(fd, FORMAT_MODE) < 0 || ftruncate(fd, (off_t) bytes) < 0) {
@@ -104,14 +83,14 @@ int store_disk_create(Store *s, uint32_t owner, uint64_t bytes, char **ret_tmp) 
 }
 
 int store_disk_commit(Store *s, uint32_t owner, const char *tmp, const char *name) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         g_autofree char *file = g_strconcat(name, SUFFIX, NULL);
 
         return dir < 0 ? dir : store_temporary_commit(s, dir, tmp, file, DISK_MODE);
 }
 
 void store_disk_discard(Store *s, uint32_t owner, const char *tmp) {
-        _cleanup_close_ int dir = open_owner(s, owner);
+        _cleanup_close_ int dir = store_owner_open(s->disks, owner);
 
         if (dir >= 0)
                 store_temporary_discard(s, dir, tmp);
