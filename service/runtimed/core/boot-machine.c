@@ -2,15 +2,15 @@
 /* The steps of a boot that start its units: TPM, network, and the monitor with QEMU. */
 #include "core/boot-private.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include "core/boot-plan.h"
-#include "core/image-check.h"
-#include "core/initrd.h"
-#include "core/limits.h"
 #include "core/nanos.h"
 #include "core/network.h"
-#include "core/profile.h"
 #include "core/restart.h"
-#include "core/share.h"
 #include "core/storage.h"
 #include "core/tpm.h"
 #include "core/user-network.h"
@@ -20,13 +20,6 @@
 #include "shared/fd.h"
 #include "shared/launch-wire.h"
 #include "shared/log-line.h"
-#include "shared/log.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* ---- 6. TPM ---- */
 

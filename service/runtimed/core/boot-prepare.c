@@ -5,28 +5,13 @@
 #include "core/boot-plan.h"
 #include "core/image-check.h"
 #include "core/initrd.h"
-#include "core/limits.h"
 #include "core/nanos.h"
 #include "core/network.h"
 #include "core/profile.h"
-#include "core/restart.h"
 #include "core/share.h"
 #include "core/storage.h"
-#include "core/tpm.h"
-#include "core/user-network.h"
-#include "qemu/argv.h"
-#include "qemu/machine-table.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
-#include "shared/launch-wire.h"
-#include "shared/log-line.h"
-#include "shared/log.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define PULL_SHARE 0.6 /* of the progress of a start that has to pull its image */
 

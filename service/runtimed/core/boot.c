@@ -2,7 +2,9 @@
 /* The way of a boot, step by step, with its undo list. */
 #include "core/boot-private.h"
 
-#include "core/boot-plan.h"
+#include <errno.h>
+#include <stdio.h>
+
 #include "core/image-check.h"
 #include "core/initrd.h"
 #include "core/limits.h"
@@ -10,23 +12,9 @@
 #include "core/network.h"
 #include "core/profile.h"
 #include "core/restart.h"
-#include "core/share.h"
 #include "core/storage.h"
-#include "core/tpm.h"
-#include "core/user-network.h"
-#include "qemu/argv.h"
-#include "qemu/machine-table.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
-#include "shared/launch-wire.h"
-#include "shared/log-line.h"
-#include "shared/log.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static const struct {
         const char *stage;
