@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "monitor/machine.h"
-#include "monitor/signal-names.h"
 #include "monitor/usage.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "shared/signal-names.h"
 #include "shared/wire.h"
 
 static void reply_ok(struct machine *m, json_int_t id) {

@@ -11,9 +11,9 @@
 
 #include "monitor/machine.h"
 #include "monitor/oom.h"
-#include "monitor/signal-names.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "shared/signal-names.h"
 
 /* What is said of a crash, with the last words of whom it concerns. */
 static void describe_crash(const struct machine *m, char *buf, size_t size) {

@@ -8,9 +8,9 @@
 
 #include "model/mount.h"
 #include "shared/guest-wire.h"
+#include "shared/signal-names.h"
 
 #define DEFAULT_STOP_SIGNAL SIGTERM
-#define GUEST_SIGRTMIN 34 /* the C library's first, of 64 */
 #define GUEST_SIGNAL_MAX 64
 #define HOST_LABEL_MAX 63U
 
@@ -90,42 +90,6 @@ void image_config_free(ImageConfig *c) {
         g_free(c);
 }
 
-/* Names without SIG, by Linux's generic numbers (x86, arm, riscv). */
-static const char *const signal_names[] = {
-        NULL,
-        "HUP",
-        "INT",
-        "QUIT",
-        "ILL",
-        "TRAP",
-        "ABRT",
-        "BUS",
-        "FPE",
-        "KILL",
-        "USR1",
-        "SEGV",
-        "USR2",
-        "PIPE",
-        "ALRM",
-        "TERM",
-        "STKFLT",
-        "CHLD",
-        "CONT",
-        "STOP",
-        "TSTP",
-        "TTIN",
-        "TTOU",
-        "URG",
-        "XCPU",
-        "XFSZ",
-        "VTALRM",
-        "PROF",
-        "WINCH",
-        "IO",
-        "PWR",
-        "SYS",
-};
-
 static int number_in(const char *text, int min, int max) {
         size_t n = strlen(text);
         int v = 0;
@@ -140,36 +104,14 @@ static int number_in(const char *text, int min, int max) {
         return v >= min && v <= max ? v : -1;
 }
 
-static int signal_by_name(const char *name) {
-        int offset;
-
-        for (size_t i = 1; i < G_N_ELEMENTS(signal_names); i++)
-                if (g_str_equal(signal_names[i], name))
-                        return (int) i;
-        if (g_str_equal(name, "RTMIN"))
-                return GUEST_SIGRTMIN;
-        if (g_str_equal(name, "RTMAX"))
-                return GUEST_SIGNAL_MAX;
-        if (g_str_has_prefix(name, "RTMIN+")) {
-                offset = number_in(name + 6, 0, GUEST_SIGNAL_MAX - GUEST_SIGRTMIN);
-                return offset < 0 ? -1 : GUEST_SIGRTMIN + offset;
-        }
-        if (g_str_has_prefix(name, "RTMAX-")) {
-                offset = number_in(name + 6, 0, GUEST_SIGNAL_MAX - GUEST_SIGRTMIN);
-                return offset < 0 ? -1 : GUEST_SIGNAL_MAX - offset;
-        }
-        return -1;
-}
-
 int stop_signal_number(const char *text) {
+        int n;
+
         if (!text)
                 return DEFAULT_STOP_SIGNAL;
-
-        g_autofree char *name = g_ascii_strup(text, -1);
-        int n = number_in(name, 1, GUEST_SIGNAL_MAX);
-
+        n = number_in(text, 1, GUEST_SIGNAL_MAX);
         if (n < 0)
-                n = signal_by_name(g_str_has_prefix(name, "SIG") ? name + 3 : name);
+                n = signal_from_name(text);
         return n < 0 ? DEFAULT_STOP_SIGNAL : n;
 }
 

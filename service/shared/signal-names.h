@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The number of a signal for the guest's program, from "TERM" or "SIGTERM" or "RTMIN+3" in any case; -EINVAL when
- * there is none of that name. Numbers as on x86 and arm. */
+/* The number of a signal for a guest's program, from "TERM", "SIGTERM", "RTMIN+3" or "RTMAX-1" in any case; -EINVAL when
+ * there is none of that name. Linux's generic numbers (x86, arm, riscv). */
 int signal_from_name(const char *name);
 
 /* All names signal_from_name() takes, for an error message. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns the names of signals. */
-#include "monitor/signal-names.h"
+#include "shared/signal-names.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,6 +31,7 @@ static const struct {
         {"PIPE", 13},
         {"ALRM", 14},
         {"TERM", 15},
+        {"STKFLT", 16},
         {"CHLD", 17},
         {"CONT", 18},
         {"STOP", 19},
@@ -47,22 +49,26 @@ static const struct {
         {"SYS", 31},
 };
 
-const char signal_names[] = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP "
-                            "TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMIN+1 to RTMIN+30";
+const char signal_names[] = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP "
+                            "TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMIN+1 to RTMIN+30 RTMAX";
 
+/* RTMIN, RTMIN+n, RTMAX-n, RTMAX. */
 static int realtime_from_name(const char *name) {
+        bool up = strncasecmp(name, "RTMIN", 5) == 0;
         char *end;
         long n;
 
-        if (strncasecmp(name, "RTMIN", 5) != 0)
+        if (!up && strncasecmp(name, "RTMAX", 5) != 0)
                 return -EINVAL;
         name += 5;
         if (*name == 0)
-                return RTMIN;
-        if (name[0] != '+' || name[1] < '0' || name[1] > '9')
+                return up ? RTMIN : RTMAX;
+        if (name[0] != (up ? '+' : '-') || name[1] < '0' || name[1] > '9')
                 return -EINVAL;
         n = strtol(name + 1, &end, 10);
-        return *end == 0 && n <= RTMAX - RTMIN ? RTMIN + (int) n : -EINVAL;
+        if (*end != 0 || n > RTMAX - RTMIN)
+                return -EINVAL;
+        return up ? RTMIN + (int) n : RTMAX - (int) n;
 }
 
 int signal_from_name(const char *name) {
