@@ -1,61 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The QMP client against peers that take their time, with limits that a test can wait for: linked with a qmp.c whose greeting
- * has half a second and whose replies have 0.3 s. */
+/* The QMP client against peers that take their time, with limits that a test can wait for: linked with a qmp.c whose
+ * greeting has half a second and whose replies have 0.3 s. */
 #include "unit.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "monitor/qmp.h"
-#include "shared/fd.h"
-
-#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
-
-static struct {
-        sd_event *event;
-        struct qmp *qmp;
-        int peer;
-        unsigned ready, gone, replies;
-        int gone_error, reply_error;
-} t;
-
-static void on_ready(void *userdata) {
-        t.ready++;
-}
-
-static void on_event(void *userdata, const char *name, const json_t *data) {
-}
-
-static void on_gone(void *userdata, int error) {
-        t.gone++;
-        t.gone_error = error;
-}
-
-static void on_reply(void *userdata, int error, const char *text, const json_t *value) {
-        t.replies++;
-        t.reply_error = error;
-}
-
-static const struct qmp_ops ops = {.ready = on_ready, .event = on_event, .gone = on_gone};
-
-static int setup(void **state) {
-        int pair[2];
-
-        memset(&t, 0, sizeof t);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-        assert_int_equal(sd_event_new(&t.event), 0);
-        t.peer = pair[1];
-        assert_int_equal(qmp_new(t.event, pair[0], &ops, NULL, &t.qmp), 0);
-        return 0;
-}
-
-static int teardown(void **state) {
-        qmp_free(t.qmp);
-        sd_event_unref(t.event);
-        (void) close_fd(t.peer);
-        return 0;
-}
+#include "qmp-peer.h"
 
 /* Turns until the clock says so, or the client has gone. */
 static void turn(uint64_t usec) {
