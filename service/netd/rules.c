@@ -13,8 +13,10 @@ uint32_t port_group(const struct port *p) {
         return PORT_GROUP | (p->isolated ? 0 : PORT_GROUP_OPEN) | (p->managed ? 0 : PORT_GROUP_JOINED);
 }
 
-/* Frames from ports. The hook input has what the bridge takes for itself before prerouting is over: BPDUs and their
- * like. An offer may hide in fragments, but the port is in the first one always. */
+/* Frames from ports. What would lead others' packets elsewhere is not a VM's to send: offers, redirects, source routes;
+ * to the host's tables redirects belong to a connection and pass. The hook input has what the bridge takes for itself
+ * before prerouting is over: BPDUs and their like. An offer may hide in fragments, but the port is in the first one
+ * always. */
 static void write_bridge_table(FILE *f) {
         static const char *const counters[] = {"spoofed", "offers", "crossed"};
         static const char *const chains[] = {"guard", "identified"};
@@ -45,6 +47,9 @@ static void write_bridge_rules(FILE *f) {
                 " iifname . arp saddr ether . arp saddr ip @identities goto identified\n"
                 "add rule " BRIDGE_TABLE " guard counter name spoofed drop\n"
                 "add rule " BRIDGE_TABLE " identified ether type ip udp sport 67 counter name offers drop\n"
+                "add rule " BRIDGE_TABLE " identified ether type ip icmp type redirect counter name spoofed drop\n"
+                "add rule " BRIDGE_TABLE " identified ether type ip ip option lsrr exists counter name spoofed drop\n"
+                "add rule " BRIDGE_TABLE " identified ether type ip ip option ssrr exists counter name spoofed drop\n"
                 "add rule " BRIDGE_TABLE
                 " identified meta iifgroup %u ether daddr != @gateways counter name crossed drop\n",
                 PORT_GROUP);
@@ -63,17 +68,21 @@ static void write_bridge_rules(FILE *f) {
                 PORT_GROUP | PORT_GROUP_JOINED);
 }
 
+/* Where br_netfilter is loaded, frames between two ports of a bridge come here, too: those of an open bridge are
+ * "within" it. */
 static void write_inet(FILE *f) {
         (void) fprintf(f, "add table " INET_TABLE "\n"
                           "add counter " INET_TABLE " refused\n"
                           "add counter " INET_TABLE " routed\n"
                           "add set " INET_TABLE " managed { type ifname; }\n"
+                          "add set " INET_TABLE " within { typeof iifname . oifname; }\n"
                           "add map " INET_TABLE " bridges { type ifname : verdict; }\n"
                           "add chain " INET_TABLE " input { type filter hook input priority -10; policy accept; }\n"
                           "flush chain " INET_TABLE " input\n"
                           "add chain " INET_TABLE " forward { type filter hook forward priority -10; policy accept; }\n"
                           "flush chain " INET_TABLE " forward\n"
                           "add rule " INET_TABLE " input iifname vmap @bridges\n"
+                          "add rule " INET_TABLE " forward iifname . oifname @within accept\n"
                           "add rule " INET_TABLE " forward iifname @managed counter name routed drop\n"
                           "add rule " INET_TABLE " forward oifname @managed counter name routed drop\n");
 }
@@ -92,6 +101,10 @@ static void write_services(FILE *f, const struct bridge *b, const char *gateway)
                 (void) fprintf(f, "%s%s . %" PRIu16, i > 0 ? ", " : "",
                         b->services[i].protocol == IPPROTO_TCP ? "tcp" : "udp", b->services[i].port);
         (void) fprintf(f, " } accept\n");
+}
+
+static void write_within(FILE *f, const char *verb, const char *bridge) {
+        (void) fprintf(f, "%s element " INET_TABLE " within { \"%s\" . \"%s\" }\n", verb, bridge, bridge);
 }
 
 void rules_write_bridge(FILE *f, const struct bridge *b) {
@@ -116,6 +129,9 @@ void rules_write_bridge(FILE *f, const struct bridge *b) {
                 "add element " INET_TABLE " bridges { \"%s\" : jump from-%s }\n"
                 "add element " BRIDGE_TABLE " gateways { %s }\n",
                 b->name, b->name, b->name, b->name, mac);
+        write_within(f, "add", b->name);
+        if (b->isolated)
+                write_within(f, "delete", b->name);
 }
 
 /* What is not there is added first: deleting it would fail the transaction. */
@@ -134,6 +150,7 @@ void rules_write_bridge_removal(FILE *f, const char *bridge) {
                         "%s element " INET_TABLE " managed { \"%s\" }\n"
                         "%s element " BRIDGE_TABLE " gateways { %s }\n",
                         verb, bridge, bridge, verb, bridge, verb, mac);
+                write_within(f, verb, bridge);
         }
         (void) fprintf(f, "flush chain " INET_TABLE " from-%s\ndelete chain " INET_TABLE " from-%s\n", bridge, bridge);
 }

@@ -54,6 +54,9 @@ static const char base[] =
         " iifname . arp saddr ether . arp saddr ip @identities goto identified\n"
         "add rule bridge mcp_runtime guard counter name spoofed drop\n"
         "add rule bridge mcp_runtime identified ether type ip udp sport 67 counter name offers drop\n"
+        "add rule bridge mcp_runtime identified ether type ip icmp type redirect counter name spoofed drop\n"
+        "add rule bridge mcp_runtime identified ether type ip ip option lsrr exists counter name spoofed drop\n"
+        "add rule bridge mcp_runtime identified ether type ip ip option ssrr exists counter name spoofed drop\n"
         "add rule bridge mcp_runtime identified meta iifgroup 1835233280 ether daddr != @gateways counter name crossed "
         "drop\n"
         "add rule bridge mcp_runtime prerouting meta iifgroup 1835233280-1835237375 jump guard\n"
@@ -68,12 +71,14 @@ static const char base[] =
         "add counter inet mcp_runtime refused\n"
         "add counter inet mcp_runtime routed\n"
         "add set inet mcp_runtime managed { type ifname; }\n"
+        "add set inet mcp_runtime within { typeof iifname . oifname; }\n"
         "add map inet mcp_runtime bridges { type ifname : verdict; }\n"
         "add chain inet mcp_runtime input { type filter hook input priority -10; policy accept; }\n"
         "flush chain inet mcp_runtime input\n"
         "add chain inet mcp_runtime forward { type filter hook forward priority -10; policy accept; }\n"
         "flush chain inet mcp_runtime forward\n"
         "add rule inet mcp_runtime input iifname vmap @bridges\n"
+        "add rule inet mcp_runtime forward iifname . oifname @within accept\n"
         "add rule inet mcp_runtime forward iifname @managed counter name routed drop\n"
         "add rule inet mcp_runtime forward oifname @managed counter name routed drop\n";
 
@@ -87,7 +92,9 @@ static const char bridge_text[] =
         "add rule inet mcp_runtime from-mcp-br0 counter name refused drop\n"
         "add element inet mcp_runtime managed { \"mcp-br0\" }\n"
         "add element inet mcp_runtime bridges { \"mcp-br0\" : jump from-mcp-br0 }\n"
-        "add element bridge mcp_runtime gateways { 02:6d:63:1d:62:8a }\n";
+        "add element bridge mcp_runtime gateways { 02:6d:63:1d:62:8a }\n"
+        "add element inet mcp_runtime within { \"mcp-br0\" . \"mcp-br0\" }\n"
+        "delete element inet mcp_runtime within { \"mcp-br0\" . \"mcp-br0\" }\n";
 
 static const char port_text[] =
         "add element bridge mcp_runtime identities { \"mcp0001\" . 52:54:00:00:00:01 . 10.99.0.2 }\n";
@@ -149,9 +156,11 @@ static void test_bridge_removal(void **state) {
                "add element inet mcp_runtime bridges { \"mcp-br0\" : jump from-mcp-br0 }\n"
                "add element inet mcp_runtime managed { \"mcp-br0\" }\n"
                "add element bridge mcp_runtime gateways { 02:6d:63:1d:62:8a }\n"
+               "add element inet mcp_runtime within { \"mcp-br0\" . \"mcp-br0\" }\n"
                "delete element inet mcp_runtime bridges { \"mcp-br0\" : jump from-mcp-br0 }\n"
                "delete element inet mcp_runtime managed { \"mcp-br0\" }\n"
                "delete element bridge mcp_runtime gateways { 02:6d:63:1d:62:8a }\n"
+               "delete element inet mcp_runtime within { \"mcp-br0\" . \"mcp-br0\" }\n"
                "flush chain inet mcp_runtime from-mcp-br0\n"
                "delete chain inet mcp_runtime from-mcp-br0\n");
 }
