@@ -23,7 +23,7 @@ void networks_tell_bridge(struct networks *n, const struct bridge *b, const char
                 n->event(&event, n->userdata);
 }
 
-static bool link_is_ours(const struct link *link) {
+bool link_is_ours(const struct link *link) {
         return strcmp(link->kind, "bridge") == 0 && strcmp(link->alias, BRIDGE_ALIAS) == 0;
 }
 
@@ -33,12 +33,12 @@ struct overlap {
         unsigned ifindex, found; /* of the bridge itself, or 0; of the other */
 };
 
-static void find_overlap(unsigned ifindex, uint32_t address, uint8_t prefix, void *userdata) {
+static void find_overlap(const struct address *a, void *userdata) {
         struct overlap *o = userdata;
 
-        if (ifindex != o->ifindex && address >> 24 != 127 &&
-                subnets_overlap(address, prefix, ipv4_load(o->bridge->gateway), o->bridge->prefix))
-                o->found = ifindex;
+        if (a->ifindex != o->ifindex && a->address >> 24 != 127 &&
+                subnets_overlap(a->address, a->prefix, ipv4_load(o->bridge->gateway), o->bridge->prefix))
+                o->found = a->ifindex;
 }
 
 static int check_host_subnets(
@@ -55,31 +55,32 @@ static int check_host_subnets(
         return NETD_OK;
 }
 
+bool bridge_has_address(const struct bridge *b, const struct address *a) {
+        return a->ifindex == b->ifindex && a->address == b->gateway && a->prefix == b->prefix;
+}
+
 /* Addresses that a bridge of ours has from before and that are not wanted now. */
 struct stale {
         struct networks *n;
-        unsigned ifindex;
-        uint32_t address;
-        uint8_t prefix;
+        const struct bridge *bridge;
 };
 
-static void remove_stale(unsigned ifindex, uint32_t address, uint8_t prefix, void *userdata) {
+static void remove_stale(const struct address *a, void *userdata) {
         struct stale *s = userdata;
 
-        if (ifindex == s->ifindex && (address != s->address || prefix != s->prefix))
-                (void) kernel_address_remove(&s->n->kernel, ifindex, address, prefix);
+        if (a->ifindex == s->bridge->ifindex && !bridge_has_address(s->bridge, a))
+                (void) kernel_address_remove(&s->n->kernel, a->ifindex, a->address, a->prefix);
 }
 
-static int set_address(struct networks *n, const struct bridge *b) {
-        struct stale s = {n, b->ifindex, b->gateway, b->prefix};
+int bridge_set_address(struct networks *n, const struct bridge *b) {
+        struct stale s = {n, b};
         int r;
 
         r = kernel_address_add(&n->kernel, b->ifindex, b->gateway, b->prefix);
         return r < 0 ? r : kernel_addresses(&n->kernel, remove_stale, &s);
 }
 
-/* The interface of a managed bridge, made if it is not there. */
-static int make_interface(struct networks *n, struct bridge *b, bool exists) {
+int bridge_make(struct networks *n, struct bridge *b, bool exists) {
         struct link link;
         int r;
 
@@ -95,7 +96,9 @@ static int make_interface(struct networks *n, struct bridge *b, bool exists) {
                 return -EEXIST;
         b->ifindex = link.ifindex;
         CRASH_POINT(BRIDGE_MADE);
-        r = set_address(n, b);
+        r = exists ? kernel_bridge_repair(&n->kernel, b->ifindex, b->name) : 0;
+        if (r >= 0)
+                r = bridge_set_address(n, b);
         if (r >= 0)
                 r = kernel_link_up(&n->kernel, b->ifindex);
         b->up = r >= 0;
@@ -185,7 +188,7 @@ int bridge_up(struct networks *n, const struct netd_bridge *request, struct netd
                 return (int) reply->error;
         }
         CRASH_POINT(BRIDGE_GUARDED);
-        r = b->managed ? make_interface(n, b, exists) : 0;
+        r = b->managed ? bridge_make(n, b, exists) : 0;
         CRASH_POINT(BRIDGE_UP);
         if (r < 0) {
                 (void) refuse_kernel(reply, request->name, r);
@@ -223,82 +226,4 @@ int bridge_down(struct networks *n, const struct netd_bridge *request, struct ne
                 log_warning("%s: its rules stay for now: %s", b->name, n->guard.error);
         net_bridge_remove(&n->net, b);
         return NETD_OK;
-}
-
-/* ---- what the kernel tells ---------------------------------------------------------------------- */
-
-static void restore(struct networks *n, struct bridge *b) {
-        char text[NETD_TEXT_SIZE];
-        size_t attached;
-        int r;
-
-        r = make_interface(n, b, false);
-        if (r < 0) {
-                (void) snprintf(text, sizeof text, "it was deleted and could not be put back: %s", strerror(-r));
-                networks_tell_bridge(n, b, text);
-                return;
-        }
-        attached = ports_attach(n, b);
-        (void) snprintf(text, sizeof text, "it was deleted and is back, with %zu VMs", attached);
-        networks_tell_bridge(n, b, text);
-}
-
-static void bridge_gone(struct networks *n, struct bridge *b) {
-        b->ifindex = 0;
-        b->up = false;
-        if (!b->wanted) {
-                net_bridge_remove(&n->net, b);
-                return;
-        }
-        networks_tell_bridge(n, b, b->managed ? "" : "the host's bridge has gone");
-        if (b->managed)
-                restore(n, b);
-}
-
-/* Who holds a TAP's descriptor may change its MAC, and the bridge would send it what is for that MAC: another VM's. */
-static bool port_is_forged(const struct port *p, const struct link *link) {
-        uint8_t mac[6];
-
-        tap_mac(mac, p->mac);
-        return p->identified && link->master != 0 && memcmp(mac, link->mac, sizeof mac) != 0;
-}
-
-static void remove_forged(struct networks *n, struct port *p) {
-        const struct bridge *b = net_bridge(&n->net, p->bridge);
-
-        log_error("%s: VM %s has changed the MAC of its TAP; it is cut off", p->name, p->uuid);
-        (void) kernel_link_remove(&n->kernel, p->ifindex);
-        p->ifindex = 0; /* networks_settle() does the rest */
-        if (b)
-                (void) ports_attach(n, b); /* whose forwarding entry it may have taken */
-}
-
-void networks_link(struct networks *n, const struct link *link) {
-        struct port *p = net_port_by_index(&n->net, link->ifindex);
-        struct bridge *b = net_bridge(&n->net, link->name);
-        bool up = (link->flags & IFF_UP) != 0;
-        bool came;
-
-        if (p && port_is_forged(p, link))
-                remove_forged(n, p);
-        if (!b || strcmp(link->kind, "bridge") != 0 || (b->managed && !link_is_ours(link)))
-                return;
-        came = b->ifindex != link->ifindex && b->wanted && !b->managed;
-        if (b->ifindex == link->ifindex && b->up == up)
-                return;
-        b->ifindex = link->ifindex;
-        b->up = up;
-        networks_tell_bridge(n, b, came ? "the host's bridge is there" : "");
-        if (came)
-                (void) ports_attach(n, b);
-}
-
-void networks_link_gone(struct networks *n, const struct link *link) {
-        struct bridge *b = net_bridge_by_index(&n->net, link->ifindex);
-        struct port *p = net_port_by_index(&n->net, link->ifindex);
-
-        if (b)
-                bridge_gone(n, b);
-        else if (p)
-                p->ifindex = 0; /* networks_settle() does the rest, for many at once */
 }

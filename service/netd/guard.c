@@ -40,6 +40,50 @@ static int run(struct guard *g, const char *text) {
         return -EIO;
 }
 
+/* FNV-1a. */
+static uint64_t hash(uint64_t hash, const char *text) {
+        for (; *text; text++)
+                hash = (hash ^ (uint8_t) *text) * 1099511628211ULL;
+        return hash;
+}
+
+/* All of our tables but counters and identities as one number: whether somebody else has changed them. One list a time,
+ * for libnftables looks for all of them in the family of the first. */
+static int take_picture(struct guard *g, uint64_t *ret) {
+        static const char *const lists[] = {
+                "-table bridge " GUARD_TABLE,
+                "-table inet " GUARD_TABLE,
+                "set bridge " GUARD_TABLE " gateways",
+                "set inet " GUARD_TABLE " managed",
+                "set inet " GUARD_TABLE " within",
+                "map inet " GUARD_TABLE " bridges",
+        };
+        uint64_t picture = 14695981039346656037ULL;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < sizeof lists / sizeof *lists; i++) {
+                bool whole = lists[i][0] == '-'; /* without elements, with everything else */
+                char command[64];
+
+                (void) snprintf(command, sizeof command, "list %s", lists[i] + whole);
+                nft_ctx_output_set_flags(g->ctx,
+                        NFT_CTX_OUTPUT_NUMERIC_ALL | (whole ? NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE : 0U));
+                r = run(g, command);
+                if (r >= 0)
+                        picture = hash(picture, nft_ctx_get_output_buffer(g->ctx));
+        }
+        nft_ctx_output_set_flags(g->ctx, NFT_CTX_OUTPUT_NUMERIC_ALL);
+        if (r >= 0)
+                *ret = picture;
+        return r;
+}
+
+static bool picture_is_kept(struct guard *g) {
+        uint64_t picture;
+
+        return take_picture(g, &picture) >= 0 && picture == g->picture;
+}
+
 /* A text in the making. */
 struct script {
         FILE *f;
@@ -53,14 +97,30 @@ static int script_begin(struct script *s) {
         return s->f ? 0 : -ENOMEM;
 }
 
-static int script_run(struct script *s, struct guard *g) {
+enum change {
+        CHANGE_IDENTITIES, /* which are no part of the picture */
+        CHANGE_PART,
+        CHANGE_ALL, /* whatever was there before */
+};
+
+/* The picture after it is ours if the one before it was: else the next look shall find the difference. */
+static int run_change(struct guard *g, const char *text, enum change change) {
+        bool kept = change == CHANGE_ALL || (change == CHANGE_PART && picture_is_kept(g));
+        int r = run(g, text);
+
+        if (r >= 0 && change != CHANGE_IDENTITIES && (!kept || take_picture(g, &g->picture) < 0))
+                g->picture = 0;
+        return r;
+}
+
+static int script_run(struct script *s, struct guard *g, enum change change) {
         bool failed = ferror(s->f) != 0;
         int r = 0;
 
         if (fclose(s->f) != 0 || failed)
                 r = -ENOMEM;
         else if (s->size > 0)
-                r = run(g, s->text);
+                r = run_change(g, s->text, change);
         free(s->text);
         return r;
 }
@@ -73,7 +133,7 @@ int guard_prepare(struct guard *g, const struct net *n) {
         if (r < 0)
                 return r;
         rules_write_base(s.f);
-        r = script_run(&s, g);
+        r = script_run(&s, g, CHANGE_ALL);
         return r == -EIO ? guard_replace(g, n) : r;
 }
 
@@ -85,7 +145,7 @@ int guard_bridge(struct guard *g, const struct bridge *b) {
         if (r < 0)
                 return r;
         rules_write_bridge(s.f, b);
-        return script_run(&s, g);
+        return script_run(&s, g, CHANGE_PART);
 }
 
 int guard_bridge_remove(struct guard *g, const char *name) {
@@ -96,7 +156,7 @@ int guard_bridge_remove(struct guard *g, const char *name) {
         if (r < 0)
                 return r;
         rules_write_bridge_removal(s.f, name);
-        return script_run(&s, g);
+        return script_run(&s, g, CHANGE_PART);
 }
 
 int guard_port(struct guard *g, const struct port *p) {
@@ -107,7 +167,7 @@ int guard_port(struct guard *g, const struct port *p) {
         if (r < 0)
                 return r;
         rules_write_port(s.f, p);
-        return script_run(&s, g);
+        return script_run(&s, g, CHANGE_IDENTITIES);
 }
 
 int guard_ports_remove(struct guard *g, const struct port *ports, size_t n) {
@@ -119,7 +179,7 @@ int guard_ports_remove(struct guard *g, const struct port *ports, size_t n) {
                 return r;
         for (size_t i = 0; i < n; i++)
                 rules_write_port_removal(s.f, &ports[i]);
-        return script_run(&s, g);
+        return script_run(&s, g, CHANGE_IDENTITIES);
 }
 
 int guard_replace(struct guard *g, const struct net *n) {
@@ -130,12 +190,7 @@ int guard_replace(struct guard *g, const struct net *n) {
         if (r < 0)
                 return r;
         rules_write_all(s.f, n);
-        return script_run(&s, g);
-}
-
-bool guard_is_up(struct guard *g) {
-        return run(g, "list chain bridge " GUARD_TABLE " guard") == 0 &&
-               run(g, "list chain inet " GUARD_TABLE " input") == 0;
+        return script_run(&s, g, CHANGE_ALL);
 }
 
 int guard_identities(struct guard *g, RulesFound found, void *userdata) {
@@ -151,6 +206,36 @@ int guard_identities(struct guard *g, RulesFound found, void *userdata) {
         (void) rules_parse_identities(text, found, userdata);
         free(text);
         return 0;
+}
+
+struct identities {
+        const struct net *net;
+        size_t found;
+};
+
+static void compare_identity(const char *interface, const uint8_t mac[static 6], uint32_t address, void *userdata) {
+        struct identities *ids = userdata;
+
+        for (size_t i = 0; i < ids->net->n_ports; i++) {
+                const struct port *p = &ids->net->ports[i];
+
+                ids->found += p->identified && p->ifindex != 0 && p->address == address &&
+                              strcmp(p->name, interface) == 0 && memcmp(p->mac, mac, sizeof p->mac) == 0;
+        }
+}
+
+/* All VMs have theirs. */
+static bool identities_are_whole(struct guard *g, const struct net *n) {
+        struct identities ids = {.net = n};
+        size_t wanted = 0;
+
+        for (size_t i = 0; i < n->n_ports; i++)
+                wanted += n->ports[i].identified && n->ports[i].ifindex != 0;
+        return wanted == 0 || (guard_identities(g, compare_identity, &ids) >= 0 && ids.found >= wanted);
+}
+
+bool guard_is_whole(struct guard *g, const struct net *n) {
+        return picture_is_kept(g) && identities_are_whole(g, n);
 }
 
 int guard_counters(struct guard *g, struct netd_counters *ret) {

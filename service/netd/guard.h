@@ -10,6 +10,7 @@ struct nft_ctx;
 struct guard {
         struct nft_ctx *ctx;
         char error[NETD_TEXT_SIZE]; /* nft's words for the last failure, one line */
+        uint64_t picture;           /* of our tables as we left them */
 };
 
 int guard_open(struct guard *g);
@@ -25,8 +26,8 @@ int guard_port(struct guard *g, const struct port *p);
 int guard_ports_remove(struct guard *g, const struct port *ports, size_t n);
 int guard_replace(struct guard *g, const struct net *n);
 
-/* Whether both tables are there. */
-bool guard_is_up(struct guard *g);
+/* Whether our tables are as we left them, and every port has its identity. */
+bool guard_is_whole(struct guard *g, const struct net *n);
 
 int guard_identities(struct guard *g, RulesFound found, void *userdata);
 int guard_counters(struct guard *g, struct netd_counters *ret);

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define BATCH_MAX 64U
+#define LINK_LOCAL_MASK                                                                                                \
+        0xfffdU /* 01:80:c2:00:00:00 to 0f take the way of all frames; but pause frames, which end here */
 
 /* Requests that go to the kernel in one message, and are done in their order. */
 struct batch {
@@ -177,15 +179,24 @@ struct addresses_found {
         void *userdata;
 };
 
-static int address_found(struct nl_msg *message, void *userdata) {
-        struct nlmsghdr *header = nlmsg_hdr(message);
-        struct addresses_found *f = userdata;
+bool address_from_message(struct nlmsghdr *header, struct address *ret) {
         struct nlattr *a[IFA_MAX + 1];
         const struct ifaddrmsg *address = nlmsg_data(header);
 
-        if (header->nlmsg_type == RTM_NEWADDR && nlmsg_parse(header, sizeof *address, a, IFA_MAX, NULL) >= 0 &&
-                address->ifa_family == AF_INET && a[IFA_LOCAL] && nla_len(a[IFA_LOCAL]) == 4)
-                f->found(address->ifa_index, ipv4_load(nla_data(a[IFA_LOCAL])), address->ifa_prefixlen, f->userdata);
+        if ((header->nlmsg_type != RTM_NEWADDR && header->nlmsg_type != RTM_DELADDR) ||
+                nlmsg_parse(header, sizeof *address, a, IFA_MAX, NULL) < 0 || address->ifa_family != AF_INET ||
+                !a[IFA_LOCAL] || nla_len(a[IFA_LOCAL]) != 4)
+                return false;
+        *ret = (struct address){address->ifa_index, ipv4_load(nla_data(a[IFA_LOCAL])), address->ifa_prefixlen};
+        return true;
+}
+
+static int address_found(struct nl_msg *message, void *userdata) {
+        struct addresses_found *f = userdata;
+        struct address address;
+
+        if (address_from_message(nlmsg_hdr(message), &address))
+                f->found(&address, f->userdata);
         return NL_OK;
 }
 
@@ -327,6 +338,25 @@ int kernel_link_up(struct kernel *k, unsigned ifindex) {
         return batch_run(&b, k);
 }
 
+int kernel_link_down(struct kernel *k, unsigned ifindex) {
+        struct batch b = {};
+
+        (void) batch_add_link(&b, RTM_NEWLINK, 0, (struct ifinfomsg){.ifi_index = (int) ifindex, .ifi_change = IFF_UP});
+        return batch_run(&b, k);
+}
+
+int kernel_bridge_repair(struct kernel *k, unsigned ifindex, const char *name) {
+        struct batch b = {};
+        struct nl_msg *m;
+        uint8_t mac[6];
+
+        bridge_mac(mac, name);
+        m = batch_add_link(&b, RTM_NEWLINK, 0, (struct ifinfomsg){.ifi_index = (int) ifindex});
+        put(&b, m, IFLA_ADDRESS, mac, sizeof mac);
+        put_string(&b, m, IFLA_IFALIAS, BRIDGE_ALIAS);
+        return batch_run(&b, k);
+}
+
 int kernel_link_remove(struct kernel *k, unsigned ifindex) {
         struct batch b = {};
 
@@ -381,6 +411,8 @@ int kernel_attach(struct kernel *k, const struct attachment *a) {
         put_u8(&b, m, IFLA_BRPORT_ISOLATED, a->isolated);
         put_u8(&b, m, IFLA_BRPORT_LEARNING, 0);
         put_u8(&b, m, IFLA_BRPORT_UNICAST_FLOOD, 0);
+        /* LLDP and its like would go to the host's listeners on the TAP before any rule has seen them. */
+        put(&b, m, IFLA_BRPORT_GROUP_FWD_MASK, &(uint16_t){LINK_LOCAL_MASK}, sizeof(uint16_t));
         nest_end(m, info);
 
         m = batch_add(&b, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &neighbour, sizeof neighbour);

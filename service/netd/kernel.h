@@ -40,14 +40,26 @@ int kernel_links(struct kernel *k, LinkFound found, void *userdata);
 /* -ENODEV where there is none of that name. */
 int kernel_link(struct kernel *k, const char *name, struct link *ret);
 
-typedef void (*AddressFound)(unsigned ifindex, uint32_t address, uint8_t prefix, void *userdata);
+struct address {
+        unsigned ifindex;
+        uint32_t address;
+        uint8_t prefix;
+};
+
+/* RTM_NEWADDR and RTM_DELADDR of an IPv4 address. */
+bool address_from_message(struct nlmsghdr *header, struct address *ret);
+
+typedef void (*AddressFound)(const struct address *address, void *userdata);
 int kernel_addresses(struct kernel *k, AddressFound found, void *userdata);
 int kernel_address_add(struct kernel *k, unsigned ifindex, uint32_t address, uint8_t prefix);
 int kernel_address_remove(struct kernel *k, unsigned ifindex, uint32_t address, uint8_t prefix);
 
 /* A bridge with our alias and its own MAC, up. -EEXIST: there is an interface of that name. */
 int kernel_bridge_add(struct kernel *k, const char *name);
+/* Its own MAC and alias again. */
+int kernel_bridge_repair(struct kernel *k, unsigned ifindex, const char *name);
 int kernel_link_up(struct kernel *k, unsigned ifindex);
+int kernel_link_down(struct kernel *k, unsigned ifindex);
 int kernel_link_remove(struct kernel *k, unsigned ifindex);
 /* Many at once: they are moved to the interface group, which is then deleted. Nobody else may be in it. */
 int kernel_links_remove(struct kernel *k, const unsigned *ifindexes, size_t n, uint32_t group);

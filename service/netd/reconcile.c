@@ -76,9 +76,11 @@ int networks_start(struct networks *n) {
         }
         if (guard_identities(&n->guard, take_identity, n) < 0 && n->net.n_ports > 0)
                 log_warning("%zu TAPs of ours have no rules: they are cut off until the daemon comes", n->net.n_ports);
-        /* Without them nothing is handed out, and each refusal says why. */
-        if (guard_prepare(&n->guard, &n->net) < 0)
+        /* Without them nothing is handed out, and each refusal says why; who has a TAP already is cut off. */
+        if (guard_prepare(&n->guard, &n->net) < 0) {
                 log_error("cannot make our nftables tables: %s", n->guard.error);
+                networks_guard_check(n);
+        }
         return 0;
 }
 
@@ -178,26 +180,8 @@ void networks_look_again(struct networks *n) {
                         networks_link_gone(n, &gone);
         }
         free(seen.indexes);
+        networks_suspect_all(n);
         networks_settle(n);
-}
-
-void networks_guard_check(struct networks *n) {
-        struct netd_reply event = {.version = NETD_WIRE_VERSION, .verb = NETD_EVENT_GUARD};
-        int r;
-
-        if (guard_is_up(&n->guard))
-                return;
-        r = guard_replace(&n->guard, &n->net);
-        (void) snprintf(event.text, sizeof event.text,
-                r < 0 ? "our nftables tables were deleted and could not be put back: %.180s"
-                      : "our nftables tables were deleted and are back",
-                n->guard.error);
-        if (r < 0)
-                log_error("%s", event.text);
-        else
-                log_notice("%s", event.text);
-        if (n->event)
-                n->event(&event, n->userdata);
 }
 
 /* ---- SWEEP -------------------------------------------------------------------------------------- */

@@ -16,8 +16,9 @@ struct bridge {
         char name[NETD_INTERFACE_SIZE];
         unsigned ifindex; /* 0: not there at the moment */
         bool up;
-        bool wanted; /* the daemon has asked for it since netd started; else only its interface is known */
-        bool named;  /* since HELLO */
+        bool wanted;             /* the daemon has asked for it since netd started; else only its interface is known */
+        bool named;              /* since HELLO */
+        bool suspicious, failed; /* is not as we left it, perhaps; could not be put right, which was told */
         bool managed, isolated;
         uint32_t gateway; /* 0: none */
         uint8_t prefix;
@@ -33,6 +34,7 @@ struct port {
         unsigned master;                  /* as found at start */
         bool identified;                  /* MAC and address are known, so its rules can be written */
         bool named;                       /* since HELLO */
+        bool suspicious, failed;          /* as a bridge's */
         bool managed, isolated;           /* of its bridge */
         uint8_t mac[6];
         uint32_t address;

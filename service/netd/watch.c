@@ -10,22 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/fd.h"
 #include "shared/log.h"
 
 #define RECEIVE_BUFFER (4 << 20) /* a thousand TAPs may go at once */
+#define AGAIN_USEC 1000000ULL    /* what could not be put right */
+#define CHECK_USEC 250000ULL     /* between two looks at our tables, which our own changes make suspicious, too */
 
 struct watch {
         struct networks *networks;
         struct nl_sock *links, *tables;
-        sd_event_source *link_source, *table_source;
-        bool table_deleted;
+        sd_event_source *link_source, *table_source, *again, *check;
+        bool table_changed; /* by us or by others, and not looked at */
+        uint64_t checked_at;
 };
 
 static int link_message(struct nl_msg *message, void *userdata) {
         struct nlmsghdr *header = nlmsg_hdr(message);
         struct watch *w = userdata;
+        struct address address;
         struct link link;
 
+        if (header->nlmsg_type == RTM_DELADDR && address_from_message(header, &address))
+                networks_address_gone(w->networks, &address);
         if (!link_from_message(header, &link))
                 return NL_OK;
         if (header->nlmsg_type == RTM_DELLINK)
@@ -35,18 +42,27 @@ static int link_message(struct nl_msg *message, void *userdata) {
         return NL_OK;
 }
 
+/* Tables, chains, rules, sets, elements and counters alike have their table's name first. Identities that are added
+ * are ours: ports come and go all the time. */
 static int table_message(struct nl_msg *message, void *userdata) {
-        const struct nlmsghdr *header = nlmsg_hdr(message);
-        struct nlattr *attributes[NFTA_TABLE_MAX + 1];
+        struct nlmsghdr *header = nlmsg_hdr(message);
+        struct nlattr *attributes[NFTA_SET_ELEM_LIST_SET + 1];
         struct watch *w = userdata;
+        unsigned type = NFNL_MSG_TYPE(header->nlmsg_type);
+        const char *set;
 
-        if (NFNL_SUBSYS_ID(header->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
-                NFNL_MSG_TYPE(header->nlmsg_type) != NFT_MSG_DELTABLE)
+        _Static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1 &&
+                               NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1,
+                "one attribute for all");
+        if (NFNL_SUBSYS_ID(header->nlmsg_type) != NFNL_SUBSYS_NFTABLES || type == NFT_MSG_NEWGEN ||
+                nlmsg_parse(header, sizeof(struct nfgenmsg), attributes, NFTA_SET_ELEM_LIST_SET, NULL) < 0 ||
+                !attributes[NFTA_TABLE_NAME] || strcmp(nla_get_string(attributes[NFTA_TABLE_NAME]), GUARD_TABLE) != 0)
                 return NL_OK;
-        if (nlmsg_parse((struct nlmsghdr *) header, sizeof(struct nfgenmsg), attributes, NFTA_TABLE_MAX, NULL) < 0)
-                return NL_OK;
-        if (attributes[NFTA_TABLE_NAME] && strcmp(nla_get_string(attributes[NFTA_TABLE_NAME]), GUARD_TABLE) == 0)
-                w->table_deleted = true;
+        set = type == NFT_MSG_NEWSETELEM && attributes[NFTA_SET_ELEM_LIST_SET]
+                      ? nla_get_string(attributes[NFTA_SET_ELEM_LIST_SET])
+                      : "";
+        if (strcmp(set, "identities") != 0)
+                w->table_changed = true;
         return NL_OK;
 }
 
@@ -63,6 +79,49 @@ static bool drain(struct nl_sock *sock) {
         return complete;
 }
 
+/* Once more in a while, if there is something to be done then. */
+static void plan(struct watch *w) {
+        const struct networks *n = w->networks;
+        int enabled = SD_EVENT_OFF;
+
+        (void) sd_event_source_get_enabled(w->again, &enabled);
+        if (enabled != SD_EVENT_OFF || (!n->suspicious && !n->cut))
+                return;
+        (void) sd_event_source_set_time_relative(w->again, AGAIN_USEC);
+        (void) sd_event_source_set_enabled(w->again, SD_EVENT_ONESHOT);
+}
+
+static void check_tables(struct watch *w) {
+        uint64_t now = now_monotonic();
+
+        if (!w->table_changed)
+                return;
+        if (w->checked_at != 0 && now < w->checked_at + CHECK_USEC) {
+                (void) sd_event_source_set_time_relative(w->check, w->checked_at + CHECK_USEC - now);
+                (void) sd_event_source_set_enabled(w->check, SD_EVENT_ONESHOT);
+                return;
+        }
+        w->checked_at = now;
+        w->table_changed = false;
+        networks_guard_check(w->networks);
+        plan(w);
+}
+
+static int on_check(sd_event_source *source, uint64_t usec, void *userdata) {
+        check_tables(userdata);
+        return 0;
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct watch *w = userdata;
+
+        if (w->networks->cut)
+                networks_guard_check(w->networks);
+        networks_repair(w->networks);
+        plan(w);
+        return 0;
+}
+
 static int on_links(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct watch *w = userdata;
 
@@ -70,17 +129,17 @@ static int on_links(sd_event_source *source, int fd, uint32_t revents, void *use
                 networks_settle(w->networks);
         else
                 networks_look_again(w->networks);
+        networks_repair(w->networks);
+        plan(w);
         return 0;
 }
 
 static int on_tables(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct watch *w = userdata;
-        bool complete;
 
-        w->table_deleted = false;
-        complete = drain(w->tables);
-        if (w->table_deleted || !complete)
-                networks_guard_check(w->networks);
+        if (!drain(w->tables))
+                w->table_changed = true;
+        check_tables(w);
         return 0;
 }
 
@@ -107,12 +166,19 @@ static int watch_open(struct watch *w, sd_event *event) {
         int r;
 
         r = open_socket(NETLINK_ROUTE, RTNLGRP_LINK, link_message, w, &w->links);
+        if (r >= 0 && nl_socket_add_membership(w->links, RTNLGRP_IPV4_IFADDR) < 0)
+                r = -EIO;
         if (r >= 0)
                 r = open_socket(NETLINK_NETFILTER, NFNLGRP_NFTABLES, table_message, w, &w->tables);
         if (r >= 0)
                 r = sd_event_add_io(event, &w->link_source, nl_socket_get_fd(w->links), EPOLLIN, on_links, w);
         if (r >= 0)
                 r = sd_event_add_io(event, &w->table_source, nl_socket_get_fd(w->tables), EPOLLIN, on_tables, w);
+        /* The first look, in case the tables could not be made at the start. */
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &w->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, w);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &w->check, CLOCK_MONOTONIC, 0, 0, on_check, w);
         /* What the kernel has told is true before what the daemon asks. */
         if (r >= 0)
                 r = sd_event_source_set_priority(w->link_source, SD_EVENT_PRIORITY_IMPORTANT);
@@ -142,6 +208,8 @@ struct watch *watch_free(struct watch *w) {
                 return NULL;
         (void) sd_event_source_unref(w->link_source);
         (void) sd_event_source_unref(w->table_source);
+        (void) sd_event_source_disable_unref(w->again);
+        (void) sd_event_source_disable_unref(w->check);
         nl_socket_free(w->links);
         nl_socket_free(w->tables);
         free(w);
