@@ -14,6 +14,7 @@ static const AuthRow rows[] = {
         {"Manager", "GetNetwork", AUTH_OPEN, NULL, NULL},
         {"Manager", "ListNetworks", AUTH_OPEN, NULL, NULL},
         {"Network", "Remove", AUTH_ASK, "manage-networks", NULL},
+        {"Network", "Update", AUTH_ASK, "manage-networks", NULL},
         {"Manager", "ImportImage", AUTH_ASK, "import-image", NULL},
         {"Manager", "ImportImageFile", AUTH_ASK, "import-image", NULL}, /* and use-host-path */
         {"Manager", "PullImage", AUTH_ASK, "pull-image", NULL},

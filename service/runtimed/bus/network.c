@@ -172,6 +172,58 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return call_begin(c, error);
 }
 
+/* What it would be with these changes. */
+static int changed_spec(const Network *n, json_t *changes, NetworkSpec **ret, Problem **ret_problem) {
+        json_t *object = network_spec_to_json(n->spec);
+        int r;
+
+        (void) json_object_update(object, changes);
+        r = network_spec_parse(n->name, object, ret, ret_problem);
+        json_decref(object);
+        return r;
+}
+
+static void changes_free(void *changes) {
+        json_decref(changes);
+}
+
+static int run_update(Call *c, sd_bus_error *error) {
+        Network *n = network_find(c->bus->runtime, c->detail_network);
+        g_autoptr(Problem) problem = NULL;
+        NetworkSpec *spec = NULL;
+
+        if (!n)
+                return bus_error_named(error, "NoSuchNetwork", "there is no network '%s' any more", c->detail_network);
+        if (changed_spec(n, c->request, &spec, &problem) < 0)
+                return bus_error_problem(error, problem);
+        if (network_update(n, spec, answer_done, sd_bus_message_ref(c->message), &problem) < 0) {
+                sd_bus_message_unref(c->message);
+                return bus_error_problem(error, problem);
+        }
+        return 0;
+}
+
+static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const OptionKey keys[] = {{"GatewayPorts", "as"}, {}};
+        g_autoptr(NetworkSpec) spec = NULL;
+        g_autoptr(Problem) problem = NULL;
+        Network *n = userdata;
+        json_t *changes;
+        Call *c;
+        int r;
+
+        r = message_read_options(m, keys, &changes, error);
+        if (r < 0)
+                return r;
+        if (changed_spec(n, changes, &spec, &problem) < 0) {
+                json_decref(changes);
+                return bus_error_problem(error, problem);
+        }
+        c = call_new(bus_of(n->runtime), m, "Network", changes, changes_free, run_update);
+        c->detail_network = g_strdup(n->name);
+        return call_begin(c, error);
+}
+
 BUS_GETTER(get_name) {
         return sd_bus_message_append(reply, "s", ((Network *) userdata)->name);
 }
@@ -233,12 +285,14 @@ const sd_bus_vtable network_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
                 "Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Update", SD_BUS_ARGS("a{sv}", changes), SD_BUS_NO_RESULT, method_update, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Bridge", "s", get_bridge, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Managed", "b", get_managed, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Subnet", "s", get_subnet, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Gateway", "s", get_gateway, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("GatewayPorts", "as", get_gateway_ports, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("GatewayPorts", "as", get_gateway_ports, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Isolated", "b", get_isolated, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Up", "b", get_up, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Leases", "a(sss)", get_leases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

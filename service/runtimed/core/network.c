@@ -179,6 +179,16 @@ static void on_created(const Problem *problem, void *userdata) {
         g_free(c);
 }
 
+static int save_record(Runtime *rt, const char *name, const NetworkSpec *spec, Problem **ret_problem) {
+        json_t *object = network_spec_to_json(spec);
+        int r = store_network_save(rt->store, name, object);
+
+        json_decref(object);
+        return r < 0 ? problem_set(ret_problem, "NoSpace", NULL, "the network's record could not be written: %s",
+                               g_strerror(-r))
+                     : 0;
+}
+
 int network_create(
         Runtime *rt, const char *name, const NetworkSpec *spec, VMDone done, void *userdata, Problem **ret_problem) {
         json_t *object = network_spec_to_json(spec);
@@ -189,13 +199,9 @@ int network_create(
         r = network_check_new(rt, name, spec, ret_problem);
         if (r >= 0)
                 r = network_spec_parse(name, object, &copy, ret_problem);
-        if (r >= 0) {
-                r = store_network_save(rt->store, name, object);
-                if (r < 0)
-                        r = problem_set(ret_problem, "NoSpace", NULL, "the network's record could not be written: %s",
-                                g_strerror(-r));
-        }
         json_decref(object);
+        if (r >= 0)
+                r = save_record(rt, name, spec, ret_problem);
         if (r < 0) {
                 network_spec_free(copy);
                 return r;
@@ -211,14 +217,70 @@ int network_create(
         return 0;
 }
 
-int network_remove(Network *n, Problem **ret_problem) {
-        g_autoptr(GPtrArray) users = network_users(n);
-
-        if (n->creating)
-                return problem_set(ret_problem, "Busy", NULL, "network '%s' is being created", n->name);
+static int check_change(Network *n, Problem **ret_problem) {
+        if (n->creating || n->updating)
+                return problem_set(ret_problem, "Busy", NULL, "network '%s' is being %s", n->name,
+                        n->creating ? "created" : "updated");
         if (n->builtin)
                 return problem_set(ret_problem, "NotSupported", NULL,
                         "network '%s' is the configuration's (DefaultBridge= in runtime.conf)", n->name);
+        return 0;
+}
+
+typedef struct NetworkUpdate {
+        Network *network;
+        NetworkSpec *old;
+        VMDone done;
+        void *userdata;
+} NetworkUpdate;
+
+static NetworkSpec *exchange_spec(Network *n, NetworkSpec *spec) {
+        NetworkSpec *old = n->spec;
+
+        n->runtime->observer->network_changing(n, "GatewayPorts", n->runtime->observer_data);
+        n->spec = spec;
+        return old;
+}
+
+static void on_updated(const Problem *problem, void *userdata) {
+        NetworkUpdate *u = userdata;
+        Network *n = u->network;
+        g_autoptr(Problem) unsaved = NULL;
+
+        n->updating = false; /* nothing removes it before that */
+        if (problem) {
+                u->old = exchange_spec(n, u->old);
+                if (save_record(n->runtime, n->name, n->spec, &unsaved) < 0)
+                        log_error("network %s: %s", n->name, unsaved->text);
+                network_bring_up(n, NULL, NULL);
+        }
+        network_spec_free(u->old);
+        u->done(problem, u->userdata);
+        g_free(u);
+}
+
+int network_update(Network *n, NetworkSpec *spec, VMDone done, void *userdata, Problem **ret_problem) {
+        g_autoptr(NetworkSpec) taken = spec;
+        NetworkUpdate *u;
+        int r;
+
+        r = check_change(n, ret_problem);
+        if (r >= 0)
+                r = save_record(n->runtime, n->name, taken, ret_problem);
+        if (r < 0)
+                return r;
+        u = g_new(NetworkUpdate, 1);
+        *u = (NetworkUpdate){n, exchange_spec(n, g_steal_pointer(&taken)), done, userdata};
+        n->updating = true;
+        network_bring_up(n, on_updated, u);
+        return 0;
+}
+
+int network_remove(Network *n, Problem **ret_problem) {
+        g_autoptr(GPtrArray) users = network_users(n);
+
+        if (check_change(n, ret_problem) < 0)
+                return -EBUSY;
         if (users->len > 0)
                 return problem_set(ret_problem, "NetworkInUse", NULL,
                         "network '%s' has %u VMs, among them '%s'; remove or update them first", n->name, users->len,

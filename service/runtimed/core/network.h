@@ -12,6 +12,7 @@ struct Network {
         char *name;
         NetworkSpec *spec;
         bool creating; /* CreateNetwork waits for its bridge; it has no VMs yet and cannot be removed */
+        bool updating; /* as creating; its VMs go on */
         bool builtin;  /* of the configuration: no record, cannot be removed */
         bool wanted;   /* is to be up: created, or used once */
         bool up;       /* the kernel's state, as netd tells */
@@ -46,6 +47,10 @@ GPtrArray *network_users(Network *n);
 int network_check_new(Runtime *rt, const char *name, const NetworkSpec *spec, Problem **ret_problem);
 int network_create(
         Runtime *rt, const char *name, const NetworkSpec *spec, VMDone done, void *userdata, Problem **ret_problem);
+
+/* Other GatewayPorts, durably and at once, under running VMs; all else of spec, which is taken, is as it was. done is
+ * called once they hold, or with the problem that left the old ones in place. NotSupported, Busy, NoSpace at once. */
+int network_update(Network *n, NetworkSpec *spec, VMDone done, void *userdata, Problem **ret_problem);
 
 /* NetworkInUse while a VM has an address on it. */
 int network_remove(Network *n, Problem **ret_problem);
