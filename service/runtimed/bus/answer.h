@@ -8,6 +8,11 @@
 /* The job's id and path; the caller hears its log from then on. As a CallRun returns. */
 int answer_job(Call *c, const Job *job);
 
+/* A reply that is one array of `types`, as "(ss)", to append to; answer_list() sends it, or returns the error r of who could
+ * not append. */
+int answer_list_new(sd_bus_message *m, const char *types, sd_bus_message **ret);
+int answer_list(sd_bus_message *reply, int r);
+
 /* The problem as an error; m is borrowed. */
 void answer_problem(sd_bus_message *m, const Problem *problem);
 

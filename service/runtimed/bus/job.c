@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "model/problem.h"
 
@@ -147,17 +148,13 @@ static int run_get_log(Call *c, sd_bus_error *error) {
         r = call_job(c, &job, error);
         if (r < 0)
                 return r;
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(tus)");
+        r = answer_list_new(c->message, "(tus)", &reply);
         for (GList *l = job->log.head; l && r >= 0; l = l->next) {
                 JobLogLine *line = l->data;
 
                 r = sd_bus_message_append(reply, "(tus)", line->time, line->level, line->text);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 static int method_get_log(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The Manager's methods about disks. */
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
@@ -24,15 +25,12 @@ static int run_list_disks(Call *c, sd_bus_error *error) {
         Listing l = {.runtime = c->bus->runtime};
         int r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sts)");
+        r = answer_list_new(c->message, "(sts)", &reply);
         if (r < 0)
                 return r;
         l.reply = reply;
         disks_each(l.runtime, c->uid, list_disk, &l);
-        r = l.r < 0 ? l.r : sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+        return answer_list(reply, l.r);
 }
 
 int manager_list_disks(sd_bus_message *m, void *userdata, sd_bus_error *error) {

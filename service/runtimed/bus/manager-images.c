@@ -210,9 +210,7 @@ static int run_list_images(Call *c, sd_bus_error *error) {
         gpointer value;
         int r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ssto)");
+        r = answer_list_new(c->message, "(ssto)", &reply);
         g_hash_table_iter_init(&iter, c->bus->runtime->images);
         while (r >= 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
                 Image *i = value;
@@ -225,9 +223,7 @@ static int run_list_images(Call *c, sd_bus_error *error) {
                 r = sd_bus_message_append(reply, "(ssto)", image_reference(i), digest, i->size, path);
                 free(path);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 int manager_list_images(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bus/answer.h"
 #include "bus/gate.h"
 #include "bus/manager.h"
 #include "bus/message.h"
@@ -286,9 +287,7 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
                         g_ptr_array_add(vms, value);
         json_decref(filter);
         g_ptr_array_sort(vms, by_name);
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssso)");
+        r = answer_list_new(m, "(sssso)", &reply);
         for (guint i = 0; i < vms->len && r >= 0; i++) {
                 VM *vm = vms->pdata[i];
                 char *path = bus_vm_path(vm->name);
@@ -297,9 +296,7 @@ static int method_list_vms(sd_bus_message *m, void *userdata, sd_bus_error *erro
                         vm_state_to_string(vm_state(vm)), vm->record ? vm->record->address : "", path);
                 free(path);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 /* ---- Jobs ---- */
@@ -314,9 +311,7 @@ static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *err
         r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(usso)");
+        r = answer_list_new(m, "(usso)", &reply);
         g_hash_table_iter_init(&iter, b->runtime->jobs);
         while (r >= 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
                 Job *j = value;
@@ -325,9 +320,7 @@ static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *err
                 r = sd_bus_message_append(reply, "(usso)", j->id, j->kind, job_state_to_string(j->state), path);
                 free(path);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 /* ---- Reconcile ---- */

@@ -130,9 +130,7 @@ int manager_list_networks(sd_bus_message *m, void *userdata, sd_bus_error *error
         r = message_read_no_options(m, error);
         if (r < 0)
                 return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ssbo)");
+        r = answer_list_new(m, "(ssbo)", &reply);
         g_hash_table_iter_init(&iter, b->runtime->networks);
         while (r >= 0 && g_hash_table_iter_next(&iter, NULL, &value)) {
                 Network *n = value;
@@ -141,9 +139,7 @@ int manager_list_networks(sd_bus_message *m, void *userdata, sd_bus_error *error
                 r = sd_bus_message_append(reply, "(ssbo)", n->name, n->spec->bridge, (int) n->up, path);
                 free(path);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 /* ---- Network ---- */

@@ -147,9 +147,7 @@ int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error
 
         r = message_read_no_options(m, error);
         if (r >= 0)
-                r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sbso)");
+                r = answer_list_new(m, "(sbso)", &reply);
         for (ProfileId id = 0; id < PROFILE_MAX && r >= 0; id++) {
                 const Profile *p = profile_get(b->runtime, id);
                 char *path = bus_profile_path(p->name);
@@ -158,9 +156,7 @@ int manager_list_profiles(sd_bus_message *m, void *userdata, sd_bus_error *error
                         reply, "(sbso)", p->name, (int) profile_is_assembled(p), profile_version(p), path);
                 free(path);
         }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 /* ---- Manager: ImportProfile, ImportProfileFile, CleanProfiles ---- */
@@ -382,15 +378,11 @@ static int run_explain(Call *c, sd_bus_error *error) {
         g_autoptr(GPtrArray) pairs = profile_explain(profile_get(c->bus->runtime, q->id), q->architecture);
         int r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ss)");
+        r = answer_list_new(c->message, "(ss)", &reply);
         for (guint i = 0; i + 1 < pairs->len && r >= 0; i += 2)
                 r = sd_bus_message_append(
                         reply, "(ss)", (const char *) pairs->pdata[i], (const char *) pairs->pdata[i + 1]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(c->bus->bus, reply, NULL);
+        return answer_list(reply, r);
 }
 
 static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error) {

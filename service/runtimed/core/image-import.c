@@ -339,15 +339,11 @@ static json_t *import_message(Import *im, const char *path) {
                 (json_int_t) MIN(config->image_entries_max, (uint64_t) INT64_MAX), "layers",
                 (json_int_t) config->image_layers_max, "depth", (json_int_t) config->image_depth_max, "manifest",
                 (json_int_t) config->image_manifest_bytes_max, "name", (json_int_t) config->image_name_bytes_max);
-        json_t *roots;
 
         if (!path)
                 return message;
-        roots = json_array();
-        for (char **r = config->volume_roots; *r; r++)
-                (void) json_array_append_new(roots, json_string(*r));
         (void) json_object_set_new(message, "path", json_string(path));
-        (void) json_object_set_new(message, "roots", roots);
+        (void) json_object_set_new(message, "roots", work_roots(im->runtime));
         return message;
 }
 

@@ -156,19 +156,14 @@ static void on_read(json_t *result, const Problem *problem, void *userdata) {
 
 static int start(StateImport *si, const char *path) {
         static const char *const names[] = {"output"};
-        json_t *roots = json_array();
         int fd;
 
         si->fd = store_cache_create(si->runtime->store, &si->tmp);
         fd = si->fd < 0 ? si->fd : fcntl(si->fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0) {
-                json_decref(roots);
+        if (fd < 0)
                 return si->fd < 0 ? si->fd : -errno;
-        }
-        for (char **r = si->runtime->config->volume_roots; *r; r++)
-                (void) json_array_append_new(roots, json_string(*r));
         return work_start(si->runtime, si->job, 0, 0.9,
-                json_pack("{s:s, s:s, s:o}", "op", "old-state", "path", path, "roots", roots), &fd, names, 1, on_read,
+                json_pack("{s:s, s:s, s:o}", "op", "old-state", "path", path, "roots", work_roots(si->runtime)), &fd, names, 1, on_read,
                 si, &si->work);
 }
 

@@ -207,20 +207,15 @@ static void on_ingested(json_t *result, const Problem *problem, void *userdata) 
 /* ---- The beginning ---- */
 
 static json_t *import_message(const Profile *p, const char *path, const char *version) {
-        const Config *config = p->runtime->config;
         json_t *message = json_pack(
                 "{s:s, s:s, s:s}", "op", "profile-ingest", "profile", p->name, "arch", p->runtime->limits.architecture);
-        json_t *roots;
 
         if (version)
                 (void) json_object_set_new(message, "qemu_version", json_string(version));
         if (!path)
                 return message;
-        roots = json_array();
-        for (char **r = config->volume_roots; *r; r++)
-                (void) json_array_append_new(roots, json_string(*r));
         (void) json_object_set_new(message, "path", json_string(path));
-        (void) json_object_set_new(message, "roots", roots);
+        (void) json_object_set_new(message, "roots", work_roots(p->runtime));
         return message;
 }
 

@@ -104,14 +104,6 @@ static json_t *json_paths(char **volumes) {
         return paths;
 }
 
-static json_t *json_roots(const Config *config) {
-        json_t *roots = json_array();
-
-        for (char **r = config->volume_roots; *r; r++)
-                (void) json_array_append_new(roots, json_string(*r));
-        return roots;
-}
-
 static json_t *bake_message(VM *vm, const char *file) {
         const Config *config = vm->runtime->config;
         json_t *message = json_pack("{s:s, s:{s:I, s:I}}", "op", "volumes", "limits", "bytes",
@@ -120,7 +112,7 @@ static json_t *bake_message(VM *vm, const char *file) {
 
         if (g_str_equal(file, VOLUMES)) {
                 (void) json_object_set_new(message, "paths", json_paths(vm->record->spec->volumes));
-                (void) json_object_set_new(message, "roots", json_roots(config));
+                (void) json_object_set_new(message, "roots", work_roots(vm->runtime));
         }
         return message;
 }

@@ -206,3 +206,11 @@ Work *work_cancel(Work *w) {
         work_free(w);
         return NULL;
 }
+
+json_t *work_roots(const Runtime *rt) {
+        json_t *roots = json_array();
+
+        for (char **r = rt->config->volume_roots; *r; r++)
+                (void) json_array_append_new(roots, json_string(*r));
+        return roots;
+}

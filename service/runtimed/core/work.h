@@ -27,6 +27,9 @@ int work_start_as(Runtime *rt, const char *instance, json_t *message, int *fds, 
 typedef void (*WorkMessage)(json_t *message, void *userdata);
 void work_on_message(Work *w, WorkMessage message);
 
+/* The directories below which a worker may open paths, for "roots" of its message. */
+json_t *work_roots(const Runtime *rt);
+
 /* Answers what the worker asked; message's reference and the descriptors are taken, whatever the result. */
 int work_answer(Work *w, json_t *message, int *fds, size_t n);
 
