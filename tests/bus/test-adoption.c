@@ -1,64 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A new daemon: monitors that come back to it, those that do not, and units that others started. */
-#include "rig.h"
-
-#define WEB ROOT "/vm/web"
-#define MONITOR "mcp-vm@web.service"
-#define PASST "mcp-passt@web.service"
-
-static void run_web(Rig *r) {
-        g_autoptr(sd_bus_message) reply =
-                rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
-
-        assert_good(reply);
-}
-
-/* Up to the launch message; what the monitor says is the test's. */
-static FakeHelper *launch_web(Rig *r) {
-        r->play[KIND_VM] = play_nothing;
-        run_web(r);
-        until(r, fake_heard(fake_find(r, MONITOR), "launch"));
-        return fake_find(r, MONITOR);
-}
-
-static FakeHelper *ready_web(Rig *r) {
-        run_web(r);
-        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
-        rig_settle(r);
-        return fake_find(r, MONITOR);
-}
-
-static void until_state(Rig *r, const char *state) {
-        g_autofree char *text = g_strconcat("changed /vm/web State=", state, NULL);
-
-        until(r, trace_has(r, text));
-        assert_property(r, WEB, VM, "State", state);
-        rig_settle(r);
-}
-
-static void assert_startable(Rig *r) {
-        g_autoptr(sd_bus_message) reply = NULL;
-
-        r->play[KIND_VM] = play_monitor;
-        trace_clear(r);
-        reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
-        assert_good(reply);
-        until(r, trace_has(r, "changed /vm/web Ready=true"));
-        assert_property(r, WEB, VM, "State", "running");
-}
+#include "web.h"
 
 static json_t *hello_again(const char *state, bool ready) {
         return json_pack("{s:s, s:i, s:i, s:s, s:i, s:I, s:b}", "type", "hello", "version", 1, "boot", 1, "state", state, "pid", 4242,
                 "started", (json_int_t) 1700000000000000, "ready", ready);
-}
-
-static void restart(Rig *r, int sig) {
-        rig_stop_daemon(r, sig);
-        for (guint i = 0; i < r->helpers->len; i++)
-                fake_close(r->helpers->pdata[i]);
-        g_queue_clear_full(&r->identities, g_free);
-        trace_clear(r);
-        rig_start_daemon(r);
 }
 
 static void test_adoption(void **state) {

@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Jobs across the death of the daemon: what had ended is known, what was under way has failed. */
-#include "rig.h"
-
-#define WEB ROOT "/vm/web"
-
-static void run_web(Rig *r) {
-        g_autoptr(sd_bus_message) reply =
-                rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
-
-        assert_good(reply);
-}
-
-static void restart(Rig *r, int sig) {
-        rig_stop_daemon(r, sig);
-        for (guint i = 0; i < r->helpers->len; i++)
-                fake_close(r->helpers->pdata[i]);
-        g_queue_clear_full(&r->identities, g_free);
-        trace_clear(r);
-        rig_start_daemon(r);
-}
+#include "web.h"
 
 static void assert_result(Rig *r, const char *path, const char *result, const char *error) {
         g_autoptr(sd_bus_message) reply = rig_call(r, path, JOB, "Wait", NULL);

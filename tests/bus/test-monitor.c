@@ -1,55 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Monitors that misbehave: in their words, their connections and their ends. */
-#include "rig.h"
+#include "web.h"
 
 #include <sys/socket.h>
 
 #include "shared/launch-wire.h"
-
-#define WEB ROOT "/vm/web"
-#define MONITOR "mcp-vm@web.service"
-#define PASST "mcp-passt@web.service"
-
-static void run_web(Rig *r) {
-        g_autoptr(sd_bus_message) reply =
-                rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
-
-        assert_good(reply);
-}
-
-/* Up to the launch message; what the monitor says is the test's. */
-static FakeHelper *launch_web(Rig *r) {
-        r->play[KIND_VM] = play_nothing;
-        run_web(r);
-        until(r, fake_heard(fake_find(r, MONITOR), "launch"));
-        return fake_find(r, MONITOR);
-}
-
-static FakeHelper *ready_web(Rig *r) {
-        run_web(r);
-        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
-        rig_settle(r);
-        return fake_find(r, MONITOR);
-}
-
-static void until_state(Rig *r, const char *state) {
-        g_autofree char *text = g_strconcat("changed /vm/web State=", state, NULL);
-
-        until(r, trace_has(r, text));
-        assert_property(r, WEB, VM, "State", state);
-        rig_settle(r);
-}
-
-static void assert_startable(Rig *r) {
-        g_autoptr(sd_bus_message) reply = NULL;
-
-        r->play[KIND_VM] = play_monitor;
-        trace_clear(r);
-        reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
-        assert_good(reply);
-        until(r, trace_has(r, "changed /vm/web Ready=true"));
-        assert_property(r, WEB, VM, "State", "running");
-}
 
 /* ---- Bad words ---- */
 
