@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guest's file systems. The image is one read-only SquashFS, shared by all VMs of its owner; what is written goes
- * to a tmpfs above it, so it counts as guest memory (at most half of it) and is gone with the VM. */
+/* The guest's file systems. The image is one read-only SquashFS, shared by all VMs of its owner, or a directory of the
+ * host by 9p, read-only at both ends; what is written goes to a tmpfs above it, so it counts as guest memory (at most
+ * half of it) and is gone with the VM. */
 #include "guest/rootfs.h"
 
 #include <dirent.h>
@@ -16,6 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "guest/command-line.h"
 #include "guest/console.h"
 #include "guest/device.h"
 #include "guest/etc-text.h"
@@ -93,6 +95,39 @@ static int mount_image(const char *tag, struct failure *failure) {
         if (errno == ENODEV)
                 return failure_set(failure, -ENODEV, "this kernel has no SquashFS (module squashfs)");
         return failure_set_errno(failure, -errno, "root disk '%s'", tag);
+}
+
+/* The host's directory: as with any initrd, the kernel's command line says that and how it is mounted. */
+static int mount_directory(const char *tag, const char *options, struct failure *failure) {
+        int r = make_directory(LOWER, 0755, failure);
+
+        if (r < 0)
+                return r;
+        if (mount(tag, LOWER, "9p", MS_RDONLY, options) == 0)
+                return 0;
+        if (errno == ENODEV)
+                return failure_set(failure, -ENODEV, "the root directory: this kernel has no 9p (module 9p)");
+        return failure_set_errno(failure, -errno, "the root directory, 9p device '%s'", tag);
+}
+
+#define COMMAND_LINE_MAX 4096U
+
+static int mount_root(const char *tag, struct failure *failure) {
+        _cleanup_close_ int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+        char type[16], flags[256];
+        char *line = NULL;
+        int r;
+
+        r = fd < 0 ? -errno : read_file(fd, COMMAND_LINE_MAX, &line, NULL);
+        if (r < 0)
+                return failure_set_errno(failure, r, "/proc/cmdline");
+        if (command_line_value(line, "rootfstype", type, sizeof(type)) && strcmp(type, "9p") == 0)
+                r = mount_directory(
+                        tag, command_line_value(line, "rootflags", flags, sizeof(flags)) ? flags : NULL, failure);
+        else
+                r = mount_image(tag, failure);
+        free(line);
+        return r;
 }
 
 /* The upper directory gives the new root its owner and mode. */
@@ -220,7 +255,7 @@ static void link_standard_devices(void) {
 int rootfs_enter(const char *tag, struct failure *failure) {
         int r;
 
-        r = mount_image(tag, failure);
+        r = mount_root(tag, failure);
         if (r < 0)
                 return r;
         r = make_upper(failure);

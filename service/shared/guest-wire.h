@@ -11,7 +11,9 @@
  *    /sys/firmware/qemu_fw_cfg/by_name/opt/org.mcp/boot/raw. Machines without fw_cfg have it in the initrd, as the file
  *    GUEST_BOOT_FILE of a second archive.
  *      version=1             must come first
- *      root=TAG              how the root image is found: the virtio-blk serial of the disk ("root")
+ *      root=TAG              how the root is found: the virtio-blk serial of the disk with its image ("root"); where the
+ *                            kernel's command line says rootfstype=9p, the mount tag of a 9p device ("rootfs"), mounted
+ *                            with the options of its rootflags=
  *      hostname=NAME
  *      arg=TEXT *            argv, arg 0 is the program: a path, or a name looked up in the image's PATH
  *      env=KEY=VALUE *       the whole environment of the program
@@ -47,6 +49,7 @@
  */
 
 #define GUEST_PORT_NAME "org.mcp.guest"
+#define GUEST_ROOT_SHARE "rootfs"
 #define GUEST_BOOT_ITEM "opt/org.mcp/boot"
 #define GUEST_CREDENTIALS_ITEM "opt/org.mcp/credentials"
 #define GUEST_CREDENTIALS_MAX (128U * 1024U)

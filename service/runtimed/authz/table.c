@@ -95,7 +95,8 @@ size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_M
                 ret[n++] = "attach-bridge";
         else if (publishes_port(spec))
                 ret[n++] = "publish-port";
-        if ((spec->volumes && *spec->volumes) || (spec->shares && *spec->shares))
+        if ((spec->volumes && *spec->volumes) || (spec->shares && *spec->shares) ||
+                (spec->root_directory && *spec->root_directory))
                 ret[n++] = "use-host-path";
         return n;
 }

@@ -208,7 +208,8 @@ int vm_get_property(sd_bus *bus, const char *path, const char *interface, const 
         if (strcmp(property, "JobPath") == 0)
                 return append_job(reply, vm);
         if (strcmp(property, "Version") == 0)
-                return append_string(reply, record ? image_reference_tag(record->spec->image) : NULL);
+                return append_string(
+                        reply, record && *record->spec->image ? image_reference_tag(record->spec->image) : NULL);
         if (strcmp(property, "MACAddress") == 0)
                 return append_string(reply, record ? mac_of(record) : NULL);
         if (strcmp(property, "Endpoint") == 0)

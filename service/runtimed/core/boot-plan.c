@@ -49,7 +49,7 @@ bool boot_has_uefi(const VMSpec *spec) {
 
 unsigned boot_kernel_needs(const VMSpec *spec) {
         return (boot_has_uefi(spec) ? KERNEL_UEFI : 0) | (spec->n_disks > 0 ? KERNEL_DISKS : 0) |
-               (*spec->shares ? KERNEL_9P : 0);
+               (*spec->shares || *spec->root_directory ? KERNEL_9P : 0);
 }
 
 ProfileId boot_profile(const VMSpec *spec, Accelerator accelerator) {
@@ -114,6 +114,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
                 .archives = *spec->archives && !spec_is_nanos(spec),
                 .n_disks = (uint16_t) spec->n_disks,
                 .n_shares = (uint16_t) g_strv_length(spec->shares),
+                .root_directory = *spec->root_directory != '\0',
                 .network = strcmp(spec->network, NETWORK_NONE) != 0,
                 .queues = network_is_bridge(spec->network) ? boot_queues(spec) : 0,
                 .mac = *mac};
@@ -139,7 +140,7 @@ int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
                         config->passt);
         if (spec_is_nanos(spec))
                 return nanos_check_tools(rt, ret_problem);
-        return *spec->shares ? check_kernel(rt, spec, ret_problem) : 0;
+        return boot_kernel_needs(spec) & KERNEL_9P ? check_kernel(rt, spec, ret_problem) : 0;
 }
 
 json_t *boot_qemu_environment(const QEMUPlan *plan) {
@@ -259,10 +260,11 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         g_autofree char *address = NULL, *gateway = NULL;
         g_auto(GStrv) resolvers = NULL;
         BootNetwork network = {};
+        g_autoptr(ImageConfig) nothing = *spec->root_directory ? image_config_new() : NULL;
         Image *image = vm_image(vm);
         int r;
 
-        if (!image)
+        if (!image && !nothing)
                 return problem_set(ret_problem, "NoSuchImage", "Image", "the image of VM '%s' (%s) is gone", vm->name,
                         vm->record->image_digest);
         if (strcmp(spec->network, NETWORK_NONE) != 0) {
@@ -276,7 +278,7 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
                         network.gateway = gateway;
                 }
         }
-        r = boot_message_build(spec, vm->name, image->config, &network, &message, ret_problem);
+        r = boot_message_build(spec, vm->name, nothing ?: image->config, &network, &message, ret_problem);
         if (r < 0)
                 return r;
         add_console(message, spec);

@@ -27,12 +27,19 @@ static void on_storage(const Problem *problem, void *userdata) {
                 boot_next(b);
 }
 
+/* In place of an image: the step of that has nothing to do then. */
+static int open_root_directory(Boot *b, Problem **ret_problem) {
+        if (*b->vm->record->spec->root_directory)
+                b->root = root_directory_open(b->vm, ret_problem);
+        return *b->vm->record->spec->root_directory ? b->root : 0;
+}
+
 void boot_step_storage(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
         if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 || vm_need_credentials(b->vm, &problem) < 0)
                 boot_abort(b, problem);
-        else if (shares_open(b->vm, b->shares, &b->n_shares, &problem) < 0)
+        else if (shares_open(b->vm, b->shares, &b->n_shares, &problem) < 0 || open_root_directory(b, &problem) < 0)
                 boot_abort(b, problem);
         else
                 storage_ensure(b->vm, on_storage, b, &b->storage);
@@ -145,6 +152,10 @@ void boot_step_image(Boot *b) {
         Image *image = vm_image(b->vm);
         bool sound;
 
+        if (*b->vm->record->spec->root_directory) {
+                boot_next(b);
+                return;
+        }
         if (vm_is_pulling(b->vm)) {
                 b->pull = vm_pull(b->vm, b->job, PULL_SHARE, on_pulled, b);
                 return;

@@ -31,22 +31,41 @@ static bool is_for_everybody(int fd) {
         return fstat(fd, &st) == 0 && (st.st_mode & 0005) == 0005;
 }
 
+/* Below one of the configured roots, and everybody's. */
+static int open_shown(const VM *vm, const char *path) {
+        int fd = open_beneath(vm->runtime->config->volume_roots, path);
+
+        if (fd >= 0 && !is_for_everybody(fd)) {
+                (void) close_fd(fd);
+                return -EACCES;
+        }
+        return fd;
+}
+
+#define DIRECTORY_ACCEPTED                                                                                             \
+        "(expected a directory that everybody may read, below VolumeRoots= and behind no symbolic link)"
+
+int root_directory_open(VM *vm, Problem **ret_problem) {
+        const char *path = vm->record->spec->root_directory;
+        int fd = open_shown(vm, path);
+
+        if (fd >= 0)
+                return fd;
+        return problem_set(ret_problem, "InvalidSpec", "RootDirectory", "RootDirectory: %s: %s " DIRECTORY_ACCEPTED,
+                path, g_strerror(-fd));
+}
+
 static int open_one(VM *vm, const char *text, Problem **ret_problem) {
-        _cleanup_close_ int fd = -1;
         HostMount m = {};
         int r = host_mount_parse(text, &m);
 
         if (r >= 0)
-                fd = r = open_beneath(vm->runtime->config->volume_roots, m.host);
-        if (fd >= 0 && !is_for_everybody(fd))
-                r = -EACCES;
+                r = open_shown(vm, m.host);
         if (r < 0)
-                r = problem_set(ret_problem, "InvalidSpec", "Shares",
-                        "Shares: %s: %s (expected a directory that everybody may read, below VolumeRoots= and behind no "
-                        "symbolic link)",
-                        text, g_strerror(-r));
+                r = problem_set(ret_problem, "InvalidSpec", "Shares", "Shares: %s: %s " DIRECTORY_ACCEPTED, text,
+                        g_strerror(-r));
         host_mount_clear(&m);
-        return r < 0 ? r : take_fd(&fd);
+        return r;
 }
 
 int shares_open(VM *vm, int fds[static SPEC_SHARES_MAX], size_t *ret_n, Problem **ret_problem) {

@@ -15,14 +15,14 @@ struct VMPull {
 };
 
 bool vm_must_pull(Runtime *rt, uint32_t owner, const VMSpec *spec) {
-        return !image_find(rt, owner, spec->image) && image_can_be_pulled(rt, spec->image);
+        return *spec->image && !image_find(rt, owner, spec->image) && image_can_be_pulled(rt, spec->image);
 }
 
 int vm_check_image(Runtime *rt, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
         bool can_be_pulled = image_can_be_pulled(rt, spec->image);
         g_autofree char *shown = problem_quote(spec->image);
 
-        if (image_find(rt, owner, spec->image))
+        if (*spec->root_directory || image_find(rt, owner, spec->image))
                 return 0;
         if (pull && can_be_pulled)
                 return pull_check(rt, owner, ret_problem);

@@ -110,13 +110,13 @@ static int commit(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **re
 
         if (strcmp(spec->image, vm->record->spec->image) != 0)
                 image = image_find(rt, vm->record->owner, spec->image);
-        if (!image) {
+        if (!image && !*spec->root_directory) {
                 g_autofree char *shown = problem_quote(spec->image);
 
                 return problem_set(ret_problem, "NoSuchImage", "Image", "Image: the VM's owner has no image %s", shown);
         }
         r = boot_check_machine(spec, ret_problem);
-        if (r >= 0)
+        if (r >= 0 && image)
                 r = image_check_architecture(image, spec, ret_problem);
         if (r < 0)
                 return r;
@@ -125,11 +125,12 @@ static int commit(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **re
         if (r < 0)
                 return r;
         other = vm_spec_copy(spec);
-        digest = g_strconcat("sha256:", image->hex, NULL);
-        hash = g_strdup(image->root_hash);
+        digest = image ? g_strconcat("sha256:", image->hex, NULL) : g_strdup("");
+        hash = g_strdup(image ? image->root_hash : "");
         for (size_t i = 0; i < G_N_ELEMENTS(followers); i++)
                 vm_changing(vm, followers[i]);
-        rt->observer->image_changing(image, "UsedBy", rt->observer_data);
+        if (image)
+                rt->observer->image_changing(image, "UsedBy", rt->observer_data);
         if (before)
                 rt->observer->image_changing(before, "UsedBy", rt->observer_data);
         swap_wish(vm->record, &other, &digest, &hash);

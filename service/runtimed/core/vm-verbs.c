@@ -213,7 +213,7 @@ static int check_start(VM *vm, Problem **ret_problem) {
         if (vm->job)
                 return problem_set(ret_problem, "Busy", NULL, "job %u (%s) is under way for VM '%s'", vm->job->id,
                         vm->job->kind, vm->name);
-        if (vm_is_pulling(vm)) /* its image comes with the start */
+        if (vm_is_pulling(vm) || *vm->record->spec->root_directory) /* its image comes with the start, or it has none */
                 return quota_check_start(vm, ret_problem);
         if (!*vm->record->image_digest) {
                 vm_changing(vm, "ImageDigest");

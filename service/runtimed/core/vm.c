@@ -439,7 +439,7 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
         }
         image_name_user(rt, record);
         vm = vm_new(rt, name, record);
-        record->pulling = !image;
+        record->pulling = !image && !*spec->root_directory;
         r = vm_take_credentials(vm, payload, ret_problem);
         if (r < 0) {
                 forget_new(vm);
@@ -456,7 +456,9 @@ int vm_create(Runtime *rt, const char *name, uint32_t owner, const char *owner_n
         }
         CRASH_POINT(CREATE_SAVED);
         log_info("%s: created for uid %u from %s", name, owner,
-                image ? vm->record->image_digest : "what is to be pulled");
+                image                   ? vm->record->image_digest
+                : *spec->root_directory ? "a directory of the host"
+                                        : "what is to be pulled");
         rt->observer->vm_new(vm, rt->observer_data);
         *ret = vm;
         return 0;

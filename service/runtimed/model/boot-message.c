@@ -64,6 +64,15 @@ static json_t *strings_to_json(char **strings) {
         return a;
 }
 
+ImageConfig *image_config_new(void) {
+        json_t *nothing = json_object();
+        ImageConfig *c = NULL;
+
+        (void) image_config_parse(nothing, &c);
+        json_decref(nothing);
+        return c;
+}
+
 json_t *image_config_to_json(const ImageConfig *c) {
         json_t *o = json_object();
 
@@ -248,7 +257,7 @@ int boot_message_build(const VMSpec *spec, const char *vm_name, const ImageConfi
                         "one");
 
         append(b, "version", version);
-        append(b, "root", "root");
+        append(b, "root", *spec->root_directory ? GUEST_ROOT_SHARE : "root");
         append(b, "hostname", first_of(spec->hostname, name));
         for (guint i = 0; i < argv->len; i++)
                 append(b, "arg", argv->pdata[i]);

@@ -15,6 +15,7 @@ typedef struct ImageConfig {
  */
 int image_config_parse(json_t *object, ImageConfig **ret);
 json_t *image_config_to_json(const ImageConfig *c);
+ImageConfig *image_config_new(void); /* one that says nothing */
 void image_config_free(ImageConfig *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageConfig, image_config_free)
 

@@ -28,6 +28,11 @@ bool host_path_is_plain(const char *path) {
         return path[0] == '/' && strlen(path) < PATH_MAX && !has_control(path) && !has_part(path, "..");
 }
 
+bool host_directory_is_valid(const char *path) {
+        return host_path_is_plain(path) && path[strspn(path, "/")] && strlen(path) <= GUEST_PATH_MAX &&
+               !has_part(path, ".");
+}
+
 bool host_path_is_below(const char *path, const char *const *roots) {
         for (const char *const *r = roots; *r; r++) {
                 size_t n = strlen(*r);
@@ -95,9 +100,18 @@ int host_mount_parse(const char *text, HostMount *ret) {
 }
 
 char *spec_host_paths(const VMSpec *spec) {
-        g_autofree char *volumes = g_strjoinv(" ", spec->volumes), *shares = g_strjoinv(" ", spec->shares);
+        g_autoptr(GPtrArray) paths = g_ptr_array_new();
 
-        return *volumes || *shares ? g_strstrip(g_strconcat(volumes, " ", shares, NULL)) : NULL;
+        if (spec->root_directory && *spec->root_directory)
+                g_ptr_array_add(paths, spec->root_directory);
+        for (char **v = spec->volumes; v && *v; v++)
+                g_ptr_array_add(paths, *v);
+        for (char **s = spec->shares; s && *s; s++)
+                g_ptr_array_add(paths, *s);
+        if (paths->len == 0)
+                return NULL;
+        g_ptr_array_add(paths, NULL);
+        return g_strjoinv(" ", (char **) paths->pdata);
 }
 
 static void mount_free(void *p) {

@@ -21,6 +21,11 @@ void host_mount_clear(HostMount *m);
         "HOST:GUEST, or PATH for the same on both sides; absolute paths of at most 1024 bytes without '..', ':' and "  \
         "control characters"
 
+/* The same for a directory alone, which may have ':' and be written with more slashes than it needs. */
+bool host_directory_is_valid(const char *path);
+#define HOST_DIRECTORY_ACCEPTED                                                                                        \
+        "an absolute path of a directory of the host, of at most 1024 bytes, without '.', '..' and control characters"
+
 /* Absolute, no "..", no control characters, shorter than PATH_MAX. */
 bool host_path_is_plain(const char *path);
 

@@ -62,10 +62,9 @@ static bool has_control(const char *s) {
 }
 
 void spec_check_image(const VMSpec *spec, const SpecCheck *check) {
-        if (spec->image[0] == '\0')
-                spec_problem(
-                        check, "is required: a reference [registry/]path[:tag][@sha256:hex] or a digest sha256:hex");
-        else if (!image_reference_is_valid(spec->image) && !digest_is_valid(spec->image))
+        if (spec->image[0] == '\0') /* spec_check_root_directory() says whether it may be */
+                return;
+        if (!image_reference_is_valid(spec->image) && !digest_is_valid(spec->image))
                 problem_value(check, spec->image,
                         "a reference [registry/]path[:tag][@sha256:hex] of at most 512 bytes or a digest sha256:hex");
 }
@@ -102,6 +101,8 @@ static void check_strings(char **strings, const SpecCheck *check) {
 
 void spec_check_command(const VMSpec *spec, const SpecCheck *check) {
         check_strings(spec->command, check);
+        if (*spec->root_directory && !check->limits->form_only && (!spec->command[0] || !*spec->command[0]))
+                spec_problem(check, "is required with RootDirectory, which names no program of its own");
 }
 
 static bool is_assignment(const char *s) {

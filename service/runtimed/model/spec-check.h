@@ -18,11 +18,15 @@ void spec_problem(const SpecCheck *check, const char *format, ...) G_GNUC_PRINTF
 /* The same with another error than InvalidSpec. */
 void spec_problem_named(const SpecCheck *check, const char *error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* That a path of the host is below one of VolumeRoots; text is what the spec says. */
+void spec_check_beneath_roots(const char *path, const char *text, const SpecCheck *check);
+
 /* A key that says something to guest init, which a Nanos guest does not have. value: empty where it says nothing. */
 void spec_check_for_linux(const VMSpec *spec, const char *value, const SpecCheck *check);
 
 void spec_check_image(const VMSpec *spec, const SpecCheck *check);
 void spec_check_target(const VMSpec *spec, const SpecCheck *check);
+void spec_check_root_directory(const VMSpec *spec, const SpecCheck *check);
 void spec_check_command(const VMSpec *spec, const SpecCheck *check);
 void spec_check_environment(const VMSpec *spec, const SpecCheck *check);
 void spec_check_user(const VMSpec *spec, const SpecCheck *check);

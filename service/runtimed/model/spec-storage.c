@@ -184,6 +184,18 @@ static void check_distinct(const VMSpec *spec, const SpecCheck *check) {
         }
 }
 
+void spec_check_beneath_roots(const char *path, const char *text, const SpecCheck *check) {
+        const char *const *roots = check->limits->volume_roots;
+
+        if (check->limits->form_only || (roots && host_path_is_below(path, roots)))
+                return;
+
+        g_autofree char *list = roots ? g_strjoinv(", ", (char **) roots) : g_strdup("none");
+        g_autofree char *quoted = problem_quote(text);
+
+        spec_problem(check, "%s is not below one of: %s (VolumeRoots= in runtime.conf)", quoted, list);
+}
+
 static void check_host_mount(const char *text, const SpecCheck *check) {
         HostMount m;
 
@@ -196,16 +208,36 @@ static void check_host_mount(const char *text, const SpecCheck *check) {
 
                 spec_problem_named(
                         check, "NotSupported", "%s: it can only be read; for what is written take Disks", quoted);
-        } else if (!check->limits->form_only &&
-                   !(check->limits->volume_roots && host_path_is_below(m.host, check->limits->volume_roots))) {
-                g_autofree char *roots = check->limits->volume_roots
-                                                 ? g_strjoinv(", ", (char **) check->limits->volume_roots)
-                                                 : g_strdup("none");
-                g_autofree char *quoted = problem_quote(text);
-
-                spec_problem(check, "%s is not below one of: %s (VolumeRoots= in runtime.conf)", quoted, roots);
-        }
+        } else
+                spec_check_beneath_roots(m.host, text, check);
         host_mount_clear(&m);
+}
+
+static bool has_problem_of(const char *key, const SpecCheck *check) {
+        for (guint i = 0; i < check->problems->len; i++)
+                if (g_strcmp0(((const Problem *) check->problems->pdata[i])->key, key) == 0)
+                        return true;
+        return false;
+}
+
+/* One of the two, and of a directory only the form is looked at: what is there is the start's to see. */
+void spec_check_root_directory(const VMSpec *spec, const SpecCheck *check) {
+        SpecCheck image = {check->limits, check->problems, "Image"};
+        const char *path = spec->root_directory;
+
+        if (!*path) {
+                if (!*spec->image && !has_problem_of("Image", check))
+                        spec_problem(&image,
+                                "is required: a reference [registry/]path[:tag][@sha256:hex] or a digest sha256:hex");
+                return;
+        }
+        spec_check_for_linux(spec, path, check);
+        if (*spec->image)
+                spec_problem(check, "is the root in place of an image; leave one of RootDirectory and Image out");
+        if (!host_directory_is_valid(path))
+                problem_value(check, path, HOST_DIRECTORY_ACCEPTED);
+        else
+                spec_check_beneath_roots(path, path, check);
 }
 
 void spec_check_credentials(const VMSpec *spec, const SpecCheck *check) {

@@ -267,6 +267,7 @@ static const SpecMember limits_members[] = {
 static const SpecKey keys[] = {
         {"Image", "s", "image", FIELD(string, image, spec_check_image)},
         {"Target", "s", "target", FIELD(string, target, spec_check_target)},
+        {"RootDirectory", "s", "root_directory", FIELD(string, root_directory, spec_check_root_directory)},
         {"Command", "as", "cmd", FIELD(strings, command, spec_check_command)},
         {"Environment", "as", "environment", FIELD(strings, environment, spec_check_environment)},
         {"User", "s", "user", FIELD(string, user, spec_check_user)},
@@ -318,6 +319,7 @@ static VMSpec *spec_new(const SpecLimits *limits) {
 
         s->image = g_strdup("");
         s->target = g_strdup(TARGET_LINUX);
+        s->root_directory = g_strdup("");
         s->command = g_new0(char *, 1);
         s->environment = g_new0(char *, 1);
         s->user = g_strdup("");

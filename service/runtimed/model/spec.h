@@ -33,8 +33,9 @@ typedef struct DiskSpec {
 } DiskSpec;
 
 typedef struct VMSpec {
-        char *image;        /* reference or digest; required */
+        char *image;        /* reference or digest; "" with root_directory */
         char *target;       /* TARGET_LINUX, TARGET_NANOS */
+        char *root_directory; /* of the host, in place of an image, seen by 9p as it is, read-only; "": the image */
         char **command;     /* replaces the image's Cmd (and Entrypoint stays), empty: the image's */
         char **environment; /* KEY=VALUE, over the image's */
         char *user;         /* "" the image's */

@@ -17,6 +17,10 @@
 #define ARCHIVES_FDSET 5
 #define DISKS_FDSET 16 /* the first */
 
+/* What every initrd understands, ours too: guest/rootfs.c. msize: bytes at a time. */
+#define ROOT_DIRECTORY_APPEND                                                                                          \
+        " root=" GUEST_ROOT_SHARE " rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=131072"
+
 static bool slot_is_used(const QEMUPlan *plan, QEMUSlot slot) {
         switch (slot) {
         case QEMU_SLOT_KERNEL:
@@ -170,8 +174,9 @@ static void add_kernel(GPtrArray *argv, const QEMUPlan *plan, const Machine *mac
         add(argv, "-initrd", initrd);
         addf(argv, "-append",
                 "console=%s%s loglevel=4 rdinit=/init panic=-1 random.trust_cpu=on cryptomgr.notests "
-                "rcupdate.rcu_expedited=1%s",
-                machine->console, machine->append, tcg ? machine->append_tcg : "");
+                "rcupdate.rcu_expedited=1%s%s",
+                machine->console, machine->append, tcg ? machine->append_tcg : "",
+                plan->root_directory ? ROOT_DIRECTORY_APPEND : "");
         if (machine->fw_cfg)
                 add_fw_cfg(argv, plan, GUEST_BOOT_ITEM, QEMU_SLOT_BOOT);
         if (plan->credentials)
@@ -232,18 +237,34 @@ static void add_disk(GPtrArray *argv, const QEMUPlan *plan, const Machine *machi
 }
 
 /* A directory by its descriptor: QEMU knows no path of the host, and walks below it through no link. */
-static void add_share(GPtrArray *argv, const QEMUPlan *plan, int number) {
-        addf(argv, "-fsdev", "local,id=share%d,path=/proc/self/fd/%d,security_model=none,readonly=on,multidevs=remap", number,
-                qemu_slot_fd(plan, QEMU_SLOT_SHARES) + number);
+static void add_directory(GPtrArray *argv, const char *tag, const char *path) {
+        g_autofree char *quoted = quote_value(path);
 
-        g_autofree char *id = g_strdup_printf("share%d", number);
-
+        addf(argv, "-fsdev", "local,id=%s,path=%s,security_model=none,readonly=on,multidevs=remap", tag, quoted);
         add_json(argv, "-device",
-                json_pack("{s:s, s:s, s:s}", "driver", "virtio-9p-pci", "fsdev", id, "mount_tag", id));
+                json_pack("{s:s, s:s, s:s}", "driver", "virtio-9p-pci", "fsdev", tag, "mount_tag", tag));
+}
+
+static void add_share(GPtrArray *argv, const QEMUPlan *plan, int number) {
+        g_autofree char *tag = g_strdup_printf("share%d", number),
+                        *path = g_strdup_printf("/proc/self/fd/%d", qemu_slot_fd(plan, QEMU_SLOT_SHARES) + number);
+
+        add_directory(argv, tag, path);
+}
+
+static void add_root(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
+        g_autofree char *path = NULL;
+
+        if (!plan->root_directory) {
+                add_image(argv, plan, machine, QEMU_SLOT_ROOT, ROOT_FDSET, "disk0", "root");
+                return;
+        }
+        path = slot_path(plan, QEMU_SLOT_ROOT);
+        add_directory(argv, GUEST_ROOT_SHARE, path);
 }
 
 static void add_images(GPtrArray *argv, const QEMUPlan *plan, const Machine *machine) {
-        add_image(argv, plan, machine, QEMU_SLOT_ROOT, ROOT_FDSET, "disk0", "root");
+        add_root(argv, plan, machine);
         if (plan->volumes)
                 add_image(argv, plan, machine, QEMU_SLOT_VOLUMES, VOLUMES_FDSET, "image1", "volumes");
         if (plan->archives)

@@ -36,6 +36,7 @@ typedef struct QEMUPlan {
         bool volumes, archives; /* the VM's own images */
         uint16_t n_disks;       /* that it writes to */
         uint16_t n_shares;      /* directories of the host */
+        bool root_directory;    /* the root is one of those, and no disk */
         bool nanos;      /* a Nanos guest: it boots from its disk, and has no guest init */
         bool network;    /* it has a NIC */
         uint16_t queues; /* of a TAP; 0: the NIC is a stream socket to passt */
@@ -52,7 +53,7 @@ typedef enum QEMUSlot {
         QEMU_SLOT_BOOT, /* sealed memfd, fw_cfg opt/org.mcp/boot; unused with nanos, and where that comes in the initrd
                          */
         QEMU_SLOT_CREDENTIALS, /* sealed memfd, fw_cfg opt/org.mcp/credentials */
-        QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only */
+        QEMU_SLOT_ROOT,   /* SquashFS (nanos: the built disk), by -add-fd, read-only; with root_directory as SHARES */
         QEMU_SLOT_VOLUMES,  /* the VM's own, likewise, baked of paths, */
         QEMU_SLOT_ARCHIVES, /* and of tars; neither with nanos */
         QEMU_SLOT_DISKS,    /* the first of n_disks, read-write; the others follow */

@@ -108,11 +108,18 @@ static int fail_missing(const Place *place, const char *version, GPtrArray *list
                 version, known);
 }
 
-static int fail_without_9p(const char *version, Problem **ret_problem) {
+/* version: of the one that was named, NULL: none of the list has it. */
+static int fail_without_9p(const char *version, GPtrArray *list, Problem **ret_problem) {
+        g_autofree char *known = NULL;
+
+        g_ptr_array_add(list, NULL);
+        known = version ? g_strdup(version) : g_strjoinv(", ", (char **) list->pdata);
         return problem_set(ret_problem, "NotSupported", "Kernel",
-                "Kernel: %s%s has no 9p, which directories of the host need; Debian's cloud kernels lack it: install the "
-                "package linux-image-amd64 (or of another architecture) and leave Kernel empty, or name it",
-                version ? "kernel " : "no guest kernel of this host", version ?: "");
+                "Kernel: %s%s%s, which directories of the host (RootDirectory, Shares) need; Debian's cloud kernels "
+                "lack "
+                "it: install the package linux-image-amd64 (or of another architecture) and leave Kernel empty, or "
+                "name it",
+                version ? "kernel " : "no guest kernel of this host (", known, version ? " has no 9p" : ") has 9p");
 }
 
 static int open_image(const Place *place, const char *version) {
@@ -179,7 +186,7 @@ int kernel_find(const Config *config, const char *architecture, const char *vers
                         k->version = g_strdup(candidate);
         }
         if (list->len > 0 && needs & KERNEL_9P && (k->version ? !has_9p(&place, k->version) : !version || !*version))
-                return fail_without_9p(k->version, ret_problem);
+                return fail_without_9p(k->version, list, ret_problem);
         if (!k->version)
                 return fail_missing(&place, version, list, ret_problem);
 

@@ -183,6 +183,34 @@ static void test_volumes(void **state) {
                 "{\"driver\":\"virtio-blk-pci\",\"id\":\"image1\",\"drive\":\"volumes\",\"serial\":\"volumes\"}"));
 }
 
+/* A directory in place of the disk: the kernel's words, the device, and no path of the host. */
+static void test_root_directory(void **state) {
+        QEMUPlan p = plan;
+        g_auto(GStrv) argv = NULL;
+        const char *paths[QEMU_SLOT_MAX] = {[QEMU_SLOT_KERNEL] = "/k",
+                [QEMU_SLOT_INITRD] = "/i",
+                [QEMU_SLOT_BOOT] = "/b",
+                [QEMU_SLOT_ROOT] = "/srv/a,b"};
+
+        p.root_directory = true;
+        argv = qemu_argv(&p);
+        assert_true(contains(argv, KERNEL " noreplace-smp root=rootfs rootfstype=9p "
+                                          "rootflags=trans=virtio,version=9p2000.L,msize=131072"));
+        assert_true(contains(
+                argv, "local,id=rootfs,path=/proc/self/fd/10,security_model=none,readonly=on,multidevs=remap"));
+        assert_true(contains(argv, "{\"driver\":\"virtio-9p-pci\",\"fsdev\":\"rootfs\",\"mount_tag\":\"rootfs\"}"));
+        assert_false(contains(argv, "fd=10,set=1"));
+        assert_int_equal(qemu_slot_fd(&p, QEMU_SLOT_NET), QEMU_FD_FIRST + 4); /* as with an image */
+        p.paths = paths;
+        p.network = false;
+        {
+                g_auto(GStrv) standalone = qemu_argv(&p);
+
+                assert_true(contains(
+                        standalone, "local,id=rootfs,path=/srv/a,,b,security_model=none,readonly=on,multidevs=remap"));
+        }
+}
+
 static void test_slots(void **state) {
         static const QEMUBundle bundle = {"qemu-system-x86_64", "", false, false, false};
         QEMUPlan p = plan;
@@ -332,6 +360,7 @@ int main(void) {
                 cmocka_unit_test(test_unknown_architecture),
                 cmocka_unit_test(test_credentials),
                 cmocka_unit_test(test_volumes),
+                cmocka_unit_test(test_root_directory),
                 cmocka_unit_test(test_slots),
                 cmocka_unit_test(test_machines),
                 cmocka_unit_test(test_golden),

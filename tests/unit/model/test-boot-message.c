@@ -30,7 +30,8 @@ static VMSpec *spec_of(const char *text) {
         json_t *o = loads(text);
         VMSpec *spec = NULL;
 
-        json_object_set_new(o, "Image", json_string("web"));
+        if (!json_object_get(o, "RootDirectory"))
+                json_object_set_new(o, "Image", json_string("web"));
         assert_int_equal(vm_spec_parse(o, &limits, problems, &spec), 0);
         json_decref(o);
         return spec;
@@ -90,6 +91,19 @@ static void test_spec_over_image(void **state) {
                 "user=0:0\nworkdir=/w\nstop-signal=15\naddress=10.0.2.15/24\ngateway=10.0.2.2\ndns=9.9.9.9\ndns=::1\n");
         assert_true(g_str_has_suffix(
                 inherited, "workdir=\nstop-signal=15\naddress=10.0.2.15/24\ngateway=10.0.2.2\ndns=10.0.2.3\n"));
+}
+
+/* Found by another name, and nothing said but by the spec. */
+static void test_root_directory(void **state) {
+        g_autoptr(ImageConfig) nothing = image_config_new();
+        json_t *object = image_config_to_json(nothing);
+        char *config = json_dumps(object, 0);
+        g_autofree char *m = build("{'RootDirectory': '/srv/a', 'Command': ['/bin/app', 'x']}", config, "web", NULL);
+
+        assert_string_equal(
+                m, "version=1\nroot=rootfs\nhostname=web\narg=/bin/app\narg=x\nuser=\nworkdir=\nstop-signal=15\n");
+        free(config);
+        json_decref(object);
 }
 
 /* What lies above is mounted first; the tag says where it is found. */
@@ -246,6 +260,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_image_alone),
                 cmocka_unit_test(test_spec_over_image),
+                cmocka_unit_test(test_root_directory),
                 cmocka_unit_test(test_mounts),
                 cmocka_unit_test(test_hostname),
                 cmocka_unit_test(test_without_network),

@@ -48,6 +48,19 @@ static void test_refused(void **state) {
         assert_false(guest_path_is_valid("/a/"));
 }
 
+/* What the question to polkit shows. */
+static void test_host_paths(void **state) {
+        char root[] = "/srv/r", volume[] = "/srv/v:/v", share[] = "/srv/s:/s", *none[] = {NULL},
+             *volumes[] = {volume, NULL}, *shares[] = {share, NULL};
+        g_autofree char *nothing = spec_host_paths(&(VMSpec){.volumes = none, .shares = none}),
+                        *all = spec_host_paths(&(VMSpec){.volumes = volumes, .shares = shares, .root_directory = root}),
+                        *alone = spec_host_paths(&(VMSpec){.root_directory = root});
+
+        assert_null(nothing);
+        assert_string_equal(all, "/srv/r /srv/v:/v /srv/s:/s");
+        assert_string_equal(alone, "/srv/r");
+}
+
 static void test_below(void **state) {
         static const char *const roots[] = {"/srv/", "/data", NULL}, *all[] = {"/", NULL};
 
@@ -63,6 +76,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_forms),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_host_paths),
                 cmocka_unit_test(test_below),
         };
 

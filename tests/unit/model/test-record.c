@@ -27,7 +27,7 @@ static const SpecLimits limits = {
 
 #define FULL                                                                                                           \
         "{\"version\":1,\"name\":\"web.example\",\"uuid\":\"01234567-89ab-4cde-8f01-23456789abcd\",\"owner\":1000,"    \
-        "\"owner_name\":\"ada\",\"image\":\"web:1\",\"target\":\"linux\",\"cmd\":[\"a\"],\"environment\":[\"A=1\"],"   \
+        "\"owner_name\":\"ada\",\"image\":\"web:1\",\"target\":\"linux\",\"root_directory\":\"\",\"cmd\":[\"a\"],\"environment\":[\"A=1\"],"   \
         "\"user\":\"www\",\"hostname\":\"h\",\"working_directory\":\"/w\",\"memory_mb\":99999,\"vcpus\":64,"           \
         "\"network\":\"user\",\"address\":\"\",\"dns\":[\"1.1.1.1\"],\"ports\":[\"127.0.0.1:8080:80/tcp\"],\"kernel\":\"6.1.0\","       \
         "\"architecture\":\"aarch64\",\"restart\":\"always\",\"profile\":\"\",\"accelerator\":\"tcg\",\"stop_timeout\":7,\"labels\":{\"k\":\"v\"},"            \

@@ -119,13 +119,16 @@ static void assert_printed(const VMSpec *s, const char *expected) {
 
 static void test_round_trip(void **state) {
         static const char expected[] =
-                "{\"Image\":\"web\",\"Target\":\"linux\",\"Command\":[\"serve\",\"--x\",\"\"],"
+                "{\"Image\":\"web\",\"Target\":\"linux\",\"RootDirectory\":\"\",\"Command\":[\"serve\",\"--x\",\"\"],"
                 "\"Environment\":[\"A=1\",\"B=two\\nlines\",\"_c=\"],\"User\":\"www:33\",\"Hostname\":\"web.example\","
                 "\"WorkingDirectory\":\"/srv\",\"MemoryMiB\":512,\"VCPUs\":2,\"Network\":\"user\",\"Address\":\"\","
                 "\"DNS\":[\"9.9.9.9\",\"2620:fe::fe\"],\"Ports\":[\"127.0.0.1:8080:80/tcp\",\"[::1]:53:53/udp\"],"
-                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\",\"Profile\":\"\",\"Accelerator\":\"tcg\","
-                "\"StopTimeout\":5,\"Labels\":{\"a/x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0},"
-                "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"Disks\":[[\"/data\",16777216,\"db\"]],\"Shares\":[\"/srv/s:/s\"],\"VolumeArchives\":[\"/d\"],"
+                "\"Kernel\":\"6.1.0-18-cloud-amd64\",\"Architecture\":\"x86_64\",\"Restart\":\"on-failure:3\","
+                "\"Profile\":\"\",\"Accelerator\":\"tcg\","
+                "\"StopTimeout\":5,\"Labels\":{\"a/"
+                "x\":\"\",\"b\":\"2\"},\"Ephemeral\":true,\"Credentials\":{\"a\":0,\"tls.key\":0},"
+                "\"Volumes\":[\"/srv/a:/b\",\"/srv/c\"],\"Disks\":[[\"/data\",16777216,\"db\"]],\"Shares\":[\"/srv/s:/"
+                "s\"],\"VolumeArchives\":[\"/d\"],"
                 "\"Ready\":{\"Kind\":\"console\",\"Pattern\":\"up*\",\"StartPeriod\":60000000,\"Interval\":1000000,"
                 "\"Timeout\":1000000},"
                 "\"Health\":{\"Kind\":\"http\",\"Port\":80,\"Path\":\"/\",\"StartPeriod\":0,\"Interval\":10000000,"
@@ -293,6 +296,66 @@ static void test_shares(void **state) {
                 "Shares: has 9 elements, at most 8 are accepted");
         assert_problem("'Disks': [['/a', 0, 'db']], 'Shares': ['/srv/a:/a']", "Shares",
                 "Shares: '/a' is not a path of the guest of its own: another mount has the same");
+}
+
+#define ROOTED "'Image': '', 'Command': ['/bin/app'], "
+
+static void test_root_directory(void **state) {
+        static const struct {
+                const char *members, *key, *text;
+        } bad[] = {
+                {ROOTED "'RootDirectory': 'srv/a'", "RootDirectory",
+                        "RootDirectory: 'srv/a' is not an absolute path of a directory of the host, of at most 1024 "
+                        "bytes, "
+                        "without '.', '..' and control characters"},
+                {ROOTED "'RootDirectory': '/srv/../etc'", "RootDirectory", NULL},
+                {ROOTED "'RootDirectory': '/srv/./a'", "RootDirectory", NULL},
+                {ROOTED "'RootDirectory': '/'", "RootDirectory", NULL},
+                {ROOTED "'RootDirectory': '/srv/a\\u0001'", "RootDirectory", NULL},
+                {ROOTED "'RootDirectory': ''", "Image",
+                        "Image: is required: a reference [registry/]path[:tag][@sha256:hex] or a digest sha256:hex"},
+                {"'Image': '', 'Command': ['a']", "Image", NULL},
+                {ROOTED "'RootDirectory': '/etc/a'", "RootDirectory",
+                        "RootDirectory: '/etc/a' is not below one of: /srv, /data/ (VolumeRoots= in runtime.conf)"},
+                {ROOTED "'RootDirectory': '/srv'", "RootDirectory", NULL},
+                {ROOTED "'RootDirectory': '/srvx/a'", "RootDirectory", NULL},
+                {"'Image': 'web', 'Command': ['a'], 'RootDirectory': '/srv/a'", "RootDirectory",
+                        "RootDirectory: is the root in place of an image; leave one of RootDirectory and Image out"},
+                {ROOTED "'RootDirectory': '/srv/a', 'Target': 'nanos'", "RootDirectory",
+                        "RootDirectory: is not known to a guest of Target 'nanos'; leave it out"},
+                {"'Image': '', 'RootDirectory': '/srv/a'", "Command",
+                        "Command: is required with RootDirectory, which names no program of its own"},
+                {"'Image': '', 'RootDirectory': '/srv/a', 'Command': ['', 'x']", "Command", NULL},
+                {ROOTED "'RootDirectory': 1", "RootDirectory", NULL},
+                {"'Image': 'a b'", "Image", NULL},
+                {"'Image': 1", "Image", NULL},
+        };
+        g_autoptr(VMSpec) s = good(ROOTED "'RootDirectory': '/srv//a:b/c/'"), copy = vm_spec_copy(s);
+        g_autofree char *longest = g_strdup_printf(ROOTED "'RootDirectory': '/srv/%01019d'", 0),
+                        *longer = g_strdup_printf(ROOTED "'RootDirectory': '/srv/%01020d'", 0);
+
+        assert_string_equal(s->root_directory, "/srv//a:b/c/");
+        assert_string_equal(copy->root_directory, s->root_directory);
+        assert_string_equal(s->image, "");
+        assert_good(longest);
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                g_autoptr(GPtrArray) problems = problems_new();
+                VMSpec *spec = NULL;
+                const Problem *p;
+
+                assert_int_equal(parse_object(object_of(bad[i].members), &limits, problems, &spec), -EINVAL);
+                assert_int_equal(problems->len, 1);
+                p = problems->pdata[0];
+                assert_string_equal(p->key, bad[i].key);
+                if (bad[i].text)
+                        assert_string_equal(p->text, bad[i].text);
+        }
+        {
+                g_autoptr(GPtrArray) problems = problems_new();
+                VMSpec *spec = NULL;
+
+                assert_int_equal(parse_object(object_of(longer), &limits, problems, &spec), -EINVAL);
+        }
 }
 
 static void test_disk_names(void **state) {
@@ -778,6 +841,7 @@ int main(void) {
                 cmocka_unit_test(test_disks),
                 cmocka_unit_test(test_disk_names),
                 cmocka_unit_test(test_shares),
+                cmocka_unit_test(test_root_directory),
                 cmocka_unit_test(test_volume_count),
                 cmocka_unit_test(test_volume_written),
                 cmocka_unit_test(test_long_unknown_key),

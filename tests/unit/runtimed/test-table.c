@@ -260,6 +260,9 @@ static void test_spec_actions(void **state) {
         assert_int_equal(auth_spec_actions(&spec, actions), 2); /* in this order */
         assert_string_equal(actions[0], "attach-bridge");
         assert_string_equal(actions[1], "use-host-path");
+        spec = (VMSpec){.network = user, .root_directory = volume};
+        assert_int_equal(auth_spec_actions(&spec, actions), 1);
+        assert_string_equal(actions[0], "use-host-path");
 }
 
 int main(void) {
