@@ -55,7 +55,7 @@ static bool argv_has(FakeHelper *h, const char *part) {
 
 static void test_run(void **state) {
         Rig *r = *state;
-        g_autoptr(sd_bus_message) run = NULL, spec = NULL, stop = NULL, start = NULL, list = NULL;
+        g_autoptr(sd_bus_message) run = NULL, spec = NULL, stop = NULL, start = NULL, exported = NULL;
         g_autofree char *path = rig_path(r, TREE), *text = NULL;
         GString *out = g_string_new(NULL);
         Question *q;
@@ -80,6 +80,9 @@ static void test_run(void **state) {
         append_value(out, spec);
         text = g_string_free(out, FALSE);
         assert_non_null(strstr(text, path));
+
+        exported = rig_call(r, WEB, VM, "ExportUnit", NULL);
+        assert_error(exported, ERROR("NotSupported"));
 
         /* The record of it is read as it was written, and it starts as others do. */
         rig_stop_daemon(r, SIGKILL);

@@ -74,6 +74,10 @@ static int check(VM *vm, Problem **ret_problem) {
                 return problem_set(ret_problem, "NotSupported", spec->n_disks > 0 ? "Disks" : "Shares",
                         "%s: a VM that has any is not exported: the unit's copies would outlive it or miss what they show",
                         spec->n_disks > 0 ? "Disks" : "Shares");
+        if (*spec->root_directory)
+                return problem_set(ret_problem, "NotSupported", "RootDirectory",
+                        "RootDirectory: a VM that has one is not exported: the unit would name a path of the host, which the "
+                        "service walks and checks at each start");
         if (*spec->credentials)
                 return problem_set(ret_problem, "NotSupported", "Credentials",
                         "Credentials: they are in the service's memory alone, and a unit would need them on the disk");
