@@ -109,6 +109,15 @@ eventually() {
     done
 }
 
+# settled FILE: until it has not grown for a second, for what somebody writes who is not waited for
+settled() {
+    local before=-1 size
+    until size=$(stat -c %s "$1") && [ "$size" = $before ]; do
+        before=$size
+        sleep 1
+    done
+}
+
 # as USER PROGRAM...: as somebody without rights (the machine has alice and bob)
 as() {
     local user=$1
