@@ -38,6 +38,16 @@ static void reply_no_qmp(struct machine *m, json_int_t id, int error) {
                 reply_error(m, id, "Busy", "the VM is still starting; try again when it is running");
 }
 
+/* The answer to a request that QEMU took, and does not do. */
+static void reply_refused(struct machine *m, json_int_t id, int error, const char *text) {
+        if (error == -ETIMEDOUT)
+                reply_error(m, id, "GuestNotResponding", "%s", text);
+        else if (error == -ECONNRESET)
+                reply_error(m, id, "VMNotRunning", "the VM ended before QEMU answered");
+        else
+                reply_error(m, id, "NotSupported", "QEMU refuses: %s", text);
+}
+
 static void on_reply(void *userdata, int error, const char *text, const json_t *value) {
         struct machine_request *request = userdata;
         struct machine *m = request->machine;
@@ -50,12 +60,8 @@ static void on_reply(void *userdata, int error, const char *text, const json_t *
         }
         if (error >= 0)
                 reply_ok(m, id);
-        else if (error == -ETIMEDOUT)
-                reply_error(m, id, "GuestNotResponding", "%s", text);
-        else if (error == -ECONNRESET)
-                reply_error(m, id, "VMNotRunning", "the VM ended before QEMU answered");
         else
-                reply_error(m, id, "NotSupported", "QEMU refuses: %s", text);
+                reply_refused(m, id, error, text);
 }
 
 static struct machine_request *new_request(struct machine *m, json_int_t id) {
@@ -249,6 +255,33 @@ static void do_console(struct machine *m, json_int_t id, const json_t *message) 
                 reply_ok(m, id);
 }
 
+void machine_display_done(void *userdata, json_int_t id, int error, const char *text) {
+        struct machine *m = userdata;
+
+        if (error >= 0)
+                reply_ok(m, id);
+        else if (error == -EMFILE)
+                reply_error(m, id, "Busy", "%u viewers have the display open, which is the limit", DISPLAY_VIEWERS_MAX);
+        else if (error == -ENOTCONN || error == -EBUSY)
+                reply_no_qmp(m, id, error);
+        else
+                reply_refused(m, id, error, text);
+}
+
+static void do_display(struct machine *m, json_int_t id, const json_t *message) {
+        int r;
+
+        if (!m->command_fd) {
+                reply_error(m, id, "InvalidSpec", "a display comes with one descriptor");
+                return;
+        }
+        r = display_add(m->display, m->qmp, id, take_fd(m->command_fd));
+        if (r == -EBUSY)
+                reply_error(m, id, "Busy", "%u viewers wait for the display already", DISPLAY_WAITING_MAX);
+        else if (r < 0)
+                reply_error(m, id, "NotSupported", "the display could not be opened: %s", strerror(-r));
+}
+
 static const struct {
         const char *type;
         void (*run)(struct machine *m, json_int_t id, const json_t *message);
@@ -260,6 +293,7 @@ static const struct {
         {"reset", do_reset},
         {"balloon", do_balloon},
         {"console", do_console},
+        {"display", do_display},
         {"usage", do_usage},
 };
 

@@ -328,6 +328,8 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
         if (r >= 0)
                 r = console_new(event, log, launch->guest, &m->console);
         if (r >= 0)
+                r = display_new(machine_display_done, m, &m->display);
+        if (r >= 0)
                 r = machine_stop_init(m);
         if (r >= 0)
                 r = machine_health_init(m);
@@ -355,6 +357,7 @@ struct machine *machine_free(struct machine *m) {
         sd_event_source_disable_unref(m->sigterm);
         sd_event_source_disable_unref(m->sigint);
         qmp_free(m->qmp);
+        display_free(m->display);
         guest_free(m->guest);
         console_free(m->console);
         daemon_link_free(m->link);

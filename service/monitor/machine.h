@@ -8,6 +8,7 @@
 
 #include "monitor/child-watch.h"
 #include "monitor/console.h"
+#include "monitor/display.h"
 #include "shared/daemon-link.h"
 #include "monitor/exit-reason.h"
 #include "monitor/guest.h"
@@ -45,6 +46,7 @@ struct machine {
         struct daemon_link *link;
         struct console *console;
         struct qmp *qmp;
+        struct display *display;
         struct guest *guest;
 
         pid_t pid;
@@ -85,6 +87,7 @@ struct machine *machine_free(struct machine *machine);
 
 /* For the parts of the machine: */
 void machine_set_state(struct machine *machine, enum machine_state state);
+void machine_display_done(void *userdata, json_int_t id, int error, const char *text);
 int machine_handle(struct machine *machine, const json_t *message, int *fds, size_t n_fds);
 void machine_stop(struct machine *machine, uint64_t timeout);
 int machine_health_init(struct machine *machine);

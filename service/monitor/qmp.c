@@ -39,6 +39,8 @@ struct qmp {
         struct line_buffer in;
         char *out;
         size_t out_len;
+        int passed;       /* a descriptor that waits for its command's turn, or -1 */
+        size_t passed_at; /* where that command begins in out */
 };
 
 bool qmp_is_ready(const struct qmp *qmp) {
@@ -60,6 +62,7 @@ static void end_connection(struct qmp *qmp, int error) {
         qmp->io = sd_event_source_disable_unref(qmp->io);
         qmp->timer = sd_event_source_disable_unref(qmp->timer);
         qmp->fd = close_fd(qmp->fd);
+        qmp->passed = close_fd(qmp->passed);
         line_buffer_done(&qmp->in);
         qmp->out_len = 0;
         for (size_t i = 0; i < QMP_PENDING_MAX; i++)
@@ -93,10 +96,35 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* Sends what is queued, up to a command with a descriptor; that one begins with it. */
+static ssize_t send_some(struct qmp *qmp) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+        struct iovec iov = {.iov_base = qmp->out, .iov_len = qmp->out_len};
+        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+        ssize_t n;
+
+        if (qmp->passed >= 0 && qmp->passed_at > 0)
+                iov.iov_len = qmp->passed_at;
+        else if (qmp->passed >= 0) {
+                memcpy(CMSG_DATA(&control.header), &qmp->passed, sizeof(int));
+                message.msg_control = &control;
+                message.msg_controllen = sizeof control.space;
+        }
+        n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0 && message.msg_control)
+                qmp->passed = close_fd(qmp->passed);
+        else if (n > 0 && qmp->passed >= 0)
+                qmp->passed_at -= (size_t) n;
+        return n;
+}
+
 /* Writes what is queued as far as the socket takes it. */
 static int push_output(struct qmp *qmp) {
         while (qmp->out_len > 0) {
-                ssize_t n = send(qmp->fd, qmp->out, qmp->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t n = send_some(qmp);
 
                 if (n < 0) {
                         if (errno == EINTR)
@@ -118,8 +146,9 @@ static struct pending *find_pending(struct qmp *qmp, json_int_t id) {
         return NULL;
 }
 
+/* fd (-1: none) is taken when the command is. */
 static int send_command(
-        struct qmp *qmp, const char *command, json_t *arguments, qmp_reply_t reply, void *userdata) {
+        struct qmp *qmp, const char *command, json_t *arguments, int fd, qmp_reply_t reply, void *userdata) {
         struct pending *slot = find_pending(qmp, 0);
         json_t *message;
         char *text;
@@ -143,6 +172,10 @@ static int send_command(
                 free(text);
                 return -ENOMEM;
         }
+        if (fd >= 0) {
+                qmp->passed = fd;
+                qmp->passed_at = qmp->out_len;
+        }
         memcpy(qmp->out + qmp->out_len, text, len);
         qmp->out[qmp->out_len + len] = '\n';
         qmp->out_len += len + 1;
@@ -160,7 +193,20 @@ int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, qmp_rep
                 json_decref(arguments);
                 return -ENOTCONN;
         }
-        return send_command(qmp, command, arguments, reply, userdata);
+        return send_command(qmp, command, arguments, -1, reply, userdata);
+}
+
+int qmp_execute_fd(
+        struct qmp *qmp, const char *command, json_t *arguments, int fd, qmp_reply_t reply, void *userdata) {
+        int r = !qmp_is_ready(qmp) ? -ENOTCONN : qmp->passed >= 0 ? -EBUSY : 0;
+
+        if (r < 0)
+                json_decref(arguments);
+        else
+                r = send_command(qmp, command, arguments, fd, reply, userdata);
+        if (r < 0)
+                (void) close_fd(fd);
+        return r;
 }
 
 static void on_capabilities(void *userdata, int error, const char *text, const json_t *value) {
@@ -210,7 +256,7 @@ static int handle_line(struct qmp *qmp, const char *line, size_t len) {
         else if (qmp->phase == QMP_GREETING) {
                 if (json_is_object(json_object_get(message, "QMP"))) {
                         qmp->phase = QMP_CAPABILITIES;
-                        r = send_command(qmp, "qmp_capabilities", NULL, on_capabilities, qmp);
+                        r = send_command(qmp, "qmp_capabilities", NULL, -1, on_capabilities, qmp);
                 } else
                         r = -EBADMSG;
         } else if (json_is_string(name))
@@ -286,7 +332,7 @@ int qmp_new(sd_event *event, int fd, const struct qmp_ops *ops, void *userdata, 
                 return -ENOMEM;
         }
         *qmp = (struct qmp) {
-                .fd = fd, .ops = ops, .userdata = userdata, .greeting_deadline = now_monotonic() + QMP_GREETING_USEC};
+                .fd = fd, .passed = -1, .ops = ops, .userdata = userdata, .greeting_deadline = now_monotonic() + QMP_GREETING_USEC};
         r = sd_event_add_io(event, &qmp->io, fd, EPOLLIN, on_io, qmp);
         if (r >= 0)
                 r = sd_event_add_time(event, &qmp->timer, CLOCK_MONOTONIC, qmp->greeting_deadline, 0, on_timer, qmp);
@@ -304,6 +350,7 @@ struct qmp *qmp_free(struct qmp *qmp) {
         sd_event_source_disable_unref(qmp->io);
         sd_event_source_disable_unref(qmp->timer);
         (void) close_fd(qmp->fd);
+        (void) close_fd(qmp->passed);
         line_buffer_done(&qmp->in);
         free(qmp->out);
         free(qmp);

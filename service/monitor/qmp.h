@@ -42,5 +42,9 @@ bool qmp_is_ready(const struct qmp *qmp);
  * -EBUSY when too many are pending. */
 int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, qmp_reply_t reply, void *userdata);
 
+/* The same with a descriptor, which is taken in any case; one at a time: -EBUSY while another one waits for the socket. */
+int qmp_execute_fd(
+        struct qmp *qmp, const char *command, json_t *arguments, int fd, qmp_reply_t reply, void *userdata);
+
 /* Reads what is left after QEMU's end, so that its last events are not missed. */
 void qmp_drain(struct qmp *qmp);

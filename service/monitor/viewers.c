@@ -133,13 +133,6 @@ static int on_viewer(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
-static bool is_stream(int fd) {
-        socklen_t len = sizeof(int);
-        int type;
-
-        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-}
-
 int viewers_add(struct viewers *v, int fd, bool write) {
         struct viewer *w = NULL;
         int r = 0;
@@ -147,7 +140,7 @@ int viewers_add(struct viewers *v, int fd, bool write) {
         for (size_t i = 0; i < VIEWERS_MAX && !w; i++)
                 if (v->list[i].fd < 0)
                         w = &v->list[i];
-        if (!is_stream(fd))
+        if (!fd_is_stream(fd))
                 r = -EINVAL;
         else if (!w)
                 r = -EMFILE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,6 +34,9 @@ int memfd_sealed(const char *name, const void *data, size_t len);
 
 /* Rewinds a memfd and seals it against every change. */
 int memfd_seal(int fd);
+
+/* Whether fd is a stream socket. */
+bool fd_is_stream(int fd);
 
 /* Microseconds since the epoch (CLOCK_REALTIME) and since boot (CLOCK_MONOTONIC). */
 uint64_t now_realtime(void);

@@ -45,6 +45,7 @@
  *                                             "disk_read","disk_written":BYTES, where QEMU tells them
  *   {"type":"balloon","id":N,"bytes":N}       the guest's memory shall have that size
  *   {"type":"console","id":N,"write":BOOL}    with one descriptor, a stream socket: the raw bytes of the program's console
+ *   {"type":"display","id":N}                 with one descriptor, a stream socket: RFB (VNC), served by QEMU without a password
  * monitor -> daemon:
  *   {"type":"reply","id":N,"error":NAME?,"message":TEXT?}     NAME an error of the interface without its prefix
  *   {"type":"running","pid":PID,"started":T}                  QEMU answered on QMP and the CPUs run

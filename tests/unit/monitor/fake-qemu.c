@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "shared/fd.h"
@@ -118,10 +119,56 @@ static void on_guest_stop(void) {
         end("guest-shutdown", true);
 }
 
+static int passed = -1, named = -1; /* a descriptor as it came, and as getfd named it */
+static unsigned viewers;
+
+static void answer_servers(int id) {
+        char reply[512];
+        int n = snprintf(reply, sizeof reply, "{\"return\": [{\"id\": \"default\", \"clients\": [");
+
+        for (unsigned i = 0; i < viewers; i++)
+                n += snprintf(reply + n, sizeof reply - (size_t) n, "%s{}", i ? ", " : "");
+        (void) snprintf(reply + n, sizeof reply - (size_t) n, "]}], \"id\": %d}", id);
+        qmp(reply);
+}
+
+static void answer_error(int id, const char *text) {
+        char reply[256];
+
+        (void) snprintf(reply, sizeof reply, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"%s\"}, \"id\": %d}", text, id);
+        qmp(reply);
+}
+
+/* As QEMU's: a name has one descriptor, the newest, and a viewer is served from its first byte on. */
+static bool answer_display(const char *line, int id) {
+        if (strstr(line, "\"query-vnc-servers\"") && mode_is("no-vnc"))
+                answer_error(id, "The command query-vnc-servers has not been found");
+        else if (strstr(line, "\"query-vnc-servers\""))
+                answer_servers(id);
+        else if (strstr(line, "\"getfd\"") && passed < 0)
+                answer_error(id, "No file descriptor supplied via SCM_RIGHTS");
+        else if (strstr(line, "\"getfd\"")) {
+                named = close_fd(named);
+                named = take_fd(&passed);
+                return false;
+        } else if (strstr(line, "\"add_client\"") && (mode_is("display-refuses") || !strstr(line, "\"skipauth\":true")))
+                answer_error(id, "no room");
+        else if (strstr(line, "\"add_client\"")) {
+                (void) write_all(named, "RFB 003.008\n", 12);
+                named = -1;
+                viewers++;
+                return false;
+        } else
+                return false;
+        return true;
+}
+
 static void answer(const char *line) {
         const char *id = strstr(line, "\"id\":");
         char reply[128];
 
+        if (answer_display(line, id ? atoi(id + 5) : 0))
+                return;
         (void) snprintf(reply, sizeof reply, "{\"return\": {\"running\": true}, \"id\": %d}", id ? atoi(id + 5) : 0);
         if (mode_is("mute") && !strstr(line, "qmp_capabilities") && !strstr(line, "query-status"))
                 return;
@@ -142,11 +189,22 @@ static void answer(const char *line) {
 
 static void on_commands(void) {
         static char buf[65536];
-        ssize_t n = read(QEMU_FD_QMP, buf, sizeof buf - 1);
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {.iov_base = buf, .iov_len = sizeof buf - 1};
+        struct msghdr message = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        ssize_t n = recvmsg(QEMU_FD_QMP, &message, MSG_CMSG_CLOEXEC);
         char *rest = buf;
 
         if (n <= 0)
                 exit(3);
+        if (CMSG_FIRSTHDR(&message)) {
+                passed = close_fd(passed);
+                memcpy(&passed, CMSG_DATA(&control.header), sizeof passed);
+        }
         buf[n] = 0;
         for (char *line; (line = strsep(&rest, "\n"));)
                 if (*line)
