@@ -15,6 +15,7 @@ static const struct {
         [KIND_PASST] = {"mcp-passt@", "mcp-pt-"},
         [KIND_PROBE] = {"mcp-kvm-probe@", "mcp-kvm-"},
         [KIND_FETCH] = {"mcp-fetch@", "mcp-fetch-"},
+        [KIND_TPM] = {"mcp-tpm@", "mcp-tp-"},
 };
 
 HelperKind kind_of_unit(const char *unit) {

@@ -272,6 +272,7 @@ static void make_rig(Rig *r) {
         r->play[KIND_PASST] = play_passt;
         r->play[KIND_PROBE] = play_probe;
         r->play[KIND_FETCH] = play_fetch;
+        r->play[KIND_TPM] = play_nothing;
         (void) signal(SIGPIPE, SIG_IGN);
         assert_true(sd_event_new(&r->event) >= 0);
 }

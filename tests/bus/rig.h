@@ -48,7 +48,7 @@
 typedef struct Rig Rig;
 typedef struct FakeHelper FakeHelper;
 
-typedef enum HelperKind { KIND_VM, KIND_WORKER, KIND_PASST, KIND_PROBE, KIND_FETCH, KIND_MAX } HelperKind;
+typedef enum HelperKind { KIND_VM, KIND_WORKER, KIND_PASST, KIND_PROBE, KIND_FETCH, KIND_TPM, KIND_MAX } HelperKind;
 
 /* What systemd makes of a unit's start. */
 typedef enum StartMode {

@@ -53,6 +53,7 @@ static const AuthRow rows[] = {
         {"VM", "SetMemory", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "SetLimits", AUTH_ASK, "run-vm", "manage-vms"}, /* and manage-vms for more than others have */
         {"VM", "OpenConsole", AUTH_ASK, "run-vm", "manage-vms"},
+        {"VM", "OpenDisplay", AUTH_ASK, "run-vm", "manage-vms"},
         {"VM", "GetSpec", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "DescribeCommand", AUTH_OWNER, NULL, "manage-vms"},
         {"VM", "ExportUnit", AUTH_OWNER, NULL, "manage-vms"},

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "bus/answer.h"
 #include "bus/gate.h"
@@ -12,6 +11,7 @@
 #include "bus/message.h"
 #include "bus/properties.h"
 #include "bus/vm-resources.h"
+#include "bus/vm-view.h"
 #include "bus/vm-wait.h"
 #include "core/export.h"
 #include "model/mount.h"
@@ -19,7 +19,7 @@
 #include "store/console-log.h"
 
 typedef struct VMRequest {
-        uint64_t number; /* timeout, cursor, whether to write or to keep disks */
+        uint64_t number; /* timeout, cursor, whether to keep disks */
         uint32_t lines;
         bool wait_ready;
         char *text; /* signal, state */
@@ -242,67 +242,6 @@ static int run_reset(Call *c, sd_bus_error *error) {
 
 static int method_reset(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return begin(m, userdata, NULL, run_reset, error);
-}
-
-/* ---- OpenConsole ---- */
-
-/* The caller's end waits for the monitor to take the other. */
-typedef struct ConsoleAnswer {
-        sd_bus_message *message;
-        int fd;
-} ConsoleAnswer;
-
-static void on_console_done(const Problem *problem, void *userdata) {
-        ConsoleAnswer *a = userdata;
-
-        if (problem)
-                answer_problem(a->message, problem);
-        else
-                (void) sd_bus_reply_method_return(a->message, "h", a->fd);
-        sd_bus_message_unref(a->message);
-        (void) close_fd(a->fd);
-        g_free(a);
-}
-
-static int run_open_console(Call *c, sd_bus_error *error) {
-        g_autoptr(Problem) problem = NULL;
-        _cleanup_close_ int theirs = -1;
-        VMRequest *q = c->request;
-        ConsoleAnswer *a;
-        int pair[2], r;
-        VM *vm;
-
-        r = call_vm(c, &vm, error);
-        if (r < 0)
-                return r;
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        theirs = pair[1];
-        a = g_new(ConsoleAnswer, 1);
-        *a = (ConsoleAnswer){sd_bus_message_ref(c->message), pair[0]};
-        if (vm_open_console(vm, theirs, q->number != 0, on_console_done, a, &problem) < 0) {
-                sd_bus_message_unref(a->message);
-                (void) close_fd(a->fd);
-                g_free(a);
-                return bus_error_problem(error, problem);
-        }
-        return 0;
-}
-
-static const OptionKey open_console_options[] = {{"write", "b"}, {}};
-
-static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        json_t *options;
-        VMRequest *q;
-        int r;
-
-        r = message_read_options(m, open_console_options, &options, error);
-        if (r < 0)
-                return r;
-        q = vm_request_new();
-        q->number = !json_is_false(json_object_get(options, "write"));
-        json_decref(options);
-        return begin(m, userdata, q, run_open_console, error);
 }
 
 /* ---- Update ---- */
@@ -572,7 +511,9 @@ const sd_bus_vtable vm_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ReadLog", SD_BUS_ARGS("t", cursor, "u", lines),
                 SD_BUS_RESULT("a(tus)", log, "t", next), method_read_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", console),
-                method_open_console, SD_BUS_VTABLE_UNPRIVILEGED),
+                vm_method_open_console, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenDisplay", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", display),
+                vm_method_open_display, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenLog", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", log), method_open_log,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_ARGS("s", state), SD_BUS_RESULT("s", reached), vm_method_wait,

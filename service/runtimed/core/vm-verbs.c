@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/boot-plan.h"
 #include "core/boot.h"
 #include "core/disk.h"
 #include "core/image.h"
@@ -132,18 +133,41 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
         return 0;
 }
 
-int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem) {
+static int fail_broken(VM *vm, Problem **ret_problem) {
+        return problem_set(ret_problem, "NotSupported", NULL,
+                "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
+}
+
+/* One end of a stream for the monitor, the other is the caller's. Takes the reference of message. */
+static int open_stream(VM *vm, const char *verb, json_t *message, int fd, VMDone done, void *userdata,
+        Problem **ret_problem) {
         int r;
 
-        if (!vm_state_has_guest(vm_state(vm)) || !vm->monitor || !helper_is_connected(vm->monitor))
-                return request_fail_state(vm, "OpenConsole", ret_problem);
-        r = send_request_fd(vm,
-                json_pack("{s:s, s:[s], s:b}", "type", "console", "fds", "console", "write", (int) write), fd,
-                (Request){.done = done, .userdata = userdata});
+        if (!vm_state_has_guest(vm_state(vm)) || !vm->monitor || !helper_is_connected(vm->monitor)) {
+                json_decref(message);
+                return request_fail_state(vm, verb, ret_problem);
+        }
+        r = send_request_fd(vm, message, fd, (Request){.done = done, .userdata = userdata});
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
         return 0;
+}
+
+int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem) {
+        json_t *message = json_pack("{s:s, s:[s], s:b}", "type", "console", "fds", "console", "write", (int) write);
+
+        return open_stream(vm, "OpenConsole", message, fd, done, userdata, ret_problem);
+}
+
+int vm_open_display(VM *vm, int fd, VMDone done, void *userdata, Problem **ret_problem) {
+        if (!vm->record)
+                return fail_broken(vm, ret_problem);
+        if (!boot_has_uefi(vm->record->spec))
+                return problem_set(ret_problem, "NotSupported", NULL,
+                        "OpenDisplay: VM '%s' has no display; a machine of Profile 'kvm-uefi' has one", vm->name);
+        return open_stream(vm, "OpenDisplay", json_pack("{s:s, s:[s]}", "type", "display", "fds", "display"), fd, done,
+                userdata, ret_problem);
 }
 
 /* ---- Jobs ---- */
@@ -172,11 +196,6 @@ void vm_job_finish(VM *vm, const Problem *problem) {
         vm_changing(vm, "JobPath");
         vm->job = NULL;
         job_finish(j, problem);
-}
-
-static int fail_broken(VM *vm, Problem **ret_problem) {
-        return problem_set(ret_problem, "NotSupported", NULL,
-                "the record of VM '%s' is broken (%s); it can only be removed", vm->name, vm->broken);
 }
 
 static void begin_stop(VM *vm, uint64_t timeout, const char *why);

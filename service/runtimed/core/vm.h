@@ -134,6 +134,10 @@ void vm_credentials_restore(VM *vm);
 /* Lets a stream socket (borrowed) carry the console's raw bytes; one writes, several read. done as in vm_request(). */
 int vm_open_console(VM *vm, int fd, bool write, VMDone done, void *userdata, Problem **ret_problem);
 
+/* Lets a stream socket (borrowed) carry the display, as RFB (VNC). NotSupported for a VM that has none. done as in
+ * vm_request(). */
+int vm_open_display(VM *vm, int fd, VMDone done, void *userdata, Problem **ret_problem);
+
 /* Disposes of a VM that was never started, without a job. */
 void vm_discard(VM *vm);
 
