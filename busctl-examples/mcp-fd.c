@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mcp-fd: the calls of org.mcp.Runtime1 that carry a descriptor, which busctl(1) cannot make: an import from any file
- * or pipe, a VM's log as a stream, its console, a VM with secrets and archives. */
+ * or pipe, a VM's log as a stream, its console and display, a VM with secrets and archives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -16,6 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "fd-display.h"
 #include "fd-run.h"
 #include "shared/fd.h"
 
@@ -32,6 +33,7 @@ static const char usage[] =
         "       mcp-fd run [OPTION...] VM IMAGE [COMMAND...]\n"
         "                                       make and start a VM\n"
         "       mcp-fd console VM               see and use the VM's console; Ctrl-] leaves it\n"
+        "       mcp-fd display VM               the VM's display, for a VNC viewer on standard input and output\n"
         "\n"
         "  -c, --credential NAME=FILE   the file's content for the guest's program, in $CREDENTIALS_DIRECTORY\n"
         "  -a, --archive GUEST=TAR      the tar's files at that path of the guest, read-only; - is standard input\n"
@@ -384,30 +386,51 @@ static int use_console(int fd) {
         }
 }
 
-static int open_console(sd_bus *bus, const char *name) {
+/* OpenConsole or OpenDisplay; the descriptor is the reply's. Tells what went wrong. */
+static int open_view(sd_bus *bus, const char *name, const char *method, sd_bus_message **ret_reply, int *ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *call = NULL, *reply = NULL;
-        struct termios before;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *call = NULL;
         const char *path;
-        bool raw;
-        int fd, r = get_vm(bus, name, &error, &found, &path);
+        int r = get_vm(bus, name, &error, &found, &path);
 
         if (r >= 0)
-                r = new_call(bus, path, SERVICE ".VM", "OpenConsole", &call);
+                r = new_call(bus, path, SERVICE ".VM", method, &call);
         if (r >= 0)
                 r = sd_bus_message_append(call, "a{sv}", 0);
         if (r >= 0)
-                r = sd_bus_call(bus, call, FOREVER, &error, &reply);
+                r = sd_bus_call(bus, call, FOREVER, &error, ret_reply);
         if (r >= 0)
-                r = sd_bus_message_read(reply, "h", &fd);
+                r = sd_bus_message_read(*ret_reply, "h", ret);
         if (r < 0)
-                return say(&error, r);
+                (void) say(&error, r);
+        return r;
+}
+
+static int open_console(sd_bus *bus, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        struct termios before;
+        bool raw;
+        int fd, r = open_view(bus, name, "OpenConsole", &reply, &fd);
+
+        if (r < 0)
+                return EXIT_FAILURE;
         raw = make_raw(&before);
         if (raw)
                 (void) fputs("mcp-fd: connected; Ctrl-] leaves\n", stderr);
         r = use_console(fd);
         if (raw)
                 (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+        return r < 0 ? say(NULL, r) : EXIT_SUCCESS;
+}
+
+static int open_display(sd_bus *bus, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int fd, r = open_view(bus, name, "OpenDisplay", &reply, &fd);
+
+        if (r < 0)
+                return EXIT_FAILURE;
+        (void) signal(SIGPIPE, SIG_IGN);
+        r = fd_carry(fd);
         return r < 0 ? say(NULL, r) : EXIT_SUCCESS;
 }
 
@@ -445,6 +468,7 @@ int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         struct log_options options = {0};
         bool run = argc > 1 && strcmp(argv[1], "run") == 0, console = argc == 3 && strcmp(argv[1], "console") == 0;
+        bool display = argc == 3 && strcmp(argv[1], "display") == 0;
         bool signing_in = argc == 4 && strcmp(argv[1], "login") == 0;
         bool profile = argc == 4 && strcmp(argv[1], "import-profile") == 0;
         bool import = profile || (argc == 4 && strcmp(argv[1], "import") == 0), log = argc > 1 && strcmp(argv[1], "log") == 0;
@@ -454,7 +478,7 @@ int main(int argc, char *argv[]) {
                 return fputs(usage, stdout) < 0;
         if (log)
                 log = parse_log(argc - 1, argv + 1, &options);
-        if (!import && !signing_in && !log && !console && !run) {
+        if (!import && !signing_in && !log && !console && !display && !run) {
                 (void) fputs(usage, stderr);
                 return 2;
         }
@@ -467,6 +491,8 @@ int main(int argc, char *argv[]) {
                 return login(bus, argv[2], argv[3]);
         if (console)
                 return open_console(bus, argv[2]);
+        if (display)
+                return open_display(bus, argv[2]);
         if (run) {
                 r = fd_run(bus, argc - 1, argv + 1);
                 return r == 2 ? (void) fputs(usage, stderr), r : r;
