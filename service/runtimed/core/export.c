@@ -13,6 +13,7 @@
 #include "core/boot-plan.h"
 #include "core/image-check.h"
 #include "core/initrd.h"
+#include "core/profile.h"
 #include "core/storage.h"
 #include "qemu/machine-table.h"
 #include "qemu/unit-text.h"
@@ -33,6 +34,7 @@ typedef struct Export {
 typedef struct Files {
         char *paths[QEMU_SLOT_MAX];
         char *tpm;
+        ProfileBundle *bundle;
         GPtrArray *read, *write;
 } Files;
 
@@ -40,6 +42,7 @@ static void files_clear(Files *f) {
         for (size_t i = 0; i < QEMU_SLOT_MAX; i++)
                 g_free(f->paths[i]);
         g_free(f->tpm);
+        profile_bundle_free(f->bundle);
         g_clear_pointer(&f->read, g_ptr_array_unref);
         g_clear_pointer(&f->write, g_ptr_array_unref);
 }
@@ -174,7 +177,8 @@ static int collect(VM *vm, const Kernel *kernel, const QEMUPlan *plan, Files *f)
         for (QEMUSlot slot = 0; slot < QEMU_SLOT_MAX; slot++) {
                 bool write = slot == QEMU_SLOT_VARS;
 
-                if (slot == QEMU_SLOT_NET || slot == QEMU_SLOT_TPM || qemu_slot_fd(plan, slot) < 0)
+                if (slot == QEMU_SLOT_NET || slot == QEMU_SLOT_TPM || slot == QEMU_SLOT_BUNDLE ||
+                        qemu_slot_fd(plan, slot) < 0)
                         continue;
                 /* The host's own files are as readable as they are. */
                 r = take_path(open_slot(vm, kernel, slot),
@@ -192,8 +196,34 @@ static int collect(VM *vm, const Kernel *kernel, const QEMUPlan *plan, Files *f)
                         return r;
                 show(vm->runtime, f, f->tpm, true);
         }
+        if (plan->bundle)
+                g_ptr_array_add(f->read, f->paths[QEMU_SLOT_BUNDLE]);
         g_ptr_array_add(f->read, NULL);
         g_ptr_array_add(f->write, NULL);
+        return 0;
+}
+
+/* The profile's own build of QEMU, by the name that its current assembly always has. */
+static int take_bundle(VM *vm, QEMUPlan *plan, Files *f, Problem **ret_problem) {
+        Profile *profile = profile_get(vm->runtime, boot_profile(vm->record->spec, plan->accelerator));
+        ProfilePaths paths = {};
+        g_autofree char *bin = NULL;
+        int r;
+
+        r = profile_resolve(profile, plan->architecture, &paths, ret_problem);
+        if (r == -EAGAIN)
+                return problem_set(ret_problem, "NotSupported", "Profile",
+                        "Profile: %s is not assembled; start the VM once, or call Assemble, then export it",
+                        profile->name);
+        if (r < 0)
+                return r;
+        if (paths.assembled) {
+                f->bundle = profile_bundle(profile, plan->architecture);
+                bin = g_path_get_dirname(paths.binary);
+                f->paths[QEMU_SLOT_BUNDLE] = g_path_get_dirname(bin);
+                plan->bundle = &f->bundle->bundle;
+        }
+        profile_paths_clear(&paths);
         return 0;
 }
 
@@ -226,6 +256,7 @@ static void add_strv(GPtrArray *argv, char **words) {
 static GPtrArray *runner_argv(const Config *config, const VMSpec *spec, const QEMUPlan *plan, const char *tpm) {
         PasstPlan passt = {.binary = config->passt, .foreground = true, .ports = spec->ports, .n_ports = spec->n_ports};
         g_auto(GStrv) network = passt_argv(&passt), swtpm = swtpm_argv(config->swtpm, tpm), qemu = qemu_argv(plan);
+        g_auto(GStrv) environment = qemu_environment(plan);
         GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 
         if (plan->network) {
@@ -237,6 +268,10 @@ static GPtrArray *runner_argv(const Config *config, const VMSpec *spec, const QE
                 g_ptr_array_add(argv, g_strdup("plain"));
                 add_strv(argv, swtpm);
                 g_ptr_array_add(argv, g_strdup("--"));
+        }
+        if (*environment) { /* of QEMU alone: neither passt nor swtpm is to load its libraries */
+                g_ptr_array_add(argv, g_strdup("/usr/bin/env"));
+                add_strv(argv, environment);
         }
         add_strv(argv, qemu);
         g_ptr_array_add(argv, NULL);
@@ -255,16 +290,15 @@ static int make_text(VM *vm, const Kernel *kernel, char **ret, Problem **ret_pro
         int r;
 
         boot_plan(rt, vm->name, vm->record->uuid, spec, kvm ? ACCELERATOR_KVM : ACCELERATOR_TCG, &plan, &mac);
-        plan.bundle = NULL;
+        r = take_bundle(vm, &plan, &files, ret_problem);
+        if (r < 0)
+                return r;
         r = collect(vm, kernel, &plan, &files);
         if (r < 0)
                 return problem_set(ret_problem, "NotSupported", NULL,
                         "VM '%s' has not all of its files yet (%s); start it once, then export it", vm->name,
                         g_strerror(-r));
         plan.paths = (const char *const *) files.paths;
-        if (access(plan.binary, X_OK) < 0)
-                return problem_set(ret_problem, "ToolMissing", NULL,
-                        "%s is not there, and a unit runs the host's QEMU, not a profile's own", plan.binary);
         argv = runner_argv(rt->config, spec, &plan, files.tpm);
         r = unit_text(&(UnitPlan){.name = vm->name,
                               .own_unit = unit,

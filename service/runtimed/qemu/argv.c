@@ -352,32 +352,33 @@ static void add_channels(GPtrArray *argv, const QEMUPlan *plan, const Machine *m
 /* A loader of the bundle's own is given its libraries by an option, which no child inherits. */
 static void add_program(GPtrArray *argv, const QEMUPlan *plan) {
         const QEMUBundle *bundle = plan->bundle;
-        int fd = qemu_slot_fd(plan, QEMU_SLOT_BUNDLE);
+        g_autofree char *base = NULL;
 
         if (!bundle) {
                 g_ptr_array_add(argv, g_strdup(plan->binary));
                 return;
         }
+        base = slot_path(plan, QEMU_SLOT_BUNDLE);
         if (*bundle->loader) {
-                g_ptr_array_add(argv, g_strdup_printf("/proc/self/fd/%d/%s", fd, bundle->loader));
-                addf(argv, "--library-path", "/proc/self/fd/%d/lib", fd);
+                g_ptr_array_add(argv, g_strdup_printf("%s/%s", base, bundle->loader));
+                addf(argv, "--library-path", "%s/lib", base);
         }
-        g_ptr_array_add(argv, g_strdup_printf("/proc/self/fd/%d/bin/%s", fd, bundle->program));
+        g_ptr_array_add(argv, g_strdup_printf("%s/bin/%s", base, bundle->program));
         if (bundle->firmware)
-                addf(argv, "-L", "/proc/self/fd/%d/firmware", fd);
+                addf(argv, "-L", "%s/firmware", base);
 }
 
 /* QEMU would look for its modules beside its program, by a path that is not there for a VM. */
 char **qemu_environment(const QEMUPlan *plan) {
         const QEMUBundle *bundle = plan->bundle;
-        int fd = qemu_slot_fd(plan, QEMU_SLOT_BUNDLE);
+        g_autofree char *base = bundle ? slot_path(plan, QEMU_SLOT_BUNDLE) : NULL;
         char **environment = g_new0(char *, 3);
         size_t n = 0;
 
         if (bundle && bundle->libraries && !*bundle->loader)
-                environment[n++] = g_strdup_printf("LD_LIBRARY_PATH=/proc/self/fd/%d/lib", fd);
+                environment[n++] = g_strdup_printf("LD_LIBRARY_PATH=%s/lib", base);
         if (bundle && bundle->modules)
-                environment[n++] = g_strdup_printf("QEMU_MODULE_DIR=/proc/self/fd/%d/lib/qemu", fd);
+                environment[n++] = g_strdup_printf("QEMU_MODULE_DIR=%s/lib/qemu", base);
         return environment;
 }
 

@@ -350,10 +350,37 @@ static void test_bundle(void **state) {
         }
 }
 
+/* Without the daemon it is found by its name. */
+static void test_bundle_by_path(void **state) {
+        static const QEMUBundle with_loader = {"qemu-system-x86_64", "lib/ld.so", true, true, true},
+                                without = {"qemu-system-x86_64", "", true, false, false};
+        static const char *const head[] = {
+                "/b/x/lib/ld.so", "--library-path", "/b/x/lib", "/b/x/bin/qemu-system-x86_64", "-L", "/b/x/firmware"};
+        const char *paths[QEMU_SLOT_MAX] = {[QEMU_SLOT_BUNDLE] = "/b/x"};
+        g_auto(GStrv) argv = NULL;
+        g_auto(GStrv) modules = NULL;
+        g_auto(GStrv) libraries = NULL;
+        QEMUPlan p = plan;
+
+        for (size_t i = 0; i < QEMU_SLOT_MAX; i++)
+                paths[i] = paths[i] ?: "/f";
+        p.paths = paths;
+        p.bundle = &with_loader;
+        argv = qemu_argv(&p);
+        for (size_t i = 0; i < G_N_ELEMENTS(head); i++)
+                assert_string_equal(argv[i], head[i]);
+        modules = qemu_environment(&p);
+        assert_string_equal(modules[0], "QEMU_MODULE_DIR=/b/x/lib/qemu");
+        p.bundle = &without;
+        libraries = qemu_environment(&p);
+        assert_string_equal(libraries[0], "LD_LIBRARY_PATH=/b/x/lib");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tcg_with_network),
                 cmocka_unit_test(test_bundle),
+                cmocka_unit_test(test_bundle_by_path),
                 cmocka_unit_test(test_kvm_without_network),
                 cmocka_unit_test(test_nanos),
                 cmocka_unit_test(test_quoting),
