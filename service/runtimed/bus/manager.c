@@ -12,6 +12,7 @@
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "core/reconcile.h"
+#include "core/users.h"
 #include "model/mount.h"
 #include "model/name.h"
 #include "shared/fd.h"
@@ -95,7 +96,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
 
 static int create_from_request(Call *c, VM **ret, sd_bus_error *error) {
         SpecRequest *q = c->request;
-        g_autofree char *owner = user_name(c->uid);
+        const char *owner = users_name(c->bus->runtime->users, c->uid);
         g_autoptr(Problem) problem = NULL;
 
         if (vm_create(c->bus->runtime, q->name, c->uid, owner, q->spec, q->pulls, &q->payload, ret, &problem) < 0)

@@ -8,6 +8,7 @@
 #include "core/image-check.h"
 #include "core/image-private.h"
 #include "core/nanos.h"
+#include "core/users.h"
 #include "core/vm.h"
 #include "model/name.h"
 #include "qemu/machine-table.h"
@@ -20,6 +21,7 @@ void image_free(Image *i) {
         g_free(i->config_digest);
         g_free(i->program);
         g_strfreev(i->layers);
+        g_free(i->owner_name);
         g_free(i->hex);
         g_free(i->id);
         g_ptr_array_unref(i->references);
@@ -177,13 +179,13 @@ json_t *image_to_json(const Image *i) {
                 (void) json_array_append_new(references, json_string(i->references->pdata[k]));
         for (char **l = i->layers; l && *l; l++)
                 (void) json_array_append_new(layers, json_string(*l));
-        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:s, s:o, s:I, s:o, s:o}", "version",
-                1, "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
+        return json_pack("{s:i, s:o, s:s+, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s, s:s, s:o, s:I, s:o, s:o, s:s}",
+                "version", 1, "references", references, "digest", "sha256:", i->hex, "root_hash", i->root_hash, "size",
                 (json_int_t) i->size, "architecture", i->architecture, "kind", i->kind, "config",
                 image_config_to_json(i->config), "created_at", (json_int_t) i->created_at, "layers", layers,
                 "config_digest", i->config_digest, "program", i->program, "stamp", stamp_to_json(&i->stamp),
                 "archive_size", (json_int_t) i->archive_size, "sources", sources_to_json(i), "builds",
-                image_builds_to_json(i));
+                image_builds_to_json(i), "owner_name", i->owner_name);
 }
 
 int image_save(const Image *i) {
@@ -216,20 +218,22 @@ static void read_digests(Image *i, json_t *object) {
 }
 
 int image_from_json(Runtime *rt, uint32_t owner, const char *hex, json_t *object, Image **ret) {
-        const char *root_hash, *architecture, *kind;
+        const char *root_hash, *architecture, *kind, *owner_name = NULL;
         json_int_t size, created_at, archive_size = 0;
         json_t *sources = NULL, *references, *config, *value;
         size_t index;
         Image *i;
 
-        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I, s?I, s?o}", "references", &references, "root_hash",
-                    &root_hash, "size", &size, "architecture", &architecture, "kind", &kind, "config", &config,
-                    "created_at", &created_at, "archive_size", &archive_size, "sources", &sources) < 0)
+        if (json_unpack(object, "{s:o, s:s, s:I, s:s, s:s, s:o, s:I, s?I, s?o, s?s}", "references", &references,
+                    "root_hash", &root_hash, "size", &size, "architecture", &architecture, "kind", &kind, "config",
+                    &config, "created_at", &created_at, "archive_size", &archive_size, "sources", &sources,
+                    "owner_name", &owner_name) < 0)
                 return -EBADMSG;
         i = g_new0(Image, 1);
         *i = (Image){.runtime = rt, .owner = owner, .size = (uint64_t) size, .created_at = (uint64_t) created_at};
         i->archive_size = (uint64_t) MAX(archive_size, 0);
         i->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        i->owner_name = g_strdup(owner_name ?: users_name(rt->users, owner));
         i->hex = g_strdup(hex);
         i->id = g_strdup_printf("%u/%s", owner, hex);
         i->root_hash = g_strdup(root_hash);

@@ -11,6 +11,7 @@ typedef struct ImageBuild ImageBuild;
 struct Image {
         Runtime *runtime;
         uint32_t owner;
+        char *owner_name; /* "" unknown; see core/owners.h */
         char *hex; /* of the manifest's digest */
         char *id;  /* "UID/HEX", the key in Runtime.images */
         GPtrArray *references;

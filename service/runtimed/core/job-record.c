@@ -12,10 +12,11 @@
 #define JOBS_RESTORED_MAX 4096U
 
 void job_record_save(Job *j) {
-        json_t *record = json_pack("{s:i, s:I, s:s, s:I, s:s*, s:s*, s:s*, s:s, s:s, s:I, s:I}", "version", 1, "id",
-                (json_int_t) j->id, "kind", j->kind, "owner", (json_int_t) j->owner, "vm", j->vm, "image", j->image,
-                "image_id", j->image_id, "state", job_state_to_string(j->state), "stage", j->stage, "started_at",
-                (json_int_t) j->started_at, "ended_at", (json_int_t) j->ended_at);
+        json_t *record = json_pack("{s:i, s:I, s:s, s:I, s:s*, s:s*, s:s*, s:s, s:s, s:I, s:I, s:s}", "version", 1,
+                "id", (json_int_t) j->id, "kind", j->kind, "owner", (json_int_t) j->owner, "vm", j->vm, "image",
+                j->image, "image_id", j->image_id, "state", job_state_to_string(j->state), "stage", j->stage,
+                "started_at", (json_int_t) j->started_at, "ended_at", (json_int_t) j->ended_at, "owner_name",
+                j->owner_name);
 
         if (record && j->problem)
                 (void) json_object_set_new(record, "problem",
@@ -44,15 +45,16 @@ static Problem *read_problem(json_t *object) {
 
 /* Words of a file are interned: the job's are static. */
 static Job *read_job(json_t *object) {
-        const char *kind, *vm = NULL, *image = NULL, *image_id = NULL, *state_text, *stage;
+        const char *kind, *vm = NULL, *image = NULL, *image_id = NULL, *state_text, *stage, *owner_name = "";
         json_int_t id, owner, started_at, ended_at;
         json_t *problem = NULL;
         JobState state;
         Job *j;
 
-        if (json_unpack(object, "{s:I, s:s, s:I, s?s, s?s, s?s, s:s, s:s, s:I, s:I, s?o}", "id", &id, "kind", &kind,
-                    "owner", &owner, "vm", &vm, "image", &image, "image_id", &image_id, "state", &state_text, "stage",
-                    &stage, "started_at", &started_at, "ended_at", &ended_at, "problem", &problem) < 0)
+        if (json_unpack(object, "{s:I, s:s, s:I, s?s, s?s, s?s, s:s, s:s, s:I, s:I, s?o, s?s}", "id", &id, "kind",
+                    &kind, "owner", &owner, "vm", &vm, "image", &image, "image_id", &image_id, "state", &state_text,
+                    "stage", &stage, "started_at", &started_at, "ended_at", &ended_at, "problem", &problem,
+                    "owner_name", &owner_name) < 0)
                 return NULL;
         state = job_state_from_string(state_text);
         if (id < 1 || id > UINT32_MAX || owner < 0 || owner > UINT32_MAX || state == JOB_STATE_INVALID ||
@@ -62,6 +64,7 @@ static Job *read_job(json_t *object) {
         *j = (Job){.id = (uint32_t) id,
                 .kind = g_intern_string(kind),
                 .owner = (uint32_t) owner,
+                .owner_name = g_strdup(owner_name),
                 .vm = g_strdup(vm),
                 .image = g_strdup(image),
                 .image_id = g_strdup(image_id),

@@ -9,6 +9,7 @@
 #include "core/builds.h"
 #include "core/job-record.h"
 #include "core/quota.h"
+#include "core/users.h"
 #include "shared/fd.h"
 
 static void log_line_free(void *p) {
@@ -45,6 +46,7 @@ int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **
                 .id = ++rt->last_job,
                 .kind = kind,
                 .owner = owner,
+                .owner_name = g_strdup(users_name(rt->users, owner)),
                 .state = JOB_RUNNING,
                 .stage = g_strdup(""),
                 .started_at = now_realtime(),
@@ -165,6 +167,7 @@ void job_free(Job *j) {
         problem_free(j->problem);
         g_queue_clear_full(&j->log, log_line_free);
         g_ptr_array_unref(j->waiters);
+        g_free(j->owner_name);
         g_free(j->vm);
         g_free(j->image);
         g_free(j->image_id);

@@ -25,6 +25,7 @@ struct Job {
         uint32_t id;
         const char *kind; /* static: "start" "stop" "remove" "import" "pull" "push" "verify" */
         uint32_t owner;
+        char *owner_name;    /* "" unknown; see core/owners.h */
         char *vm;            /* the subject: a VM's name, or */
         char *image;         /* an image's reference while it is made, */
         char *image_id;      /* and "UID/HEX" once it is there */

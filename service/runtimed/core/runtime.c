@@ -3,7 +3,6 @@
 #include "core/runtime.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +12,15 @@
 #include "core/initrd.h"
 #include "core/job-record.h"
 #include "core/limits.h"
-#include "core/metrics.h"
 #include "core/logins.h"
+#include "core/metrics.h"
 #include "core/network.h"
+#include "core/owners.h"
 #include "core/profile.h"
 #include "core/reconcile.h"
 #include "core/restart.h"
 #include "core/user-network.h"
+#include "core/users.h"
 #include "core/vm.h"
 #include "model/name.h"
 #include "shared/log.h"
@@ -56,6 +57,7 @@ int runtime_new(sd_event *event, const Config *config, const Observer *observer,
         rt->metrics = g_ptr_array_new_with_free_func(metrics_query_free);
         rt->settings = g_ptr_array_new_with_free_func(limits_setting_free);
         rt->logins = logins_new(rt);
+        rt->users = users_new(owners_named, rt);
         r = builds_new(rt, &rt->builds);
         if (r < 0) {
                 (void) runtime_free(rt);
@@ -70,6 +72,7 @@ Runtime *runtime_free(Runtime *rt) {
                 return NULL;
         sd_event_source_disable_unref(rt->grace);
         logins_free(rt->logins);
+        (void) users_free(rt->users);
         reconciliation_free(rt->pass);
         g_ptr_array_unref(rt->settings);
         /* Boots under way are left as they are: the next daemon finds them by their records. */
@@ -122,13 +125,6 @@ uint32_t runtime_count_running(Runtime *rt) {
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 n += vm_state_has_guest(vm_state(value));
         return n;
-}
-
-char *user_name(uint32_t uid) {
-        struct passwd pw, *found = NULL;
-        char buf[4096];
-
-        return getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found ? g_strdup(found->pw_name) : g_strdup("");
 }
 
 /* ---- Loading ---- */
@@ -216,26 +212,6 @@ static void review_active(VM *vm) {
                 vm->awaited = true;
 }
 
-/* Asked once for each user, not for each VM. */
-static const char *owner_name(Runtime *rt, uint32_t uid) {
-        char *name = g_hash_table_lookup(rt->owner_names, GUINT_TO_POINTER(uid));
-
-        if (!name) {
-                name = user_name(uid);
-                (void) g_hash_table_insert(rt->owner_names, GUINT_TO_POINTER(uid), name);
-        }
-        return name;
-}
-
-/* A uid that has another name now may be another person's. */
-static void review_owner(VM *vm) {
-        const char *now = owner_name(vm->runtime, vm->record->owner);
-
-        if (*vm->record->owner_name && strcmp(vm->record->owner_name, now) != 0)
-                log_warning("%s: it was created by user '%s', and uid %u is '%s' now; see who owns it", vm->name,
-                        vm->record->owner_name, vm->record->owner, now);
-}
-
 static void review(VM *vm) {
         g_autofree char *name = g_strdup(vm->name);
         Runtime *rt = vm->runtime;
@@ -246,7 +222,6 @@ static void review(VM *vm) {
                 vm_discard(vm);
                 return;
         }
-        review_owner(vm);
         review_active(vm);
         if (runtime_find_vm(rt, name) == vm) /* an ephemeral one has gone */
                 review_host(vm);
@@ -298,10 +273,9 @@ void runtime_load(Runtime *rt) {
                 rt->observer->vm_new(vm, rt->observer_data);
         }
         networks_load(rt);
-        rt->owner_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
-        g_clear_pointer(&rt->owner_names, g_hash_table_unref);
+        owners_review(rt);
         if (is_anybody_awaited(rt))
                 (void) sd_event_add_time_relative(
                         rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);

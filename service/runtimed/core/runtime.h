@@ -77,7 +77,7 @@ struct Runtime {
         Logins *logins;
         uint32_t last_work, last_fetch;
         bool netd_remembered;
-        GHashTable *owner_names;     /* while records are loaded */
+        struct Users *users;         /* see core/users.h */
         struct Reconciliation *pass; /* the one under way, see core/reconcile.h */
         sd_event_source *grace;      /* VMs whose monitors have not come back are lost when it fires */
 
@@ -104,9 +104,6 @@ VM *runtime_find_vm(Runtime *rt, const char *name);
 VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid);
 Job *runtime_find_job(Runtime *rt, uint32_t id);
 uint32_t runtime_count_running(Runtime *rt);
-
-/* Name of a user, "" where it has none; the caller frees (g_free()). */
-char *user_name(uint32_t uid);
 
 /* Whether guests run under KVM: waits for the probe where it is not known. Afterwards rt->kvm and rt->kvm_text tell.
  * done NULL: only begins the probe. *ret is NULL when done was called at once. */

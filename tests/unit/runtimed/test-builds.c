@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "core/builds.h"
+#include "core/users.h"
 
 typedef struct Bench {
         Config config;
@@ -25,6 +26,9 @@ static void on_job(Job *job, void *userdata) {
 static void on_runtime_changing(const char *property, void *userdata) {
 }
 
+static void on_named(uint32_t uid, const char *name, void *userdata) {
+}
+
 static const Observer observer = {.job_changing = on_changing,
         .job_log = on_log,
         .job_finished = on_job,
@@ -36,7 +40,7 @@ static int setup(void **state) {
 
         b->trace = g_string_new(NULL);
         b->config = (Config){.jobs_max = 1000, .builds_per_user = 2, .builds_max = 3, .queued_builds_max = 4};
-        b->runtime = (Runtime){.config = &b->config, .observer = &observer, .observer_data = b};
+        b->runtime = (Runtime){.config = &b->config, .observer = &observer, .observer_data = b, .users = users_new(on_named, b)};
         b->runtime.jobs = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) job_free);
         assert_true(sd_event_new(&b->runtime.event) >= 0);
         assert_true(builds_new(&b->runtime, &b->runtime.builds) >= 0);
@@ -49,6 +53,7 @@ static int teardown(void **state) {
 
         builds_free(b->runtime.builds);
         g_hash_table_unref(b->runtime.jobs);
+        (void) users_free(b->runtime.users);
         sd_event_unref(b->runtime.event);
         g_string_free(b->trace, TRUE);
         g_free(b);

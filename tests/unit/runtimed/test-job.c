@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "core/job.h"
+#include "core/users.h"
 
 typedef struct Bench {
         Config config;
@@ -33,6 +34,9 @@ static void on_gone(Job *job, void *userdata) {
 static void on_runtime_changing(const char *property, void *userdata) {
 }
 
+static void on_named(uint32_t uid, const char *name, void *userdata) {
+}
+
 static const Observer observer = {.job_changing = on_changing,
         .job_log = on_log,
         .job_finished = on_finished,
@@ -44,7 +48,7 @@ static int setup(void **state) {
 
         b->trace = g_string_new(NULL);
         b->config.jobs_max = 2;
-        b->runtime = (Runtime){.config = &b->config, .observer = &observer, .observer_data = b};
+        b->runtime = (Runtime){.config = &b->config, .observer = &observer, .observer_data = b, .users = users_new(on_named, b)};
         b->dir = scratch_new();
         assert_int_equal(store_open(b->dir, &b->runtime.store), 0);
         b->runtime.jobs = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) job_free);
@@ -57,6 +61,7 @@ static int teardown(void **state) {
         Bench *b = *state;
 
         g_hash_table_unref(b->runtime.jobs);
+        (void) users_free(b->runtime.users);
         sd_event_unref(b->runtime.event);
         (void) store_free(b->runtime.store);
         scratch_remove(b->dir);
