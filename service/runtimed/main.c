@@ -14,6 +14,7 @@
 #include "authz/authority.h"
 #include "authz/glib-loop.h"
 #include "bus/bus.h"
+#include "bus/leavers.h"
 #include "config.h"
 #include "core/job-record.h"
 #include "core/runtime.h"
@@ -34,6 +35,8 @@ typedef struct Daemon {
 } Daemon;
 
 static void daemon_clear(Daemon *d) {
+        if (d->bus)
+                leavers_end(d->bus); /* what is done for callers, while what it is about is there */
         (void) runtime_free(d->runtime);
         (void) launch_free(d->launch);
         (void) socket_watch_free(d->sockets);

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "bus/gate.h"
+#include "bus/leavers.h"
 #include "bus/log-stream.h"
-#include "bus/signals.h"
 #include "bus/questions.h"
+#include "bus/signals.h"
 #include "core/network.h"
 #include "core/profile.h"
 #include "shared/log.h"
@@ -363,7 +364,7 @@ Bus *bus_new(sd_event *event, sd_bus *bus, Authority *authority) {
         b->streams = g_ptr_array_new();
         b->waits = g_ptr_array_new();
         b->watchers = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
-        if (signals_new(b) < 0)
+        if (signals_new(b) < 0 || leavers_new(b) < 0)
                 return bus_free(b);
         return b;
 }
@@ -373,6 +374,7 @@ Bus *bus_free(Bus *b) {
                 return NULL;
         log_streams_free(b);
         signals_free(b);
+        leavers_free(b);
         g_ptr_array_unref(b->calls);
         g_ptr_array_unref(b->streams);
         g_ptr_array_unref(b->waits);

@@ -30,6 +30,8 @@ typedef struct Bus {
         GPtrArray *arrivals, *departures;
         sd_event_source *flush;
         GHashTable *questions; /* see questions.h */
+        GHashTable *leavers;   /* unique name -> GPtrArray of Leaver, borrowed; see leavers.h */
+        sd_bus_slot *leavers_match;
         bool announced;       /* we have the name; before that nobody listens, and nothing is said */
         GPtrArray *calls;     /* Call under way, borrowed */
         GPtrArray *streams;   /* LogStream, owned */

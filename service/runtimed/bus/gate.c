@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "bus/audit.h"
+#include "bus/leavers.h"
 #include "bus/questions.h"
+#include "core/users.h"
 #include "shared/fd.h"
 
 #define CALLERS_MAX 1024U
@@ -35,7 +37,7 @@ static Call *call_free(Call *c) {
         if (c->question)
                 questions_end(c->bus->questions, c->uid);
         authority_question_cancel(c->question);
-        sd_bus_track_unref(c->track);
+        (void) leaver_forget(c->leaver);
         sd_bus_slot_unref(c->lookup);
         sd_bus_message_unref(c->message);
         if (c->request_free && c->request)
@@ -51,6 +53,10 @@ static Call *call_free(Call *c) {
         return NULL;
 }
 
+static void on_caller_gone(void *userdata) {
+        (void) call_free(userdata);
+}
+
 Call *call_new(
         Bus *b, sd_bus_message *m, const char *interface, void *request, GDestroyNotify request_free, CallRun run) {
         Call *c = g_new0(Call, 1);
@@ -61,6 +67,7 @@ Call *call_new(
                 .request_free = request_free,
                 .run = run};
         c->row = auth_row_find(interface, sd_bus_message_get_member(m));
+        c->leaver = leaver_watch(b, m, on_caller_gone, c);
         g_ptr_array_add(b->calls, c);
         return c;
 }
@@ -225,20 +232,6 @@ static void on_answer(AuthorityAnswer answer, const char *text, void *userdata) 
         call_finish(c, -EACCES, &error);
 }
 
-static int on_caller_gone(sd_bus_track *track, void *userdata) {
-        (void) call_free(userdata);
-        return 0;
-}
-
-static int watch_caller(Call *c) {
-        int r;
-
-        if (c->track)
-                return 0;
-        r = sd_bus_track_new(c->bus->bus, &c->track, on_caller_gone, c);
-        return r < 0 ? r : sd_bus_track_add_sender(c->track, c->message);
-}
-
 /* One of a flood costs an answer and nothing more: no question, no line of its own in the journal. */
 static void call_refuse(Call *c) {
         __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -262,12 +255,6 @@ static void call_ask(Call *c) {
         }
         if (!questions_begin(c->bus->questions, c->uid, now_monotonic())) {
                 call_refuse(c);
-                return;
-        }
-        r = watch_caller(c);
-        if (r < 0) {
-                questions_end(c->bus->questions, c->uid);
-                call_finish(c, r, &error);
                 return;
         }
         if (c->asked == 0)
@@ -342,6 +329,7 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 c->bus->callers, g_strdup(sd_bus_message_get_sender(c->message)), caller_new(caller.uid, caller.pid));
         c->uid = caller.uid;
         c->pid = caller.pid;
+        (void) users_name(c->bus->runtime->users, c->uid); /* so that it is known by the time of records */
         call_plan(c);
         return 0;
 }

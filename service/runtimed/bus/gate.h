@@ -38,7 +38,7 @@ struct Call {
         size_t n_actions, asked;
         char *detail_path, *detail_image, *detail_network, *detail_profile; /* shown with the question */
         AuthorityQuestion *question;
-        sd_bus_track *track;
+        struct Leaver *leaver;
         sd_bus_slot *lookup;
 };
 

@@ -6,6 +6,7 @@
 
 #include "bus/answer.h"
 #include "bus/gate.h"
+#include "bus/leavers.h"
 #include "model/problem.h"
 
 #define WATCHERS_MAX 16U
@@ -76,12 +77,12 @@ static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error)
 typedef struct JobWait {
         Job *job;
         sd_bus_message *message;
-        sd_bus_track *track;
+        Leaver *leaver;
         Waiter *waiter;
 } JobWait;
 
 static void wait_free(JobWait *w) {
-        sd_bus_track_unref(w->track);
+        (void) leaver_forget(w->leaver);
         sd_bus_message_unref(w->message);
         g_free(w);
 }
@@ -98,12 +99,11 @@ static void on_job_end(const Problem *problem, void *userdata) {
         wait_free(w);
 }
 
-static int on_waiter_gone(sd_bus_track *track, void *userdata) {
+static void on_waiter_gone(void *userdata) {
         JobWait *w = userdata;
 
         w->waiter = waiter_cancel(w->waiter);
         wait_free(w);
-        return 0;
 }
 
 #define JOB_WAITS_MAX 256U
@@ -124,13 +124,7 @@ static int run_wait(Call *c, sd_bus_error *error) {
                         JOB_WAITS_MAX);
         w = g_new0(JobWait, 1);
         *w = (JobWait){.job = job, .message = sd_bus_message_ref(c->message)};
-        r = sd_bus_track_new(c->bus->bus, &w->track, on_waiter_gone, w);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(w->track, c->message);
-        if (r < 0) {
-                wait_free(w);
-                return r;
-        }
+        w->leaver = leaver_watch(c->bus, c->message, on_waiter_gone, w);
         bus_watch_job(c->bus, job, c->message);
         w->waiter = waiter_add(job->waiters, on_job_end, w);
         return 0;

@@ -7,6 +7,7 @@
 
 #include "bus/answer.h"
 #include "bus/gate.h"
+#include "bus/leavers.h"
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "core/logins.h"
@@ -140,12 +141,12 @@ int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 /* A call whose password is still to come. */
 typedef struct LoginWait {
         sd_bus_message *message;
-        sd_bus_track *track;
+        Leaver *leaver;
         LoginRead *read;
 } LoginWait;
 
 static void login_wait_free(LoginWait *w) {
-        sd_bus_track_unref(w->track);
+        (void) leaver_forget(w->leaver);
         sd_bus_message_unref(w->message);
         g_free(w);
 }
@@ -160,12 +161,11 @@ static void on_login(const Problem *problem, void *userdata) {
         login_wait_free(w);
 }
 
-static int on_caller_gone(sd_bus_track *track, void *userdata) {
+static void on_caller_gone(void *userdata) {
         LoginWait *w = userdata;
 
         w->read = login_cancel(w->read);
         login_wait_free(w);
-        return 0;
 }
 
 static int plan_login(Call *c, sd_bus_error *error) {
@@ -181,14 +181,12 @@ static int run_login(Call *c, sd_bus_error *error) {
         RegistryRequest *q = c->request;
         g_autoptr(Problem) problem = NULL;
         LoginWait *w = g_new0(LoginWait, 1);
-        int r;
+        int r = 0;
 
         w->message = sd_bus_message_ref(c->message);
-        r = sd_bus_track_new(c->bus->bus, &w->track, on_caller_gone, w);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(w->track, c->message);
-        if (r >= 0 && logins_add(c->bus->runtime->logins, c->uid, q->registry, q->user,
-                              take_fd(&q->password), on_login, w, &w->read, &problem) < 0)
+        w->leaver = leaver_watch(c->bus, c->message, on_caller_gone, w);
+        if (logins_add(c->bus->runtime->logins, c->uid, q->registry, q->user, take_fd(&q->password), on_login, w,
+                    &w->read, &problem) < 0)
                 r = bus_error_problem(error, problem);
         if (r < 0)
                 login_wait_free(w);
