@@ -73,6 +73,10 @@ static const struct setting {
         {"VCPUsPerUser", U32, offsetof(Config, user_vcpus), 0, UINT32_MAX, "0"},
         {"ImageBytesPerUser", U64, offsetof(Config, user_image_bytes), 0, UINT64_MAX, "34359738368"},
         {"JobsPerUser", U32, offsetof(Config, jobs_max), 1, UINT32_MAX, "64"},
+        {"LogFollowersPerUser", U32, offsetof(Config, log_followers_max), 1, 1024, "32"},
+        {"SpecBytesMax", U32, offsetof(Config, spec_bytes_max), 0, UINT32_MAX, "131072"},
+        {"FairShares", YES_NO, offsetof(Config, fair_shares), 0, 0, "yes"},
+        {"ReservedBytes", U64, offsetof(Config, reserved_bytes), 0, UINT64_MAX, "1073741824"},
 };
 
 static int store_number(const struct setting *s, const char *text, void *place) {

@@ -40,6 +40,9 @@ typedef struct Config {
         uint32_t vms_max, jobs_max;                        /* per uid */
         uint32_t running_max, user_memory_mib, user_vcpus; /* likewise; 0: no limit */
         uint64_t user_image_bytes;                         /* likewise */
+        uint32_t spec_bytes_max, log_followers_max;        /* per uid; spec bytes 0: no limit */
+        bool fair_shares;                                  /* of what users share, see core/pools.h */
+        uint64_t reserved_bytes;                           /* of the store's file system, for root */
 } Config;
 
 /* path NULL: the installed file; a missing file means defaults. Returns NULL and sets *error on a file that cannot be

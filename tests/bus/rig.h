@@ -127,6 +127,7 @@ char *rig_path(Rig *r, const char *name);
 /* Names beginning with ".tmp-" anywhere below state/. */
 unsigned rig_count_temporaries(Rig *r);
 void rig_add_image(Rig *r, const char *hex, const char *reference);
+void rig_add_image_of(Rig *r, uint32_t uid, const char *hex, const char *reference);
 
 /* ---- Turning ---- */
 
@@ -156,6 +157,8 @@ void rig_settle(Rig *r);
 /* ---- Calls ---- */
 
 sd_bus *rig_connect(Rig *r);
+/* As another user; only root can. */
+sd_bus *rig_connect_as(Rig *r, uint32_t uid);
 
 typedef struct Pending {
         Rig *rig;

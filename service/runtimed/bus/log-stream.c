@@ -141,7 +141,7 @@ int log_stream_new(Bus *b, VM *vm, uint32_t uid, const LogStreamOptions *options
 
         for (guint i = 0; i < b->streams->len; i++)
                 n += ((LogStream *) b->streams->pdata[i])->uid == uid;
-        if (n >= LOG_STREAMS_PER_UID_MAX)
+        if (uid != 0 && n >= b->runtime->config->log_followers_max)
                 return -EDQUOT;
         if (pipe2(pair, O_CLOEXEC) < 0)
                 return -errno;

@@ -9,8 +9,6 @@
 
 typedef struct LogStream LogStream;
 
-#define LOG_STREAMS_PER_UID_MAX 32U
-
 typedef struct LogStreamOptions {
         uint32_t boot;  /* 0: all */
         uint64_t tail;  /* last lines; UINT64_MAX: all */
@@ -18,7 +16,7 @@ typedef struct LogStreamOptions {
         bool follow, timestamps;
 } LogStreamOptions;
 
-/* Returns the reading end, the caller's. -EDQUOT beyond LOG_STREAMS_PER_UID_MAX. */
+/* Returns the reading end, the caller's. -EDQUOT beyond LogFollowersPerUser=, for who is not root. */
 int log_stream_new(Bus *b, VM *vm, uint32_t uid, const LogStreamOptions *options);
 
 /* The VM goes: its streams end with what they have. */

@@ -453,7 +453,7 @@ static int run_open_log(Call *c, sd_bus_error *error) {
         fd = log_stream_new(c->bus, vm, c->uid, &((VMRequest *) c->request)->log);
         if (fd == -EDQUOT)
                 return bus_error_named(error, "QuotaExceeded", "user %u has %u open logs, the limit is %u", c->uid,
-                        LOG_STREAMS_PER_UID_MAX, LOG_STREAMS_PER_UID_MAX);
+                        c->bus->runtime->config->log_followers_max, c->bus->runtime->config->log_followers_max);
         if (fd < 0)
                 return fd;
         return sd_bus_reply_method_return(c->message, "h", fd);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/pools.h"
 #include "core/storage.h"
 #include "model/name.h"
 #include "shared/log.h"
@@ -49,6 +50,17 @@ static void add_planned(Runtime *rt, uint32_t owner, const VMSpec *spec, Sum *su
                         add_size(owner, spec->disks[i].name, spec->disks[i].bytes, sum);
 }
 
+static uint64_t planned(Runtime *rt, uint32_t owner, const VMSpec *spec) {
+        Sum sum = {};
+
+        add_planned(rt, owner, spec, &sum);
+        return sum.bytes;
+}
+
+uint64_t disks_planned(const VM *vm) {
+        return vm->record ? planned(vm->runtime, vm_owner(vm), vm->record->spec) : 0;
+}
+
 static Sum sum_of(Runtime *rt, uint32_t owner, const VM *without) {
         GHashTableIter iter;
         gpointer value;
@@ -89,6 +101,7 @@ static int check_one(Runtime *rt, uint32_t owner, const DiskSpec *d, const VM *s
 
 int disks_check(Runtime *rt, uint32_t owner, const VMSpec *spec, const VM *self, Problem **ret_problem) {
         const Config *config = rt->config;
+        uint64_t more, before;
         Sum sum;
 
         if (spec->n_disks == 0)
@@ -112,7 +125,9 @@ int disks_check(Runtime *rt, uint32_t owner, const VMSpec *spec, const VM *self,
                 return problem_set(ret_problem, "QuotaExceeded", "Disks",
                         "Disks: user %" PRIu32 " would have %" PRIu64 " bytes of volumes and disks, above the limit of %" PRIu64,
                         owner, sum.bytes, config->user_disk_bytes);
-        return 0;
+        more = planned(rt, owner, spec);
+        before = self ? disks_planned(self) : 0;
+        return more > before ? pool_check_store(rt, owner, more - before, "Disks", ret_problem) : 0;
 }
 
 void disks_remove_of(VM *vm) {

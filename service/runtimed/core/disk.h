@@ -16,6 +16,9 @@ int disks_check(Runtime *rt, uint32_t owner, const VMSpec *spec, const VM *self,
 /* Bytes that count as the owner's: of all disks, and of those that VMs name and that are not made yet. */
 uint64_t disks_bytes(Runtime *rt, uint32_t owner);
 
+/* Bytes of disks that the VM names and that are not made yet. */
+uint64_t disks_planned(const VM *vm);
+
 /* Calls each for every disk of the owner. */
 void disks_each(Runtime *rt, uint32_t owner, StoreDiskFound each, void *userdata);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/network-private.h"
+#include "core/pools.h"
 #include "model/name.h"
 #include "qemu/argv.h"
 #include "shared/crash-point.h"
@@ -89,6 +90,8 @@ static void tell_new(gpointer name, gpointer network, gpointer userdata) {
         rt->observer->network_new(network, rt->observer_data);
 }
 
+static int lease(Network *n, VMRecord *record, Problem **ret_problem);
+
 /* A lease on disk is the VM's, whoever else names the address: the first one read keeps it. */
 static void restore_lease(VM *vm) {
         VMRecord *record = vm->record;
@@ -102,7 +105,7 @@ static void restore_lease(VM *vm) {
                         record->address, n->name);
                 g_free(record->address);
                 record->address = g_strdup("");
-                (void) network_lease(vm->runtime, record, NULL);
+                (void) lease(n, record, NULL);
                 (void) vm_save(vm);
         }
 }
@@ -335,18 +338,13 @@ static int take_wish(Network *n, const char *wish, uint32_t *ret, Problem **ret_
         return 0;
 }
 
-int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem) {
+/* Whether its owner may have one is not asked. */
+static int lease(Network *n, VMRecord *record, Problem **ret_problem) {
+        Runtime *rt = n->runtime;
         const VMSpec *spec = record->spec;
         uint32_t address;
-        Network *n;
         int r = 0;
 
-        if (!network_is_bridge(spec->network))
-                return 0;
-        n = network_find(rt, spec->network);
-        if (!n || n->creating)
-                return problem_set(ret_problem, "NoSuchNetwork", "Network",
-                        "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
         if (*spec->address)
                 r = take_wish(n, spec->address, &address, ret_problem);
         else if (lease_pool_take_for(n->pool, record->name, &address) < 0)
@@ -364,6 +362,21 @@ int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem) {
                 record->mac = mac;
         }
         return 0;
+}
+
+int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem) {
+        const char *name = record->spec->network;
+        Network *n;
+        int r;
+
+        if (!network_is_bridge(name))
+                return 0;
+        n = network_find(rt, name);
+        if (!n || n->creating)
+                return problem_set(ret_problem, "NoSuchNetwork", "Network",
+                        "Network: there is no network '%s'; expected user, none or one of ListNetworks", name);
+        r = pool_check_address(n, record->owner, record, ret_problem);
+        return r < 0 ? r : lease(n, record, ret_problem);
 }
 
 void network_give_back(Runtime *rt, const char *network, const char *address) {

@@ -56,7 +56,7 @@ int network_update(Network *n, NetworkSpec *spec, VMDone done, void *userdata, P
 int network_remove(Network *n, Problem **ret_problem);
 
 /* Gives the VM's record an address and a MAC where its spec names a bridge network, and takes them back. NoSuchNetwork,
- * NoFreeAddress. */
+ * NoFreeAddress, QuotaExceeded. */
 int network_lease(Runtime *rt, VMRecord *record, Problem **ret_problem);
 void network_release(Runtime *rt, VMRecord *record);
 void network_give_back(Runtime *rt, const char *network, const char *address);

@@ -9,6 +9,9 @@
 /* One more VM. */
 int quota_check_vm(Runtime *rt, uint32_t owner, Problem **ret_problem);
 
+/* A spec's size, as JSON without blanks. */
+int quota_check_spec(Runtime *rt, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
+
 /* One more job. */
 int quota_check_job(Runtime *rt, uint32_t owner, Problem **ret_problem);
 

@@ -223,7 +223,7 @@ int storage_forget_volumes(VM *vm) {
         return store_vm_unlink(vm->runtime->store, vm->name, VOLUMES);
 }
 
-static uint64_t bytes_of(const VM *vm) {
+uint64_t storage_bytes_of_vm(const VM *vm) {
         Store *store = vm->runtime->store;
 
         if (!vm->record || (!*vm->record->spec->volumes && !*vm->record->spec->archives))
@@ -239,6 +239,6 @@ uint64_t storage_bytes_of(Runtime *rt, uint32_t owner) {
         g_hash_table_iter_init(&iter, rt->vms);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 if (vm_owner(value) == owner)
-                        bytes += bytes_of(value);
+                        bytes += storage_bytes_of_vm(value);
         return bytes;
 }

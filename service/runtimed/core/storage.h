@@ -28,5 +28,6 @@ int storage_forget_volumes(VM *vm);
  * the spec names, beneath rt->config->volume_roots (model/mount.h), and the tars that came with RunVM, which are there
  * until the first start has read them: vm->payload.archives. */
 
-/* Bytes of images of volumes that count as the owner's. */
+/* Bytes of images of volumes that count as the owner's: of one VM, of all the owner has. */
+uint64_t storage_bytes_of_vm(const VM *vm);
 uint64_t storage_bytes_of(Runtime *rt, uint32_t owner);

@@ -7,6 +7,7 @@
 #include "core/disk.h"
 #include "core/image.h"
 #include "core/network.h"
+#include "core/quota.h"
 #include "core/storage.h"
 #include "core/user-network.h"
 #include "core/vm.h"
@@ -122,6 +123,8 @@ static int commit(VM *vm, const VMSpec *spec, SpecPayload *payload, Problem **re
                 return r;
 
         r = disks_check(rt, vm->record->owner, spec, vm, ret_problem);
+        if (r >= 0)
+                r = quota_check_spec(rt, vm->record->owner, spec, ret_problem);
         if (r < 0)
                 return r;
         other = vm_spec_copy(spec);

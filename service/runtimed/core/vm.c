@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/metrics.h"
 #include "core/network.h"
+#include "core/pools.h"
 #include "core/quota.h"
 #include "core/request.h"
 #include "core/restart.h"
@@ -325,6 +326,7 @@ int vm_check_name(Runtime *rt, const char *name, Problem **ret_problem) {
 
 int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *spec, bool pull, Problem **ret_problem) {
         const Image *image = image_find(rt, owner, spec->image);
+        const Network *network;
         int r;
 
         r = vm_check_name(rt, name, ret_problem);
@@ -336,10 +338,17 @@ int vm_check_new(Runtime *rt, const char *name, uint32_t owner, const VMSpec *sp
                 r = image_check_architecture(image, spec, ret_problem);
         if (r < 0)
                 return r;
-        if (network_is_bridge(spec->network) && !network_find(rt, spec->network))
+        network = network_is_bridge(spec->network) ? network_find(rt, spec->network) : NULL;
+        if (network_is_bridge(spec->network) && !network)
                 return problem_set(ret_problem, "NoSuchNetwork", "Network",
                         "Network: there is no network '%s'; expected user, none or one of ListNetworks", spec->network);
+        r = network ? pool_check_address(network, owner, NULL, ret_problem) : 0;
+        if (r < 0)
+                return r;
         r = disks_check(rt, owner, spec, NULL, ret_problem);
+        if (r < 0)
+                return r;
+        r = quota_check_spec(rt, owner, spec, ret_problem);
         if (r < 0)
                 return r;
         return quota_check_vm(rt, owner, ret_problem);

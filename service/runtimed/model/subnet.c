@@ -65,6 +65,10 @@ bool subnet_is_host(Subnet s, uint32_t address) {
         return subnet_contains(s, address) && address != s.network && address != (s.network | host_mask(s.prefix));
 }
 
+uint32_t subnet_hosts(Subnet s) {
+        return host_mask(s.prefix) - 1;
+}
+
 LeasePool *lease_pool_new(Subnet s, uint32_t gateway) {
         LeasePool *p = g_new(LeasePool, 1);
 
@@ -86,7 +90,7 @@ int lease_pool_take(LeasePool *p, uint32_t address) {
 }
 
 int lease_pool_take_for(LeasePool *p, const char *name, uint32_t *ret) {
-        uint32_t hosts = host_mask(p->subnet.prefix) - 1; /* from network + 1 */
+        uint32_t hosts = subnet_hosts(p->subnet); /* from network + 1 */
         uint32_t start = g_str_hash(name) % hosts;
 
         /* Linear probing: short as long as there is room, once around at the worst. */

@@ -26,6 +26,9 @@ char *ipv4_to_string(uint32_t address); /* caller frees (g_free) */
 bool subnet_overlaps(Subnet a, Subnet b);
 bool subnet_contains(Subnet s, uint32_t address);
 
+/* How many addresses that is: those of hosts. */
+uint32_t subnet_hosts(Subnet s);
+
 /* In the subnet, and neither its network nor its broadcast address. */
 bool subnet_is_host(Subnet s, uint32_t address);
 

@@ -39,6 +39,38 @@ void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userd
                 store_each_entry(dir, walk_disk, &w);
 }
 
+struct written_walk {
+        StoreDiskWritten each;
+        void *userdata;
+        uint32_t owner;
+};
+
+static void walk_written(int dir, const char *name, void *userdata) {
+        struct written_walk *w = userdata;
+        struct stat st;
+
+        if (!store_is_temporary(name) && g_str_has_suffix(name, SUFFIX) &&
+                fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+                w->each(w->owner, (uint64_t) st.st_size, (uint64_t) st.st_blocks * 512, w->userdata);
+}
+
+static void walk_owner(int dir, const char *name, void *userdata) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        struct written_walk *w = userdata;
+        guint64 owner;
+
+        if (fd < 0 || !g_ascii_string_to_unsigned(name, 10, 0, UINT32_MAX, &owner, NULL))
+                return;
+        w->owner = (uint32_t) owner;
+        store_each_entry(fd, walk_written, w);
+}
+
+void store_disks_written(Store *s, StoreDiskWritten each, void *userdata) {
+        struct written_walk w = {.each = each, .userdata = userdata};
+
+        store_each_entry(s->disks, walk_owner, &w);
+}
+
 uint64_t store_disk_size(Store *s, uint32_t owner, const char *name) {
         _cleanup_close_ int dir = store_owner_open(s->disks, owner);
         g_autofree char *file = g_strconcat(name, SUFFIX, NULL);

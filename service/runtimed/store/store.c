@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "model/record.h"
@@ -160,6 +161,12 @@ Store *store_free(Store *s) {
         g_hash_table_unref(s->temporaries);
         g_free(s);
         return NULL;
+}
+
+uint64_t store_free_bytes(Store *s) {
+        struct statvfs st;
+
+        return fstatvfs(s->vms, &st) < 0 ? 0 : (uint64_t) st.f_bavail * st.f_frsize;
 }
 
 int store_text_load(int dir, const char *name, char **ret, size_t *ret_len) {

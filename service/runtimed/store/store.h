@@ -26,6 +26,9 @@ Store *store_free(Store *s);
 /* Removes what is half and that no worker writes; returns how much. */
 unsigned store_clean(Store *s);
 
+/* What the file system has for who is not root; 0 where it does not tell. */
+uint64_t store_free_bytes(Store *s);
+
 /* Directories of VMs, by name; with meta.json or without it. */
 GPtrArray *store_vm_names(Store *s);
 
@@ -68,6 +71,10 @@ void store_disks_each(Store *s, uint32_t owner, StoreDiskFound each, void *userd
 uint64_t store_disk_size(Store *s, uint32_t owner, const char *name); /* 0: there is none */
 int store_disk_open(Store *s, uint32_t owner, const char *name);      /* O_RDWR */
 int store_disk_remove(Store *s, uint32_t owner, const char *name);
+
+/* Disks of all owners, with how much of each is written. */
+typedef void (*StoreDiskWritten)(uint32_t owner, uint64_t bytes, uint64_t written, void *userdata);
+void store_disks_written(Store *s, StoreDiskWritten each, void *userdata);
 
 /* A new one of so many bytes, which others may open through /proc until it is committed: the directory is closed to them. */
 int store_disk_create(Store *s, uint32_t owner, uint64_t bytes, char **ret_tmp);

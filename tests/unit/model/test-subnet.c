@@ -135,9 +135,20 @@ static void test_network_problems(void **state) {
         assert_true(network_name_is_valid("lab-1"));
 }
 
+static void test_hosts(void **state) {
+        Subnet s;
+
+        assert_int_equal(subnet_parse("10.0.0.0/30", &s), 0);
+        assert_int_equal(subnet_hosts(s), 2);
+        assert_int_equal(subnet_parse("10.0.0.0/24", &s), 0);
+        assert_int_equal(subnet_hosts(s), 254);
+        assert_int_equal(subnet_parse("10.0.0.0/8", &s), 0);
+        assert_int_equal(subnet_hosts(s), 16777214);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_hosts), cmocka_unit_test(test_parse),
                 cmocka_unit_test(test_relations),
                 cmocka_unit_test(test_leases),
                 cmocka_unit_test(test_wishes),

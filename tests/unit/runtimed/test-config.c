@@ -46,6 +46,8 @@ static void assert_defaults(const Config *c) {
         assert_int_equal(c->stop_timeout, 15 * G_USEC_PER_SEC);
         assert_int_equal(c->vms_max, 256);
         assert_int_equal(c->jobs_max, 64);
+        assert_true(c->fair_shares);
+        assert_int_equal(c->reserved_bytes, 1ULL << 30);
 }
 
 static void test_missing(void **state) {
@@ -113,6 +115,8 @@ static void test_image_limits(void **state) {
                 {"BuildsPerUser", 1, 64, 2, offsetof(Config, builds_per_user)},
                 {"BuildsMax", 1, 256, 8, offsetof(Config, builds_max)},
                 {"QueuedBuildsPerUser", 0, 1024, 16, offsetof(Config, queued_builds_max)},
+                {"LogFollowersPerUser", 1, 1024, 32, offsetof(Config, log_followers_max)},
+                {"SpecBytesMax", 0, UINT32_MAX, 131072, offsetof(Config, spec_bytes_max)},
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
