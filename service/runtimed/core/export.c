@@ -345,7 +345,7 @@ void vm_export(VM *vm, ExportDone done, void *userdata) {
 
         *e = (Export){.runtime = vm->runtime, .uuid = g_strdup(vm->record->uuid), .done = done, .userdata = userdata};
         if (check(vm, &problem) < 0 || kernel_find(vm->runtime->config, spec->architecture, spec->kernel,
-                                               boot_has_uefi(spec), &e->kernel, &problem) < 0)
+                                               boot_kernel_needs(spec), &e->kernel, &problem) < 0)
                 export_end(e, NULL, problem);
         else
                 initrd_ensure(vm->runtime, e->kernel, on_initrd, e, &waiter);

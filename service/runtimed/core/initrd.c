@@ -14,8 +14,11 @@
 #include "store/stamp.h"
 
 /* What guest init needs before it can read anything; '?' marks what a guest can live without. */
-static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "qemu_fw_cfg",
+static const char *const modules[] = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console",
         "squashfs", "overlay", "button?", "evdev?", "virtio_rng?", "virtio_balloon?"};
+
+/* Where the boot message comes that way; not every kernel of a machine that has none knows it. */
+static const char *const fw_cfg_modules[] = {"qemu_fw_cfg"};
 
 /* And with UEFI: the variables, and the TPM where the kernel has it as a module. */
 static const char *const uefi_modules[] = {"efivarfs?", "tpm_tis?", "tpm_crb?"};
@@ -145,6 +148,8 @@ static int build_start(InitrdBuild *b, const Kernel *kernel) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(modules); i++)
                 (void) json_array_append_new(wanted, json_string(modules[i]));
+        for (size_t i = 0; kernel->fw_cfg && i < G_N_ELEMENTS(fw_cfg_modules); i++)
+                (void) json_array_append_new(wanted, json_string(fw_cfg_modules[i]));
         for (size_t i = 0; kernel->needs & KERNEL_UEFI && i < G_N_ELEMENTS(uefi_modules); i++)
                 (void) json_array_append_new(wanted, json_string(uefi_modules[i]));
         for (size_t i = 0; kernel->needs & KERNEL_DISKS && i < G_N_ELEMENTS(disk_modules); i++)

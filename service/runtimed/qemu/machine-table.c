@@ -54,7 +54,7 @@ static const Machine machines[] = {
                 .kernel = "linux-image-cloud-arm64",
                 .compiler = "gcc-aarch64-linux-gnu",
         },
-        /* highmem=off: a kernel without LPAE finds PCI below 4 GiB only. */
+        /* highmem=off: a kernel without LPAE finds PCI below 4 GiB only. Debian's kernels for it have no driver of fw_cfg. */
         {
                 .architecture = "arm",
                 .image = "arm",
@@ -65,7 +65,6 @@ static const Machine machines[] = {
                 .append = "",
                 .append_tcg = "",
                 VIRTIO_PCI,
-                .fw_cfg = true,
                 .package = "qemu-system-arm",
                 .kernel = "linux-image-armmp",
                 .compiler = "gcc-arm-linux-gnueabihf",

@@ -173,11 +173,13 @@ static int make_key(const Place *place, Kernel *k) {
 int kernel_find(const Config *config, const char *architecture, const char *version, unsigned needs, Kernel **ret,
         Problem **ret_problem) {
         g_auto(Place) place = find_place(config, architecture);
+        const Machine *machine = machine_find(architecture);
         g_autoptr(GPtrArray) list = list_kernels(&place);
         g_autoptr(Kernel) k = g_new0(Kernel, 1);
         int r;
 
         *k = (Kernel){.image = -1, .modules = -1, .guest_init = -1, .needs = needs};
+        k->fw_cfg = !machine || machine->fw_cfg;
         for (guint i = 0; i < list->len && !k->version; i++) {
                 const char *candidate = list->pdata[i];
                 bool any = !version || !*version;

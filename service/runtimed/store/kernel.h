@@ -18,6 +18,7 @@ typedef struct Kernel {
         int image;   /* read-only */
         int modules; /* O_PATH directory */
         int guest_init;
+        bool fw_cfg; /* its machine tells guests what is per boot that way */
         unsigned needs;  /* KERNEL_*: what its initrd has beyond what every guest needs */
         char *cache_key; /* names its base initrd: changes when the kernel, its modules or guest init change */
 } Kernel;

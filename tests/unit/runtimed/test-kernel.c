@@ -88,6 +88,30 @@ static void test_needs(void **state) {
         assert_string_equal(named->version, "6.1.0-31-cloud-amd64");
 }
 
+/* A foreign guest's initrd has what its machine has: Debian's armmp has no driver of fw_cfg. */
+static void test_fw_cfg(void **state) {
+        Bench *b = *state;
+        g_autoptr(Kernel) own = NULL, arm = NULL, aarch64 = NULL;
+        const char *foreign[] = {"arm", "aarch64"};
+
+        add_kernel(b, "6.1");
+        assert_int_equal(kernel_find(&b->config, config_host_architecture(), "", 0, &own, NULL), 0);
+        assert_true(own->fw_cfg);
+        for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
+                g_autofree char *image = g_strdup_printf("foreign/%s/boot/vmlinuz-6.1", foreign[i]),
+                                *modules = g_strdup_printf("foreign/%s/lib/modules/6.1/modules.dep", foreign[i]),
+                                *init = g_strdup_printf("init-%s", foreign[i]);
+
+                scratch_text(b->dir, image, "kernel");
+                scratch_text(b->dir, modules, "");
+                scratch_text(b->dir, init, "init");
+        }
+        assert_int_equal(kernel_find(&b->config, "arm", "", 0, &arm, NULL), 0);
+        assert_false(arm->fw_cfg);
+        assert_int_equal(kernel_find(&b->config, "aarch64", "", 0, &aarch64, NULL), 0);
+        assert_true(aarch64->fw_cfg);
+}
+
 static void test_descriptors(void **state) {
         Bench *b = *state;
         g_autoptr(Kernel) k = NULL;
@@ -246,6 +270,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_newest, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_needs, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_fw_cfg, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_named, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_path, setup, teardown),
