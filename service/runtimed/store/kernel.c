@@ -23,14 +23,27 @@ static void place_clear(Place *p) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
 
+/* lib/modules, or usr/lib/modules where a package of Debian 13 has been unpacked as it is. */
+static char *find_foreign_modules(const char *place) {
+        char *modules = g_build_filename(place, "lib/modules", NULL);
+
+        if (g_file_test(modules, G_FILE_TEST_IS_DIR))
+                return modules;
+        g_free(modules);
+        return g_build_filename(place, "usr/lib/modules", NULL);
+}
+
 /* A foreign kernel's package is unpacked below a directory of its own, and never among the host's. */
 static Place find_place(const Config *config, const char *architecture) {
         if (g_str_equal(architecture, config_host_architecture()))
                 return (Place){.images = g_strdup(config->kernel_directory),
                         .modules = g_strdup(config->modules_directory),
                         .guest_init = g_strdup(config->guest_init)};
-        return (Place){.images = g_build_filename(config->foreign_kernels, architecture, "boot", NULL),
-                .modules = g_build_filename(config->foreign_kernels, architecture, "lib/modules", NULL),
+
+        g_autofree char *place = g_build_filename(config->foreign_kernels, architecture, NULL);
+
+        return (Place){.images = g_build_filename(place, "boot", NULL),
+                .modules = find_foreign_modules(place),
                 .guest_init = g_strconcat(config->guest_init, "-", architecture, NULL),
                 .foreign = machine_find(architecture)};
 }

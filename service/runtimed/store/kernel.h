@@ -11,7 +11,7 @@ enum {
 };
 
 /* A guest kernel: of the host's architecture, KernelDirectory/vmlinuz-VERSION with
- * ModulesDirectory/VERSION/modules.dep; of another one, the same in boot/ and lib/modules/ below
+ * ModulesDirectory/VERSION/modules.dep; of another one, the same in boot/ and (usr/)lib/modules/ below
  * ForeignKernelDirectory/ARCHITECTURE. */
 typedef struct Kernel {
         char *version;

@@ -99,7 +99,8 @@ static void test_fw_cfg(void **state) {
         assert_true(own->fw_cfg);
         for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
                 g_autofree char *image = g_strdup_printf("foreign/%s/boot/vmlinuz-6.1", foreign[i]),
-                                *modules = g_strdup_printf("foreign/%s/lib/modules/6.1/modules.dep", foreign[i]),
+                                *modules = g_strdup_printf("foreign/%s/%slib/modules/6.1/modules.dep", foreign[i],
+                                        i == 0 ? "usr/" : ""), /* as in Debian 13 */
                                 *init = g_strdup_printf("init-%s", foreign[i]);
 
                 scratch_text(b->dir, image, "kernel");
