@@ -310,7 +310,8 @@ static int make_text(VM *vm, const Kernel *kernel, char **ret, Problem **ret_pro
                               .restart = spec->restart,
                               .stop_timeout = spec->stop_timeout,
                               .kvm = kvm,
-                              .user_network = plan.network},
+                              .user_network = plan.network,
+                              .display = plan.uefi},
                 ret, &word);
         if (r < 0) {
                 g_autofree char *shown = problem_quote(word);

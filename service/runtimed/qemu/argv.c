@@ -140,7 +140,7 @@ static void add_json(GPtrArray *argv, const char *option, json_t *value) {
         json_decref(value);
 }
 
-/* VNC listens nowhere: who may see the display is handed in, one client after the other. What they say of
+/* VNC listens nowhere, but in a directory of an exported unit's own: who may see the display is handed in, one client after the other. What they say of
  * sharing is not looked at: by the protocol one could drop all others. */
 static void add_flags(GPtrArray *argv, const QEMUPlan *plan) {
         static const char *const flags[] = {"-nodefaults", "-no-user-config", "-no-reboot"};
@@ -148,7 +148,9 @@ static void add_flags(GPtrArray *argv, const QEMUPlan *plan) {
         for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
                 g_ptr_array_add(argv, g_strdup(flags[i]));
         add(argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-        if (plan->uefi)
+        if (plan->uefi && plan->paths)
+                addf(argv, "-vnc", "unix:" UNIT_RUNTIME_DIRECTORY "/vnc,share=ignore", plan->name);
+        else if (plan->uefi)
                 add(argv, "-vnc", "none,share=ignore");
         else
                 add(argv, "-display", "none");

@@ -45,6 +45,9 @@ typedef struct QEMUPlan {
                                      of mcp-vm-run, and the console is its standard output. NULL: by descriptors */
 } QEMUPlan;
 
+/* Of an exported unit with a display, by the VM's name: closed to all but the unit's user and root. */
+#define UNIT_RUNTIME_DIRECTORY "/run/mcp-display-%s"
+
 /* The descriptors handed through, in this order; slots that a plan does not use are left out and the following move up.
  */
 typedef enum QEMUSlot {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "qemu/argv.h"
 #include "qemu/unit-hardening.h"
 
 #define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@+-"
@@ -91,7 +92,15 @@ static const char *restart_of(const char *policy) {
 }
 
 static void add_privileges(GString *text, const UnitPlan *plan) {
+        g_autofree char *path = g_strdup_printf(UNIT_RUNTIME_DIRECTORY, plan->name);
+        const char *directory = path + strlen("/run/");
+
         g_string_append(text, "DynamicUser=yes\n");
+        if (plan->display)
+                g_string_append_printf(text,
+                        "# The display, for a VNC viewer of root's: " UNIT_RUNTIME_DIRECTORY "/vnc\n"
+                        "RuntimeDirectory=%s\nRuntimeDirectoryMode=0700\n",
+                        plan->name, directory);
         if (plan->kvm)
                 g_string_append(text, "SupplementaryGroups=kvm\n");
         g_string_append_printf(text,

@@ -23,6 +23,7 @@ typedef struct UnitPlan {
         const char *restart;   /* of the spec */
         uint64_t stop_timeout; /* usec */
         bool kvm, user_network;
+        bool display; /* which is a socket in UNIT_RUNTIME_DIRECTORY */
 } UnitPlan;
 
 /* The caller frees *ret. -EINVAL where a word cannot be said in a unit, and *ret_word is that word (borrowed). */

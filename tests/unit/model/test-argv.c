@@ -360,6 +360,7 @@ static void test_bundle_by_path(void **state) {
         g_auto(GStrv) argv = NULL;
         g_auto(GStrv) modules = NULL;
         g_auto(GStrv) libraries = NULL;
+        g_auto(GStrv) uefi = NULL;
         QEMUPlan p = plan;
 
         for (size_t i = 0; i < QEMU_SLOT_MAX; i++)
@@ -374,6 +375,10 @@ static void test_bundle_by_path(void **state) {
         p.bundle = &without;
         libraries = qemu_environment(&p);
         assert_string_equal(libraries[0], "LD_LIBRARY_PATH=/b/x/lib");
+        p.uefi = true;
+        p.name = "web";
+        uefi = qemu_argv(&p);
+        assert_true(contains(uefi, "unix:/run/mcp-display-web/vnc,share=ignore"));
 }
 
 int main(void) {

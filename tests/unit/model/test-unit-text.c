@@ -128,6 +128,7 @@ static void test_command(void **state) {
         assert_non_null(strstr(text, "\nTimeoutStopSec=15s\n"));
         assert_non_null(strstr(text, "\nNoNewPrivileges=yes\n")); /* units/hardening.conf is in it */
         assert_non_null(strstr(text, "\nPrivateNetwork=yes\n"));
+        assert_null(strstr(text, "\nRuntimeDirectory"));
 }
 
 static void test_refused(void **state) {
@@ -152,11 +153,13 @@ static void test_variants(void **state) {
 
         p.kvm = p.user_network = true;
         p.restart = "on-failure:3";
+        p.display = true;
         assert_int_equal(unit_text(&p, &text, &word), 0);
         assert_non_null(strstr(text, "\nDeviceAllow=/dev/kvm rw\n"));
         assert_non_null(strstr(text, "\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"));
         assert_non_null(strstr(text, "\nRestart=on-failure\n"));
         assert_null(strstr(text, "\nPrivateNetwork=yes\n"));
+        assert_non_null(strstr(text, "\nRuntimeDirectory=mcp-display-web\nRuntimeDirectoryMode=0700\n"));
 }
 
 int main(void) {
