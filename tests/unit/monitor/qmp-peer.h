@@ -13,7 +13,7 @@
 static struct {
         sd_event *event;
         struct qmp *qmp;
-        int peer;
+        int peer, ours; /* ours: of the client */
         unsigned ready, events, gone, replies;
         int gone_error, reply_error;
         char last_event[64], reply_text[128];
@@ -48,6 +48,7 @@ static int setup(void **state) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
         assert_int_equal(sd_event_new(&t.event), 0);
         t.peer = pair[1];
+        t.ours = pair[0];
         assert_int_equal(qmp_new(t.event, pair[0], &ops, NULL, &t.qmp), 0);
         return 0;
 }

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -78,6 +79,102 @@ static void test_replies_out_of_order_and_wrong_ids(void **state) {
         say("{\"return\": {}, \"id\": 3}\n{\"return\": {}, \"id\": 2}\n{\"return\": {}, \"id\": 2}\n");
         assert_int_equal(t.replies, 2);
         assert_int_equal(t.gone, 0);
+}
+
+/* Reads what there is, up to a descriptor's beginning; the descriptor that came with it, or -1. */
+static int hear(char *buf, size_t size, ssize_t *ret_n) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {.iov_base = buf, .iov_len = size - 1};
+        struct msghdr message = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        int fd = -1;
+
+        *ret_n = recvmsg(t.peer, &message, MSG_CMSG_CLOEXEC);
+        buf[*ret_n > 0 ? *ret_n : 0] = 0;
+        if (*ret_n > 0 && CMSG_FIRSTHDR(&message))
+                memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+        return fd;
+}
+
+static int a_pipe(int *ret_end) {
+        int ends[2];
+
+        assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+        *ret_end = ends[0];
+        return ends[1];
+}
+
+/* Whether nobody has the other end of the pipe any more; closes this one. */
+static bool is_over(int end) {
+        char byte;
+        bool over = read(end, &byte, 1) == 0;
+
+        (void) close(end);
+        return over;
+}
+
+/* QEMU reads byte by byte and keeps the newest descriptor: it must come with its own command, not before. */
+static void test_descriptor(void **state) {
+        int end, none, fd, got = -1, size = 1;
+        char line[2048], byte[2];
+        size_t len = 0;
+        ssize_t n;
+
+        assert_int_equal(qmp_execute_fd(t.qmp, "getfd", NULL, a_pipe(&none), on_reply, NULL), -ENOTCONN);
+        assert_true(is_over(none));
+        greet();
+        assert_int_equal(setsockopt(t.ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0); /* commands wait */
+        memset(line, 'x', 1900);
+        line[1900] = 0;
+        for (unsigned i = 0; i < QMP_PENDING_MAX - 2; i++)
+                assert_int_equal(qmp_execute(t.qmp, "cont", json_pack("{s:s}", "x", line), NULL, NULL), 0);
+        assert_int_equal(qmp_execute_fd(t.qmp, "getfd", NULL, a_pipe(&end), NULL, NULL), 0);
+        do {
+                fd = hear(byte, sizeof byte, &n);
+                if (n <= 0) {
+                        turn();
+                        fd = hear(byte, sizeof byte, &n);
+                }
+                assert_int_equal(n, 1);
+                if (fd >= 0) {
+                        assert_int_equal(got, -1);
+                        assert_int_equal(len, 0);
+                        got = fd;
+                }
+                assert_true(len < sizeof line - 1);
+                line[len++] = byte[0];
+                line[len] = 0;
+                if (byte[0] == '\n')
+                        len = 0;
+        } while (got < 0 || byte[0] != '\n');
+        assert_non_null(strstr(line, "{\"execute\":\"getfd\""));
+        (void) close(got);
+        assert_true(is_over(end)); /* there was no other copy */
+}
+
+/* A peer that reads nothing: what waits is one descriptor, and goes with the connection. */
+static void test_descriptor_waits(void **state) {
+        int ends[QMP_PENDING_MAX], size = 1, r = 0;
+        char text[4096];
+        size_t n = 0;
+
+        assert_int_equal(setsockopt(t.ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+        greet();
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = 0;
+        while (r >= 0 && n < QMP_PENDING_MAX - 1)
+                r = qmp_execute_fd(t.qmp, "getfd", json_pack("{s:s}", "fdname", text), a_pipe(&ends[n++]), NULL, NULL);
+        assert_int_equal(r, -EBUSY);
+        assert_true(n > 1);
+        assert_true(is_over(ends[--n]));
+        t.peer = close_fd(t.peer);
+        turn();
+        assert_int_equal(t.gone, 1);
+        while (n > 0)
+                assert_true(is_over(ends[--n]));
 }
 
 static void test_one_byte_at_a_time(void **state) {
@@ -210,6 +307,8 @@ int main(void) {
                 CASE(test_greeting),
                 CASE(test_command_and_error),
                 CASE(test_replies_out_of_order_and_wrong_ids),
+                CASE(test_descriptor),
+                CASE(test_descriptor_waits),
                 CASE(test_one_byte_at_a_time),
                 CASE(test_many_events),
                 CASE(test_endless_line),
