@@ -182,7 +182,7 @@ static void tell_repair(struct networks *n, const struct bridge *b, const char *
 }
 
 /* Whether its interface is up is the administrator's: one that was deleted comes back up, else it stays as it is. */
-static int put_back(struct networks *n, struct bridge *b, const struct finding *f) {
+static int put_back(struct networks *n, struct bridge *b, struct finding *f) {
         int r = 0;
 
         if (b->up) {
@@ -191,7 +191,11 @@ static int put_back(struct networks *n, struct bridge *b, const struct finding *
         }
         if (!f->there && b->ifindex != 0)
                 r = kernel_link_remove(&n->kernel, b->ifindex);
-        if (!f->there && (r >= 0 || r == -ENODEV))
+        if (r == -ENODEV) { /* the message that it has gone is still to come */
+                f->wrong = "it was deleted";
+                r = 0;
+        }
+        if (!f->there && r >= 0)
                 return bridge_make(n, b, false);
         if (r >= 0)
                 r = kernel_bridge_repair(&n->kernel, b->ifindex, b->name);

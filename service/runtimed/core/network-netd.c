@@ -33,7 +33,7 @@ static Problem *problem_of(const struct netd_reply *reply) {
         case NETD_LIMIT:
                 return problem_new("QuotaExceeded", "Network", "%s", reply->text);
         default:
-                return problem_new("BuildFailed", "Network", "%s", reply->text);
+                return problem_new("NetworkFailed", "Network", "%s", reply->text);
         }
 }
 
@@ -243,7 +243,8 @@ static void name_all(Runtime *rt, NetworkSwept done, void *done_data) {
 
 #define NETD_FACT "netd.json"
 
-/* Remembered for this boot of the host: a daemon that begins with no network has one look at the kernel all the same. */
+/* Remembered for this boot of the host: a daemon that begins with no network has one look at the kernel all the same.
+ */
 static void remember_netd(Runtime *rt) {
         json_t *fact;
 
