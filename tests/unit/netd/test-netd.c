@@ -184,11 +184,50 @@ static void test_bridge_comes_back(void **state) {
         stop(SIGTERM, 0);
 }
 
+/* What a person may do by hand, where the tools for it are there. */
+static void test_other_hands(void **state) {
+        static const struct {
+                const char *command;
+                uint32_t event;
+                const char *text;
+        } cases[] = {
+                {"ip addr del 10.99.0.1/24 dev mcp-br0", NETD_EVENT_BRIDGE,
+                        "its gateway's address was removed and is back"},
+                {"nft flush chain bridge mcp_runtime guard", NETD_EVENT_GUARD,
+                        "our nftables tables were changed or deleted and are back"},
+                {"nft flush set bridge mcp_runtime identities", NETD_EVENT_GUARD,
+                        "our nftables tables were changed or deleted and are back"},
+                {"ip link set mcp0001 nomaster", NETD_EVENT_BRIDGE,
+                        "mcp0001 of VM 00000000-0000-0000-0000-00000000000a was taken out of it or out of its group "
+                        "and is "
+                        "back"},
+                {"ip link set mcp-br0 address 02:00:00:00:00:99", NETD_EVENT_BRIDGE, "its MAC was changed and is back"},
+        };
+        struct netd_reply reply;
+        int fds[NETD_QUEUES_MAX];
+
+        start();
+        assert_int_equal(bridge_up(&reply), NETD_OK);
+        assert_int_equal(port(NETD_PORT_ADD, 10, 1, &reply, fds), NETD_OK);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                if (system(cases[i].command) != 0)
+                        continue;
+                do
+                        wait_event(cases[i].event, &reply);
+                while (strcmp(reply.text, cases[i].text) != 0);
+        }
+        (void) close(fds[0]);
+        assert_int_equal(call(NETD_HELLO, &reply), NETD_OK);
+        assert_int_equal(call(NETD_SWEEP, &reply), NETD_OK);
+        stop(SIGTERM, 0);
+}
+
 int main(int argc, char *argv[]) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ports),
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_bridge_comes_back),
+                cmocka_unit_test(test_other_hands),
         };
         int r;
 
