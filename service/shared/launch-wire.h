@@ -95,6 +95,11 @@
  *              worker fills them in order and tells {"type":"object","hash":HEX,"executable":BOOL} of each.
  *              -> done: {"digest":HEX of the manifest,"profile","created_at":usec,"qemu_version","arch","bytes","objects",
  *                 "binaries","libraries","firmware","modules":BOOL,"programs":["qemu-system-..."],"loader":"lib/..."|""}
+ *   "profile-unpack": the same of an artifact: fd "source" is an OCI archive (a file), "digest":"sha256:..." of the artifact's
+ *              manifest in it. A manifest of the profile that came along is kept as it is, and compared with what the layer has.
+ *   "profile-pack": fds "manifest", "archive" (an empty file). Worker asks {"type":"objects","list":[{"path","hash"}]}, at most 16,
+ *              the daemon answers {"type":"objects"} with a descriptor for each; all are asked for twice
+ *              -> done: {"digest":"sha256:..." of the artifact's manifest in the OCI archive,"profile"}
  *   "profile-scan": worker asks {"type":"next"}, the daemon answers {"type":"next"} with "file":NAME and one descriptor, or
  *              with neither at the end; the worker tells {"type":"names","list":[HEX]} where "names" is true in the launch
  *              message, then {"type":"manifest","file":NAME, ...} as done above, or with

@@ -34,6 +34,8 @@ static const struct {
         {"nanos", nanos_run},
         {"old-state", old_state_run},
         {"profile-ingest", profile_ingest_run},
+        {"profile-pack", profile_pack_run},
+        {"profile-unpack", profile_unpack_run},
         {"profile-scan", profile_scan_run},
         {"profile-check", profile_check_run},
         {"qemu-version", qemu_version_run},

@@ -13,10 +13,9 @@
 #include <unistd.h>
 
 #include "shared/fd.h"
-#include "worker/archive-util.h"
 #include "worker/digest.h"
 #include "worker/entry-name.h"
-#include "worker/profile-manifest.h"
+#include "worker/profile-ingest.h"
 #include "worker/source.h"
 
 #define CHUNK (1U << 20)
@@ -33,6 +32,7 @@ struct ingest {
         GHashTable *links;  /* path -> target path */
         int outputs[LAUNCH_FDS_MAX];
         size_t n_outputs, next_output;
+        uint64_t expected; /* bytes; 0: not known */
         char *buffer;
 };
 
@@ -105,7 +105,8 @@ static int write_content(struct ingest *in, char text[DIGEST_TEXT_SIZE], struct 
                         r = digest_update(&digest, in->buffer, (size_t) n);
                 if (r >= 0)
                         r = write_all(fd, in->buffer, (size_t) n);
-                job_progress(in->job, 0, "receive");
+                job_progress(in->job,
+                        in->expected > 0 ? (double) in->manifest->total_bytes / (double) in->expected : 0, "receive");
         }
         if (r >= 0)
                 r = digest_text(&digest, text);
@@ -193,12 +194,9 @@ static int settle_links(struct ingest *in, struct failure *f) {
         return 0;
 }
 
-static int read_archive(struct ingest *in, int source, struct failure *f) {
+static int read_archive(struct ingest *in, struct failure *f) {
         int r;
 
-        in->archive = archive_util_tar_packed();
-        if (!in->archive || archive_read_open_fd(in->archive, source, CHUNK) != ARCHIVE_OK)
-                return in->archive ? damaged(in, f) : -ENOMEM;
         for (;;) {
                 struct archive_entry *entry;
 
@@ -211,71 +209,105 @@ static int read_archive(struct ingest *in, int source, struct failure *f) {
                 if (r < 0)
                         return r;
         }
-        return settle_links(in, f);
+        r = settle_links(in, f);
+        return r < 0 ? r : profile_manifest_check(in->manifest, f);
 }
 
-/* ---- The manifest ---- */
-
-static int describe(struct ingest *in, struct failure *f) {
-        const struct {
-                const char *key;
-                char **value;
-        } texts[] = {{"qemu_version", &in->manifest->qemu_version}, {"build_host", &in->manifest->build_host},
-                {"build_date", &in->manifest->build_date}, {"arch", &in->manifest->arch}};
-
-        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
-                if (job_string(in->job, texts[i].key)) {
-                        g_free(*texts[i].value);
-                        *texts[i].value = g_strdup(job_string(in->job, texts[i].key));
-                }
-        in->manifest->created_at = now_realtime();
-        if (profile_manifest_check(in->manifest, f) < 0)
-                return -EBADMSG;
-        return 0;
-}
-
-static int write_manifest(struct ingest *in, json_t **ret_done, struct failure *f) {
-        char *text = profile_manifest_print(in->manifest);
-        size_t len = text ? strlen(text) : 0;
-        char digest[DIGEST_TEXT_SIZE];
-        int r;
-
-        r = !text ? -ENOMEM : len > PROFILE_MANIFEST_MAX ? -E2BIG : write_all(job_fd(in->job, "output"), text, len);
-        if (r >= 0)
-                r = digest_of(text, len, digest);
-        free(text);
-        if (r < 0)
-                return fail_errno(f, r, "writing the manifest");
-        *ret_done = profile_manifest_summary(in->manifest);
-        if (*ret_done)
-                (void) json_object_set_new(*ret_done, "digest", json_string(digest + strlen("sha256:")));
-        return *ret_done ? 0 : -ENOMEM;
-}
-
-int profile_ingest_run(struct job *job, json_t **ret_done, struct failure *f) {
+int profile_ingest_archive(struct job *job, archive_reader *archive, const struct limits *limits, uint64_t expected,
+        profile_manifest **ret, struct failure *f) {
         g_autoptr(GHashTable) hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(GHashTable) files = g_hash_table_new(g_str_hash, g_str_equal);
         g_autoptr(GHashTable) links = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_autoptr(profile_manifest) manifest = profile_manifest_new(job_string(job, "profile") ?: "");
         g_autofree char *buffer = g_malloc(CHUNK);
-        struct ingest in = {
-                .job = job, .hashes = hashes, .files = files, .links = links, .manifest = manifest, .buffer = buffer};
+        struct ingest in = {.job = job,
+                .archive = archive,
+                .limits = *limits,
+                .manifest = manifest,
+                .hashes = hashes,
+                .files = files,
+                .links = links,
+                .expected = expected,
+                .buffer = buffer};
+        int r;
+
+        in.limits.bytes = MIN(in.limits.bytes, PROFILE_BYTES_MAX);
+        r = read_archive(&in, f);
+        close_outputs(&in);
+        if (r < 0)
+                return r;
+        *ret = g_steal_pointer(&manifest);
+        return 0;
+}
+
+/* ---- The manifest ---- */
+
+static void describe(struct job *job, profile_manifest *m) {
+        const struct {
+                const char *key;
+                char **value;
+        } texts[] = {{"qemu_version", &m->qemu_version}, {"build_host", &m->build_host},
+                {"build_date", &m->build_date}, {"arch", &m->arch}};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+                if (job_string(job, texts[i].key)) {
+                        g_free(*texts[i].value);
+                        *texts[i].value = g_strdup(job_string(job, texts[i].key));
+                }
+        m->created_at = now_realtime();
+}
+
+int profile_ingest_manifest(struct job *job, const profile_manifest *m, const char *text, size_t len, json_t **ret_done,
+        struct failure *f) {
+        char digest[DIGEST_TEXT_SIZE];
+        int r;
+
+        r = write_all(job_fd(job, "output"), text, len);
+        if (r >= 0)
+                r = digest_of(text, len, digest);
+        if (r < 0)
+                return fail_errno(f, r, "writing the manifest");
+        *ret_done = profile_manifest_summary(m);
+        if (*ret_done)
+                (void) json_object_set_new(*ret_done, "digest", json_string(digest + strlen("sha256:")));
+        return *ret_done ? 0 : -ENOMEM;
+}
+
+int profile_ingest_made(struct job *job, profile_manifest *m, json_t **ret_done, struct failure *f) {
+        size_t len;
+        char *text;
+        int r;
+
+        describe(job, m);
+        text = profile_manifest_print(m);
+        len = text ? strlen(text) : 0;
+        if (!text || len > PROFILE_MANIFEST_MAX)
+                r = fail_errno(f, text ? -E2BIG : -ENOMEM, "writing the manifest");
+        else
+                r = profile_ingest_manifest(job, m, text, len, ret_done, f);
+        free(text);
+        return r;
+}
+
+int profile_ingest_run(struct job *job, json_t **ret_done, struct failure *f) {
+        g_autoptr(archive_reader) archive = archive_util_tar_packed();
+        g_autoptr(profile_manifest) manifest = NULL;
         _cleanup_close_ int source = -1;
+        struct limits limits;
         int r;
 
         r = job_need_fd(job, "output", f);
         if (r >= 0)
-                r = limits_parse(json_object_get(job->launch, "limits"), &in.limits, f);
+                r = limits_parse(json_object_get(job->launch, "limits"), &limits, f);
         if (r < 0)
                 return r;
-        in.limits.bytes = MIN(in.limits.bytes, PROFILE_BYTES_MAX);
         source = source_open_stream(job, f);
         if (source < 0)
                 return source;
-        r = read_archive(&in, source, f);
-        close_outputs(&in);
-        archive_reader_free(in.archive);
-        if (r >= 0)
-                r = describe(&in, f);
-        return r < 0 ? r : write_manifest(&in, ret_done, f);
+        if (!archive || archive_read_open_fd(archive, source, CHUNK) != ARCHIVE_OK)
+                return archive ? failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the archive is damaged or no tar: %s",
+                                         archive_error_string(archive))
+                               : -ENOMEM;
+        r = profile_ingest_archive(job, archive, &limits, 0, &manifest, f);
+        return r < 0 ? r : profile_ingest_made(job, manifest, ret_done, f);
 }

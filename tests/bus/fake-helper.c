@@ -41,9 +41,10 @@ void fake_close(FakeHelper *h) {
 static void take_fds(FakeHelper *h, json_t *message, const int *fds, size_t n_fds) {
         json_t *names = json_object_get(message, "fds");
 
-        if (n_fds > 0 && (h->n_fds > 0 || json_array_size(names) != n_fds))
+        /* Those of a launch message are the first; more are answers to what was asked. */
+        if (n_fds > 0 && (json_array_size(names) != n_fds || h->n_fds + n_fds > FAKE_FDS_MAX))
                 g_string_append_printf(h->rig->alien, "%s got %zu descriptors for %zu names\n", h->unit, n_fds, json_array_size(names));
-        for (size_t i = 0; i < n_fds; i++)
+        for (size_t i = 0; i < n_fds && h->n_fds < FAKE_FDS_MAX; i++)
                 h->fds[h->n_fds++] = fds[i];
 }
 

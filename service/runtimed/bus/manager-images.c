@@ -45,25 +45,30 @@ static int check_reference(const char *reference, sd_bus_error *error) {
 
 static const OptionKey import_options[] = {{"Architecture", "s"}, {}};
 
-int manager_read_architecture(
-        sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error) {
+int manager_check_architecture(
+        Runtime *rt, const char *architecture, const char **ret_architecture, sd_bus_error *error) {
         const char *const *known = rt->limits.architectures;
-        const char *architecture;
-        json_t *options;
-        int r;
 
-        r = message_read_options(m, import_options, &options, error);
-        if (r < 0)
-                return r;
-        architecture = json_string_value(json_object_get(options, "Architecture"));
         *ret_architecture = NULL;
         if (architecture && g_strv_contains(known, architecture))
                 *ret_architecture = image_architecture(architecture);
         else if (architecture) {
                 g_autofree char *list = g_strjoinv(", ", (char **) known), *shown = problem_quote(architecture);
 
-                r = bus_error_named(error, "InvalidSpec", "Architecture: %s is none of %s", shown, list);
+                return bus_error_named(error, "InvalidSpec", "Architecture: %s is none of %s", shown, list);
         }
+        return 0;
+}
+
+static int read_architecture(sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error) {
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, import_options, &options, error);
+        if (r < 0)
+                return r;
+        r = manager_check_architecture(
+                rt, json_string_value(json_object_get(options, "Architecture")), ret_architecture, error);
         json_decref(options);
         return r;
 }
@@ -89,7 +94,7 @@ int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = sd_bus_message_read(m, "sh", &reference, &fd);
         if (r < 0)
                 return r;
-        r = manager_read_architecture(m, b->runtime, &architecture, error);
+        r = read_architecture(m, b->runtime, &architecture, error);
         if (r < 0)
                 return r;
         r = check_reference(reference, error);
@@ -142,7 +147,7 @@ int manager_import_image_file(sd_bus_message *m, void *userdata, sd_bus_error *e
         r = sd_bus_message_read(m, "ss", &reference, &path);
         if (r < 0)
                 return r;
-        r = manager_read_architecture(m, b->runtime, &architecture, error);
+        r = read_architecture(m, b->runtime, &architecture, error);
         if (r < 0)
                 return r;
         r = check_reference(reference, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The Manager's methods about registries: PullImage, PushImage, Login, Logout. */
+/* The Manager's methods about registries: PullImage and PushImage, of profiles too, Login, Logout. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "bus/manager.h"
 #include "bus/message.h"
 #include "core/logins.h"
+#include "core/profile.h"
 #include "core/registry.h"
 #include "core/secret.h"
 #include "model/name.h"
@@ -19,6 +20,7 @@
 typedef struct RegistryRequest {
         char *reference, *destination; /* PullImage, PushImage */
         const char *architecture;      /* PullImage; static, NULL: the host's */
+        ProfileId profile;             /* PullImage, PushImage; PROFILE_INVALID: an image */
         char *registry, *user;         /* Login, Logout */
         int password;
 } RegistryRequest;
@@ -38,6 +40,7 @@ static RegistryRequest *registry_request_new(void) {
         RegistryRequest *q = g_new0(RegistryRequest, 1);
 
         q->password = -1;
+        q->profile = PROFILE_INVALID;
         return q;
 }
 
@@ -54,35 +57,80 @@ static int check_place(Bus *b, const char *reference, sd_bus_error *error) {
 
 /* ---- PullImage, PushImage ---- */
 
+/* A profile is everybody's, so who moves one may also import one. */
+static int plan_profile(Call *c, sd_bus_error *error) {
+        call_add_action(c, "manage-profiles");
+        return 0;
+}
+
+/* The options of both; the architecture of an image alone. */
+static int read_options(sd_bus_message *m, Runtime *rt, const OptionKey *keys, RegistryRequest *q, sd_bus_error *error) {
+        const char *architecture, *profile;
+        json_t *options;
+        int r;
+
+        r = message_read_options(m, keys, &options, error);
+        if (r < 0)
+                return r;
+        architecture = json_string_value(json_object_get(options, "Architecture"));
+        profile = json_string_value(json_object_get(options, "Profile"));
+        r = manager_check_architecture(rt, architecture, &q->architecture, error);
+        if (r >= 0 && profile)
+                r = manager_find_profile(profile, &q->profile, error);
+        if (r >= 0 && profile && architecture)
+                r = bus_error_named(
+                        error, "InvalidSpec", "Architecture: goes with an image, not with the option Profile");
+        json_decref(options);
+        return r;
+}
+
 static int run_pull(Call *c, sd_bus_error *error) {
         RegistryRequest *q = c->request;
+        Runtime *rt = c->bus->runtime;
         g_autoptr(Problem) problem = NULL;
         Job *job;
+        int r;
 
-        if (image_pull(c->bus->runtime, c->uid, q->reference, q->architecture, &job, &problem) < 0)
-                return bus_error_problem(error, problem);
-        return answer_job(c, job);
+        r = q->profile == PROFILE_INVALID
+                    ? image_pull(rt, c->uid, q->reference, q->architecture, &job, &problem)
+                    : profile_pull(profile_get(rt, q->profile), c->uid, q->reference, &job, &problem);
+        return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
+}
+
+/* Takes the request. */
+static int begin_registry(sd_bus_message *m, Bus *b, RegistryRequest *q, const char *place, CallRun plan, CallRun run,
+        sd_bus_error *error) {
+        Call *c = call_new(b, m, "Manager", q, registry_request_free, run);
+
+        c->plan = plan;
+        c->detail_image = g_strdup(place);
+        if (q->profile != PROFILE_INVALID) {
+                c->plan = plan_profile;
+                c->detail_profile = g_strdup(profile_to_string(q->profile));
+        }
+        return call_begin(c, error);
 }
 
 int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *reference, *architecture;
+        static const OptionKey keys[] = {{"Architecture", "s"}, {"Profile", "s"}, {}};
+        const char *reference;
         RegistryRequest *q;
-        Call *c;
+        Bus *b = userdata;
         int r;
 
         r = sd_bus_message_read(m, "s", &reference);
-        if (r >= 0)
-                r = manager_read_architecture(m, ((Bus *) userdata)->runtime, &architecture, error);
-        if (r >= 0)
-                r = check_place(userdata, reference, error);
         if (r < 0)
                 return r;
         q = registry_request_new();
         q->reference = g_strdup(reference);
-        q->architecture = architecture;
-        c = call_new(userdata, m, "Manager", q, registry_request_free, run_pull);
-        c->detail_image = g_strdup(reference);
-        return call_begin(c, error);
+        r = read_options(m, b->runtime, keys, q, error);
+        if (r >= 0)
+                r = check_place(b, reference, error);
+        if (r < 0) {
+                registry_request_free(q);
+                return r;
+        }
+        return begin_registry(m, b, q, reference, NULL, run_pull, error);
 }
 
 static int find_own(Call *c, Image **ret, sd_bus_error *error) {
@@ -97,6 +145,17 @@ static int plan_push(Call *c, sd_bus_error *error) {
         Image *image;
 
         return find_own(c, &image, error);
+}
+
+static int run_push_profile(Call *c, sd_bus_error *error) {
+        RegistryRequest *q = c->request;
+        g_autoptr(Problem) problem = NULL;
+        Job *job;
+
+        if (profile_push(profile_get(c->bus->runtime, q->profile), c->uid, q->reference, q->destination, &job,
+                    &problem) < 0)
+                return bus_error_problem(error, problem);
+        return answer_job(c, job);
 }
 
 static int run_push(Call *c, sd_bus_error *error) {
@@ -115,25 +174,27 @@ static int run_push(Call *c, sd_bus_error *error) {
 }
 
 int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const OptionKey keys[] = {{"Profile", "s"}, {}};
         const char *reference, *destination;
         RegistryRequest *q;
-        Call *c;
+        Bus *b = userdata;
         int r;
 
         r = sd_bus_message_read(m, "ss", &reference, &destination);
-        if (r >= 0)
-                r = message_read_no_options(m, error);
-        if (r >= 0)
-                r = check_place(userdata, destination, error);
         if (r < 0)
                 return r;
         q = registry_request_new();
         q->reference = g_strdup(reference);
         q->destination = g_strdup(destination);
-        c = call_new(userdata, m, "Manager", q, registry_request_free, run_push);
-        c->plan = plan_push;
-        c->detail_image = g_strdup(destination);
-        return call_begin(c, error);
+        r = read_options(m, b->runtime, keys, q, error);
+        if (r >= 0)
+                r = check_place(b, destination, error);
+        if (r < 0) {
+                registry_request_free(q);
+                return r;
+        }
+        return begin_registry(m, b, q, destination, plan_push,
+                q->profile == PROFILE_INVALID ? run_push : run_push_profile, error);
 }
 
 /* ---- Login, Logout ---- */

@@ -2,13 +2,19 @@
 #pragma once
 
 #include "bus/bus.h"
+#include "qemu/profile-table.h"
 
 /* A path that a worker may open: InvalidSpec where it is not plain, or not below the volume roots. */
 int manager_check_path(const Bus *b, const char *path, sd_bus_error *error);
 
+/* An option, NULL where it was left out: as images name it, static; NULL: the host's. */
+int manager_check_architecture(
+        Runtime *rt, const char *architecture, const char **ret_architecture, sd_bus_error *error);
+
+/* NoSuchProfile. */
+int manager_find_profile(const char *name, ProfileId *ret, sd_bus_error *error);
+
 /* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c, network.c and profile.c; userdata is the Bus. */
-/* Reads the options of an import or a pull: as images name it, static; NULL: the host's. */
-int manager_read_architecture(sd_bus_message *m, Runtime *rt, const char **ret_architecture, sd_bus_error *error);
 int manager_list_disks(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_remove_disk(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_import_image(sd_bus_message *m, void *userdata, sd_bus_error *error);

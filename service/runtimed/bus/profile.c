@@ -40,7 +40,7 @@ static ProfileRequest *request_new(ProfileId id) {
         return q;
 }
 
-static int find_profile_named(const char *name, ProfileId *ret, sd_bus_error *error) {
+int manager_find_profile(const char *name, ProfileId *ret, sd_bus_error *error) {
         *ret = profile_from_string(name);
         if (*ret != PROFILE_INVALID)
                 return 0;
@@ -131,7 +131,7 @@ int manager_get_profile(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = find_profile_named(name, &id, error);
+                r = manager_find_profile(name, &id, error);
         if (r < 0)
                 return r;
         path = bus_profile_path(name);
@@ -194,7 +194,7 @@ static int read_import(sd_bus_message *m, const char *name, ProfileRequest **ret
         r = message_read_options(m, keys, &options, error);
         if (r < 0)
                 return r;
-        r = find_profile_named(name, &id, error);
+        r = manager_find_profile(name, &id, error);
         if (r >= 0)
                 r = check_version(json_string_value(json_object_get(options, "QEMUVersion")), error);
         if (r >= 0) {
@@ -414,6 +414,12 @@ BUS_GETTER(get_digest) {
         return sd_bus_message_append(reply, "s", digest);
 }
 
+BUS_GETTER(get_source) {
+        const Profile *p = userdata;
+
+        return sd_bus_message_append(reply, "s", p->ref && p->ref->source ? p->ref->source : "");
+}
+
 BUS_GETTER(get_assembled) {
         return sd_bus_message_append(reply, "b", (int) profile_is_assembled(userdata));
 }
@@ -447,6 +453,7 @@ const sd_bus_vtable profile_vtable[] = {
         SD_BUS_PROPERTY("Accelerator", "s", get_accelerator, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Architectures", "as", get_architectures, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Digest", "s", get_digest, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Source", "s", get_source, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Assembled", "b", get_assembled, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("QEMUVersion", "s", get_qemu_version, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Binaries", "u", get_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -13,6 +13,7 @@
 #include "core/quota.h"
 #include "core/registry.h"
 #include "shared/fd.h"
+#include "shared/profile-path.h"
 
 #define FETCH_SHARE 0.6 /* of the progress; the rest is the import */
 
@@ -143,6 +144,17 @@ static void pull_known(Pull *p, Image *known) {
         pull_end(p, known, NULL);
 }
 
+static Problem *refuse_artifact(const char *reference, const char *artifact) {
+        g_autofree char *type = problem_quote(artifact);
+
+        if (strcmp(artifact, PROFILE_ARTIFACT_TYPE) == 0 || strcmp(artifact, PROFILE_ARTIFACT_CONFIG) == 0)
+                return problem_new("UnsupportedImage", NULL,
+                        "%s is no image but a profile; PullImage takes it with the option Profile, the profile's name",
+                        reference);
+        return problem_new(
+                "UnsupportedImage", NULL, "%s is no image but an artifact of the type %s", reference, type);
+}
+
 static void on_resolved(
         Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
         Pull *p = userdata;
@@ -159,7 +171,7 @@ static void on_resolved(
                 problem = problem_new(
                         "DigestMismatch", NULL, "the registry answered with %s for %s", digest, p->reference);
         else if (artifact)
-                problem = problem_new("UnsupportedImage", NULL, "%s is no image but an artifact", p->reference);
+                problem = refuse_artifact(p->reference, artifact);
         if (problem) {
                 p->fetch = fetch_cancel(p->fetch);
                 pull_end(p, NULL, problem);

@@ -26,6 +26,7 @@ typedef struct ProfileImport {
         Work *work;
         json_t *result;
         char *manifest;  /* temporary name */
+        char *place;     /* that it was pulled from, or NULL */
         GArray *outputs; /* Output */
         guint told, committed;
         sd_event_source *turn;
@@ -52,6 +53,7 @@ static void import_free(ProfileImport *im) {
         json_decref(im->result);
         g_array_unref(im->outputs);
         g_free(im->manifest);
+        g_free(im->place);
         g_free(im);
 }
 
@@ -152,6 +154,7 @@ static void commit_manifest(ProfileImport *im) {
                 import_fail(im, r, "the manifest could not be stored");
                 return;
         }
+        ref->source = g_steal_pointer(&im->place);
         profiles_add_ref(ps, ref);
         profiles_choose(ps);
         profiles_remember(ps);
@@ -206,20 +209,19 @@ static void on_ingested(json_t *result, const Problem *problem, void *userdata) 
 
 /* ---- The beginning ---- */
 
-static json_t *import_message(const Profile *p, const char *path, const char *version) {
-        json_t *message = json_pack(
-                "{s:s, s:s, s:s}", "op", "profile-ingest", "profile", p->name, "arch", p->runtime->limits.architecture);
+static json_t *import_message(const Profile *p, const ProfileSource *source) {
+        json_t *message = json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "op",
+                source->artifact ? "profile-unpack" : "profile-ingest", "profile", p->name, "arch",
+                p->runtime->limits.architecture, "qemu_version", source->version, "digest", source->artifact);
 
-        if (version)
-                (void) json_object_set_new(message, "qemu_version", json_string(version));
-        if (!path)
+        if (!source->path)
                 return message;
-        (void) json_object_set_new(message, "path", json_string(path));
+        (void) json_object_set_new(message, "path", json_string(source->path));
         (void) json_object_set_new(message, "roots", work_roots(p->runtime));
         return message;
 }
 
-static int import_start(ProfileImport *im, int *source, const char *path, const char *version) {
+static int import_start(ProfileImport *im, ProfileSource *source) {
         static const char *const names[] = {"output", "source"};
         Runtime *rt = im->profile->runtime;
         int fds[2] = {-1, -1}, r;
@@ -227,39 +229,45 @@ static int import_start(ProfileImport *im, int *source, const char *path, const 
         fds[0] = profile_store_create_ref(rt->profiles->store, &im->manifest);
         if (fds[0] < 0)
                 return fds[0];
-        fds[1] = take_fd(source);
-        r = work_start(rt, im->job, 0, WORKER_SHARE, import_message(im->profile, path, version), fds, names,
+        fds[1] = take_fd(&source->fd);
+        r = work_start(rt, im->job, source->from, WORKER_SHARE, import_message(im->profile, source), fds, names,
                 fds[1] >= 0 ? 2 : 1, on_ingested, im, &im->work);
         if (r >= 0)
                 work_on_message(im->work, on_message);
         return r;
 }
 
-int profile_import(Profile *p, uint32_t owner, int source, const char *path, const char *version, Job **ret,
-        Problem **ret_problem) {
-        Runtime *rt = p->runtime;
-        ProfileImport *im;
-        Job *j;
+void profile_import_into(Profile *p, Job *j, ProfileSource *source) {
+        ProfileImport *im = g_new0(ProfileImport, 1);
         int r;
 
-        r = profiles_need_store(rt->profiles, ret_problem);
+        *im = (ProfileImport){.profile = p,
+                .job = j,
+                .place = g_strdup(source->place),
+                .outputs = g_array_new(FALSE, FALSE, sizeof(Output))};
+        g_array_set_clear_func(im->outputs, output_clear);
+        g_ptr_array_add(p->runtime->profiles->busy, im);
+        job_set_cancel(j, import_cancel, im);
+        r = import_start(im, source);
+        source->fd = close_fd(source->fd);
+        if (r < 0)
+                import_fail(im, r, "the import could not be begun");
+}
+
+int profile_import(Profile *p, uint32_t owner, int source, const char *path, const char *version, Job **ret,
+        Problem **ret_problem) {
+        ProfileSource where = {.fd = source, .path = path, .version = version};
+        int r;
+
+        r = profiles_need_store(p->runtime->profiles, ret_problem);
         if (r >= 0)
-                r = job_new(rt, "import-profile", owner, &j, ret_problem);
+                r = job_new(p->runtime, "import-profile", owner, ret, ret_problem);
         if (r < 0) {
                 (void) close_fd(source);
                 return r;
         }
-        j->profile = p->name;
-        im = g_new0(ProfileImport, 1);
-        *im = (ProfileImport){.profile = p, .job = j, .outputs = g_array_new(FALSE, FALSE, sizeof(Output))};
-        g_array_set_clear_func(im->outputs, output_clear);
-        g_ptr_array_add(rt->profiles->busy, im);
-        job_set_cancel(j, import_cancel, im);
-        job_announce(j);
-        r = import_start(im, &source, path, version);
-        (void) close_fd(source);
-        if (r < 0)
-                import_fail(im, r, "the import could not be begun");
-        *ret = j;
+        (*ret)->profile = p->name;
+        job_announce(*ret);
+        profile_import_into(p, *ret, &where);
         return 0;
 }

@@ -19,6 +19,19 @@ void profile_ref_free(ProfileRef *ref);
 int profile_ref_parse(const char *file, const char *id, const json_t *told, ProfileRef **ret);
 void profiles_remember(struct Profiles *ps);
 
+/* Where an import reads. */
+typedef struct ProfileSource {
+        int fd;               /* taken; -1: path */
+        const char *path;     /* below the volume roots */
+        const char *version;  /* QEMU's, NULL: not told */
+        const char *artifact; /* digest of an artifact's manifest in the OCI archive fd; NULL: fd is the tar */
+        const char *place;    /* the reference it was pulled from, with digest; NULL */
+        double from;          /* of the job's progress */
+} ProfileSource;
+
+/* The rest of a job: it is taken over, and ended. */
+void profile_import_into(Profile *p, Job *j, ProfileSource *source);
+
 /* Looks at manifests that are new; done is always called, never at once. */
 void profiles_scan(struct Profiles *ps, WaiterDone done, void *userdata, Waiter **ret);
 void profile_scan_free(struct ProfileScan *s);

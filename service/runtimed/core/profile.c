@@ -18,6 +18,7 @@ void profile_ref_free(ProfileRef *ref) {
         g_free(ref->error);
         g_free(ref->version);
         g_free(ref->loader);
+        g_free(ref->source);
         g_strfreev(ref->programs);
         g_free(ref);
 }
@@ -81,7 +82,7 @@ void profile_changing(Profile *p, const char *property) {
 
 void profile_changing_all(Profile *p) {
         static const char *const properties[] = {
-                "Digest", "Assembled", "QEMUVersion", "Binaries", "Libraries", "Firmware"};
+                "Digest", "Source", "Assembled", "QEMUVersion", "Binaries", "Libraries", "Firmware"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(properties); i++)
                 profile_changing(p, properties[i]);
@@ -240,10 +241,10 @@ static json_t *ref_to_json(const ProfileRef *ref) {
         }
         for (char **s = ref->programs; *s; s++)
                 (void) json_array_append_new(programs, json_string(*s));
-        return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:o}", "id", ref->id, "profile",
+        return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:o}", "id", ref->id, "profile",
                 profile_to_string(ref->profile), "created_at", (json_int_t) ref->created_at, "bytes",
                 (json_int_t) ref->bytes, "digest", ref->digest, "qemu_version", ref->version, "loader", ref->loader,
-                "binaries", (int) ref->binaries, "libraries", (int) ref->libraries, "firmware", (int) ref->firmware,
+                "source", ref->source ?: "", "binaries", (int) ref->binaries, "libraries", (int) ref->libraries, "firmware", (int) ref->firmware,
                 "modules", (int) ref->modules, "programs", programs);
 }
 
@@ -268,8 +269,10 @@ static void recall(struct Profiles *ps) {
         json_object_foreach(json_object_get(fact, "refs"), file, told) {
                 ProfileRef *ref;
 
-                if (profile_ref_parse(file, text_of(told, "id"), told, &ref) >= 0)
-                        profiles_add_ref(ps, ref);
+                if (profile_ref_parse(file, text_of(told, "id"), told, &ref) < 0)
+                        continue;
+                ref->source = g_strdup(text_of(told, "source"));
+                profiles_add_ref(ps, ref);
         }
         json_decref(fact);
 }

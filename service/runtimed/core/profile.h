@@ -23,6 +23,7 @@ typedef struct ProfileRef {
         char **programs;                      /* "qemu-system-..." */
         uint32_t binaries, libraries, firmware;
         bool modules; /* QEMU's, in lib/qemu/ */
+        char *source; /* REFERENCE@DIGEST that it was pulled from, or NULL; no worker says it */
         uint64_t bytes;
 } ProfileRef;
 
@@ -108,6 +109,11 @@ GPtrArray *profile_explain(Profile *p, const char *architecture);
 
 /* Jobs. The archive (taken) or a path below the volume roots; version may be NULL. */
 int profile_import(Profile *p, uint32_t owner, int source, const char *path, const char *version, Job **ret,
+        Problem **ret_problem);
+/* An artifact of a registry (see PROFILE_ARTIFACT_TYPE) comes into the store as an archive does; the newest manifest and
+ * its objects go to one. digest "": whichever it is. */
+int profile_pull(Profile *p, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem);
+int profile_push(Profile *p, uint32_t owner, const char *digest, const char *destination, Job **ret,
         Problem **ret_problem);
 int profile_assemble(Profile *p, uint32_t owner, Job **ret, Problem **ret_problem);
 int profile_verify(Profile *p, uint32_t owner, Job **ret, Problem **ret_problem);

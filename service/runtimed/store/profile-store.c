@@ -166,19 +166,26 @@ GPtrArray *profile_store_refs(ProfileStore *s) {
         return names;
 }
 
-int profile_store_open_ref(ProfileStore *s, const char *file, char **ret_id) {
-        _cleanup_close_ int fd = openat(s->refs, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-        struct stat st;
+static int open_file(int dir, const char *name, struct stat *ret_st) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0 || fstat(fd, ret_st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -EINVAL;
+        return S_ISREG(ret_st->st_mode) ? take_fd(&fd) : -EINVAL;
+}
+
+int profile_store_open_ref(ProfileStore *s, const char *file, char **ret_id) {
+        struct stat st;
+        int fd;
+
+        fd = open_file(s->refs, file, &st);
+        if (fd < 0)
+                return fd;
         *ret_id = g_strdup_printf("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "-%" G_GINT64_FORMAT
                                   ".%09ld",
                 (guint64) st.st_dev, (guint64) st.st_ino, (guint64) st.st_size, (gint64) st.st_ctim.tv_sec,
                 st.st_ctim.tv_nsec);
-        return take_fd(&fd);
+        return fd;
 }
 
 int profile_store_remove_ref(ProfileStore *s, const char *file) {
@@ -208,6 +215,21 @@ int profile_store_create_object(ProfileStore *s, char **ret_tmp) {
 
 void profile_store_discard_object(ProfileStore *s, const char *tmp) {
         (void) unlinkat(s->objects, tmp, 0);
+}
+
+int profile_store_create_scratch(ProfileStore *s) {
+        g_autofree char *tmp = NULL;
+        int fd = create(s->objects, &tmp);
+
+        if (fd >= 0)
+                profile_store_discard_object(s, tmp);
+        return fd;
+}
+
+int profile_store_open_object(ProfileStore *s, const char *hash) {
+        struct stat st;
+
+        return open_file(s->objects, hash, &st);
 }
 
 int profile_store_commit_object(ProfileStore *s, const char *tmp, const char *hash, bool executable) {

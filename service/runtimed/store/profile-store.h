@@ -34,6 +34,9 @@ int profile_store_create_object(ProfileStore *s, char **ret_tmp);
 void profile_store_discard_ref(ProfileStore *s, const char *tmp);
 void profile_store_discard_object(ProfileStore *s, const char *tmp);
 
+/* A file without a name, O_RDWR, for what is as large as a profile and is no part of the store. */
+int profile_store_create_scratch(ProfileStore *s);
+
 /* They get their names. An object that is there already and known to be good stays; one that is not is replaced, never
  * written to. profile_store_sync() makes objects durable, and comes before the manifest that names them. */
 int profile_store_commit_object(ProfileStore *s, const char *tmp, const char *hash, bool executable);
@@ -43,6 +46,8 @@ int profile_store_commit_ref(ProfileStore *s, const char *tmp, const char *file)
 /* Objects: each is called with the hash. */
 typedef void (*ProfileObjectFound)(const char *hash, void *userdata);
 void profile_store_objects(ProfileStore *s, ProfileObjectFound found, void *userdata);
+/* Opens one to be read. -ELOOP for a symbolic link, -EINVAL for what is no file. */
+int profile_store_open_object(ProfileStore *s, const char *hash);
 /* Bytes that become free; 0 where a link remains. */
 int profile_store_remove_object(ProfileStore *s, const char *hash, uint64_t *ret_bytes);
 

@@ -55,7 +55,7 @@ static void send_launch(int sock, json_t *launch, const char *const *names, cons
         assert_int_equal(wire_send(sock, launch, fds, n), 0);
 }
 
-static void receive_all(int sock, struct outcome *o) {
+static void receive_all(int sock, struct outcome *o, WorkerAsks asks, void *userdata) {
         int fds[LAUNCH_FDS_MAX];
         size_t n_fds;
 
@@ -77,6 +77,8 @@ static void receive_all(int sock, struct outcome *o) {
                 } else if (g_str_equal(type, "digest")) {
                         assert_null(o->last);
                         (void) g_strlcpy(o->digest, json_string_value(json_object_get(m, "digest")), sizeof o->digest);
+                } else if (asks && !g_str_equal(type, "done") && !g_str_equal(type, "failed")) {
+                        asks(sock, m, userdata);
                 } else {
                         assert_null(o->last);
                         o->last = json_incref(m);
@@ -85,7 +87,8 @@ static void receive_all(int sock, struct outcome *o) {
         }
 }
 
-struct outcome worker_run(json_t *launch, const char *const *names, const int *fds, rlim_t max_file) {
+static struct outcome run(json_t *launch, const char *const *names, const int *fds, rlim_t max_file, WorkerAsks asks,
+        void *userdata) {
         g_autofree char *dir = g_dir_make_tmp("worker-XXXXXX", NULL);
         g_autofree char *path = g_build_filename(dir, "launch", NULL);
         _cleanup_close_ int listener = listen_at(path), sock = -1;
@@ -104,12 +107,21 @@ struct outcome worker_run(json_t *launch, const char *const *names, const int *f
         json_decref(hello);
         send_launch(sock, launch, names, fds);
         json_decref(launch);
-        receive_all(sock, &o);
+        receive_all(sock, &o, asks, userdata);
         assert_int_equal(wait4(pid, &o.status, 0, &usage), pid);
         o.peak_kib = usage.ru_maxrss;
         (void) unlink(path);
         (void) rmdir(dir);
         return o;
+}
+
+struct outcome worker_run(json_t *launch, const char *const *names, const int *fds, rlim_t max_file) {
+        return run(launch, names, fds, max_file, NULL, NULL);
+}
+
+struct outcome worker_run_asking(
+        json_t *launch, const char *const *names, const int *fds, WorkerAsks asks, void *userdata) {
+        return run(launch, names, fds, 0, asks, userdata);
 }
 
 int bytes_memfd(const GByteArray *data) {

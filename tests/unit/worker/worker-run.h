@@ -20,6 +20,11 @@ struct outcome {
 /* launch's reference is taken; names end with NULL, fds are borrowed. max_file: RLIMIT_FSIZE or 0. */
 struct outcome worker_run(json_t *launch, const char *const *names, const int *fds, rlim_t max_file);
 
+/* The same for a worker that asks: m is what it said beside progress, log and end. */
+typedef void (*WorkerAsks)(int sock, const json_t *m, void *userdata);
+struct outcome worker_run_asking(
+        json_t *launch, const char *const *names, const int *fds, WorkerAsks asks, void *userdata);
+
 /* An import of bytes in a memfd into a new memfd; limits may be NULL. */
 struct outcome import_bytes(const GByteArray *source, json_t *limits);
 struct outcome import_fd(int source, json_t *more);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way of a profile from a registry: mcp-fetch says what the reference is and fetches it, then its layer is imported
+ * as an archive that somebody hands in. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/fetch.h"
+#include "core/image.h"
+#include "core/profile-private.h"
+#include "core/registry.h"
+#include "shared/fd.h"
+
+#define FETCH_SHARE 0.6 /* of the progress; the rest is the import */
+
+typedef struct ProfilePull {
+        Profile *profile;
+        Job *job;
+        RegistryPlace place;
+        char *reference;
+        char *resolved; /* digest of its manifest */
+        int archive;    /* has no name: it goes with us */
+        Fetch *fetch;
+} ProfilePull;
+
+static void pull_free(ProfilePull *p) {
+        (void) g_ptr_array_remove(p->profile->runtime->profiles->busy, p);
+        (void) fetch_cancel(p->fetch);
+        registry_place_clear(&p->place);
+        (void) close_fd(p->archive);
+        g_free(p->reference);
+        g_free(p->resolved);
+        g_free(p);
+}
+
+static void pull_end(ProfilePull *p, const Problem *problem) {
+        Job *j = p->job;
+
+        pull_free(p);
+        job_finish(j, problem);
+}
+
+static void pull_fail(ProfilePull *p, const char *error, int r, const char *what) {
+        g_autoptr(Problem) problem =
+                problem_new(strcmp(profile_error_of(r), "BuildFailed") == 0 ? error : profile_error_of(r), NULL,
+                        "%s: %s", what, g_strerror(-r));
+
+        pull_end(p, problem);
+}
+
+static void on_cancel(Job *j, void *userdata) {
+        g_autoptr(Problem) problem = problem_new("Canceled", NULL, "the pull was canceled");
+
+        pull_end(userdata, problem);
+}
+
+static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
+        ProfilePull *p = userdata;
+        g_autofree char *digest = g_strdup(p->resolved), *place = NULL;
+        g_autoptr(Problem) unresolved = NULL;
+        ProfileSource source = {.artifact = digest, .from = FETCH_SHARE};
+        Profile *profile = p->profile;
+        Job *j = p->job;
+
+        p->fetch = NULL;
+        if (problem) {
+                pull_end(p, problem);
+                return;
+        }
+        if (!p->resolved) { /* then no worker would know what to look for */
+                unresolved = problem_new("RegistryFailed", NULL, "mcp-fetch gave no digest");
+                pull_end(p, unresolved);
+                return;
+        }
+        place = p->place.parts.digest ? g_strdup(p->reference) : g_strconcat(p->reference, "@", p->resolved, NULL);
+        source.place = place;
+        source.fd = take_fd(&p->archive);
+        pull_free(p);
+        profile_import_into(profile, j, &source);
+}
+
+/* Whether it is what was asked for; NULL where it is. */
+static Problem *check_resolved(const ProfilePull *p, const char *digest, const char *manifest, const char *artifact) {
+        g_autofree char *type = artifact ? problem_quote(artifact) : NULL;
+
+        if (p->place.parts.digest && strcmp(p->place.parts.digest, digest) != 0)
+                return problem_new(
+                        "DigestMismatch", NULL, "the registry answered with %s for %s", digest, p->reference);
+        if (!artifact)
+                return problem_new("UnsupportedImage", NULL,
+                        "%s is an image, not a profile; pull it without the option Profile", p->reference);
+        if (strcmp(artifact, PROFILE_ARTIFACT_TYPE) != 0 && strcmp(artifact, PROFILE_ARTIFACT_CONFIG) != 0)
+                return problem_new("UnsupportedImage", NULL,
+                        "%s is an artifact of the type %s, not a profile (" PROFILE_ARTIFACT_TYPE ")", p->reference,
+                        type);
+        if (strcmp(digest, manifest) != 0)
+                return problem_new("UnsupportedImage", NULL,
+                        "%s is an index; a profile is pulled by its own tag or digest, here %s", p->reference,
+                        manifest);
+        return NULL;
+}
+
+static void on_resolved(
+        Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
+        ProfilePull *p = userdata;
+        g_autoptr(Problem) problem = check_resolved(p, digest, manifest, artifact);
+        g_autofree char *text = g_strdup_printf("%s is %s", p->reference, digest);
+        int r;
+
+        job_log(p->job, 6, text);
+        if (problem) {
+                pull_end(p, problem);
+                return;
+        }
+        p->resolved = g_strdup(digest);
+        r = fetch_go(f, p->profile->runtime->config->pull_bytes_max);
+        if (r < 0)
+                pull_fail(p, "RegistryFailed", r, "mcp-fetch does not listen");
+}
+
+static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_fetched};
+
+static int pull_start(ProfilePull *p) {
+        Runtime *rt = p->profile->runtime;
+        const ImageReference *parts = &p->place.parts;
+        const char *names[2] = {"archive"};
+        int fds[2] = {-1, -1};
+        json_t *message;
+        size_t n;
+
+        p->archive = profile_store_create_scratch(rt->profiles->store);
+        if (p->archive < 0)
+                return p->archive;
+        fds[0] = fcntl(p->archive, F_DUPFD_CLOEXEC, 3);
+        if (fds[0] < 0)
+                return -errno;
+        message = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:b}", "op", "pull", "skopeo", rt->config->skopeo,
+                "registry", p->place.registry, "repository", p->place.repository, "tag",
+                parts->digest ? NULL : parts->tag, "digest", parts->digest, "architecture",
+                image_architecture(rt->limits.architecture), "insecure", (int) p->place.insecure);
+        n = registry_add_credentials(rt, p->job->owner, &p->place, fds, names, 1);
+        return fetch_start(rt, p->job, 0, FETCH_SHARE, message, fds, names, n, &fetch_ops, p, &p->fetch);
+}
+
+int profile_pull(Profile *profile, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem) {
+        Runtime *rt = profile->runtime;
+        RegistryPlace place;
+        ProfilePull *p;
+        int r;
+
+        r = profiles_need_store(rt->profiles, ret_problem);
+        if (r >= 0)
+                r = registry_place(rt, reference, &place, ret_problem);
+        if (r < 0)
+                return r;
+        r = job_new(rt, "pull", owner, ret, ret_problem);
+        if (r < 0) {
+                registry_place_clear(&place);
+                return r;
+        }
+        (*ret)->profile = profile->name;
+        job_announce(*ret);
+        p = g_new0(ProfilePull, 1);
+        *p = (ProfilePull){
+                .profile = profile, .job = *ret, .place = place, .reference = g_strdup(reference), .archive = -1};
+        g_ptr_array_add(rt->profiles->busy, p);
+        job_set_cancel(*ret, on_cancel, p);
+        r = pull_start(p);
+        if (r < 0)
+                pull_fail(p, "RegistryFailed", r, "the pull could not be begun");
+        return 0;
+}
