@@ -169,6 +169,16 @@ static int add_blob(struct pull *p, struct layout_writer *w, const oci_descripto
         return r;
 }
 
+/* Whether the blob came before: two layers may be the same. */
+static bool is_repeated(const manifest *m, guint i) {
+        const oci_descriptor *d = m->blobs->pdata[i];
+
+        while (i > 0)
+                if (strcmp(((const oci_descriptor *) m->blobs->pdata[--i])->digest, d->digest) == 0)
+                        return true;
+        return false;
+}
+
 static int write_archive(struct pull *p, int fd, uint64_t *ret_size, struct failure *f) {
         const struct document *first = &p->documents[0];
         struct layout_writer *w;
@@ -181,7 +191,8 @@ static int write_archive(struct pull *p, int fd, uint64_t *ret_size, struct fail
                 r = layout_writer_add(
                         w, p->documents[i].digest, p->documents[i].text->str, p->documents[i].text->len, f);
         for (guint i = 0; i < p->manifest->blobs->len && r >= 0; i++)
-                r = add_blob(p, w, p->manifest->blobs->pdata[i], f);
+                if (!is_repeated(p->manifest, i))
+                        r = add_blob(p, w, p->manifest->blobs->pdata[i], f);
         if (r >= 0)
                 r = layout_writer_finish(w, ret_size, f);
         layout_writer_free(w);
