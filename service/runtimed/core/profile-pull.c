@@ -105,6 +105,7 @@ static void on_resolved(
         ProfilePull *p = userdata;
         g_autoptr(Problem) problem = check_resolved(p, digest, manifest, artifact);
         g_autofree char *text = g_strdup_printf("%s is %s", p->reference, digest);
+        struct Profiles *ps = p->profile->runtime->profiles;
         int r;
 
         job_log(p->job, 6, text);
@@ -112,6 +113,12 @@ static void on_resolved(
                 pull_end(p, problem);
                 return;
         }
+        /* From here on the store is not cleaned up: what comes would be in vain. */
+        if (profiles_need_store(ps, &problem) < 0) {
+                pull_end(p, problem);
+                return;
+        }
+        g_ptr_array_add(ps->busy, p);
         p->resolved = g_strdup(digest);
         r = fetch_go(f, p->profile->runtime->config->pull_bytes_max);
         if (r < 0)
@@ -163,7 +170,6 @@ int profile_pull(Profile *profile, uint32_t owner, const char *reference, Job **
         p = g_new0(ProfilePull, 1);
         *p = (ProfilePull){
                 .profile = profile, .job = *ret, .place = place, .reference = g_strdup(reference), .archive = -1};
-        g_ptr_array_add(rt->profiles->busy, p);
         job_set_cancel(*ret, on_cancel, p);
         r = pull_start(p);
         if (r < 0)
