@@ -58,7 +58,7 @@ static bool is_new(struct Profiles *ps, const char *file) {
         _cleanup_close_ int fd = profile_store_open_ref(ps->store, file, &id);
 
         if (fd < 0) {
-                if (fd != -ENOENT && !(known && known->error))
+                if (fd != -ENOENT && !(known && known->error && !*known->id)) /* an error of its bytes is over */
                         add_broken(ps, file, fd);
                 return false;
         }
