@@ -22,6 +22,7 @@ die() {
 call() {
     local path=$1 interface=$2
     shift 2
+    [ -n "$path" ] || return 1  # of something that is not there, which was told
     [ -z "${MCP_TRACE:-}" ] || echo "+ busctl call -- $service $path $service.$interface ${*@Q}" >&2
     busctl --system --timeout=infinity call -- "$service" "$path" "$service.$interface" "$@"
 }
@@ -54,7 +55,7 @@ unescape() {
 # wait_for_job PATH: returns when the job has ended; shows its error
 wait_for_job() {
     local answer
-    answer=$(call "$1" Job Wait)
+    answer=$(call "$1" Job Wait) || return
     [[ $answer =~ ^sss\ \"([a-z]*)\"\ \"([^\"]*)\"\ \"(.*)\"$ ]] || die "cannot read the answer: $answer"
     [ "${BASH_REMATCH[1]}" = "done" ] && return
     echo "${0##*/}: the job ${BASH_REMATCH[1]}: ${BASH_REMATCH[2]#"$service".Error.}: $(unescape "${BASH_REMATCH[3]}")" >&2
