@@ -102,8 +102,10 @@ static void test_docker(void **state) {
 }
 
 static void test_oci(void **state) {
-        check_bytes(make_oci_simple(SCRIPT));
-        check_bytes(pack(make_oci_simple(SCRIPT), GZIP));
+        GByteArray *archive = make_oci_simple(SCRIPT);
+
+        check_bytes(pack(archive, GZIP));
+        check_bytes(archive);
 }
 
 /* What does not belong to the image is not kept. */

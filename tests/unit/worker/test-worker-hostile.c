@@ -171,7 +171,8 @@ static void test_edges(void **state) {
         /* The largest of the documents decides; its size is the archive maker's. */
         while (low < high) {
                 unsigned middle = (low + high) / 2;
-                struct outcome o = import_bytes(make_oci_simple("f a x\n"), json_pack("{s:i}", "manifest", middle));
+                g_autoptr(GByteArray) archive = make_oci_simple("f a x\n");
+                struct outcome o = import_bytes(archive, json_pack("{s:i}", "manifest", middle));
 
                 if (g_str_equal(text_of(&o, "type"), "done"))
                         high = middle;
