@@ -78,7 +78,7 @@ void image_check_free(ImageCheck *c) {
 
 static void on_checked(json_t *result, const Problem *problem, void *userdata) {
         ImageCheck *c = userdata;
-        g_autoptr(GPtrArray) waiters = g_ptr_array_ref(c->waiters);
+        g_autoptr(GPtrArray) waiters = g_steal_pointer(&c->waiters);
         g_autoptr(Problem) damaged = NULL;
 
         c->work = NULL;
