@@ -131,7 +131,7 @@ void rig_add_image_of(Rig *r, uint32_t uid, const char *hex, const char *referen
 
 /* ---- Turning ---- */
 
-#define PATIENCE_USEC (30ULL * G_USEC_PER_SEC)
+#define PATIENCE_USEC (90ULL * G_USEC_PER_SEC)
 
 /* One turn of the loop; false when the deadline has passed. */
 bool rig_turn(Rig *r, uint64_t deadline);
