@@ -87,6 +87,17 @@ static bool publishes_port(const VMSpec *spec) {
         return false;
 }
 
+char *auth_spec_ports(const VMSpec *spec) {
+        GString *ports = g_string_new(NULL);
+
+        for (size_t i = 0; i < spec->n_ports; i++) {
+                g_autofree char *port = port_forward_to_string(&spec->ports[i]);
+
+                g_string_append_printf(ports, "%s%s", i ? " " : "", port);
+        }
+        return g_string_free(ports, FALSE);
+}
+
 size_t auth_spec_actions(const VMSpec *spec, const char *ret[static AUTH_EXTRA_MAX]) {
         size_t n = 0;
 

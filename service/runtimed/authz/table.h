@@ -31,6 +31,9 @@ typedef struct AuthRow {
 const AuthRow *auth_rows(void);
 const AuthRow *auth_row_find(const char *interface, const char *member);
 
+/* The ports that it publishes, as in the spec, separated by blanks: for who is asked. The caller frees (g_free()). */
+char *auth_spec_ports(const VMSpec *spec);
+
 /* Actions that a spec adds to its row's own, in the order they are asked; at most AUTH_EXTRA_MAX, static strings.
  * Returns their number. */
 #define AUTH_EXTRA_MAX 6U

@@ -47,6 +47,7 @@ static Call *call_free(Call *c) {
         g_free(c->image_id);
         g_free(c->detail_path);
         g_free(c->detail_network);
+        g_free(c->detail_ports);
         g_free(c->detail_image);
         g_free(c->detail_profile);
         g_free(c);
@@ -263,8 +264,8 @@ static void call_ask(Call *c) {
                 g_autofree char *action = g_strconcat(ACTION_PREFIX, c->actions[c->asked], NULL);
                 g_autofree char *owner = g_strdup_printf("%u", c->owner);
                 const char *details[] = {"verb", sd_bus_message_get_member(c->message), "vm", c->vm_name ?: "", "owner",
-                        owner, "image", c->detail_image ?: "", "network", c->detail_network ?: "", "profile",
-                        c->detail_profile ?: "", "path", c->detail_path ?: "", NULL};
+                        owner, "image", c->detail_image ?: "", "network", c->detail_network ?: "", "ports",
+                        c->detail_ports ?: "", "profile", c->detail_profile ?: "", "path", c->detail_path ?: "", NULL};
 
                 c->question = authority_check(c->bus->authority, sd_bus_message_get_sender(c->message), action, details,
                         sd_bus_message_get_allow_interactive_authorization(c->message) > 0, on_answer, c);

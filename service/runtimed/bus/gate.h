@@ -36,7 +36,7 @@ struct Call {
         CallRun run;
         const char *actions[AUTH_EXTRA_MAX + 2]; /* without prefix, static */
         size_t n_actions, asked;
-        char *detail_path, *detail_image, *detail_network, *detail_profile; /* shown with the question */
+        char *detail_path, *detail_image, *detail_network, *detail_ports, *detail_profile; /* shown with the question */
         AuthorityQuestion *question;
         struct Leaver *leaver;
         sd_bus_slot *lookup;

@@ -83,6 +83,7 @@ static int plan_spec(Call *c, sd_bus_error *error) {
         c->detail_image = g_strdup(q->spec->image);
         c->detail_network = g_strdup(q->spec->network);
         c->detail_path = spec_host_paths(q->spec);
+        c->detail_ports = auth_spec_ports(q->spec);
         if (vm_check_new(c->bus->runtime, q->name, c->uid, q->spec, is_run(c), &problem) < 0)
                 return bus_error_problem(error, problem);
         q->pulls = is_run(c) && vm_must_pull(c->bus->runtime, c->uid, q->spec);

@@ -276,6 +276,7 @@ static int plan_update(Call *c, sd_bus_error *error) {
                 call_add_action(c, extra[i]);
         c->detail_network = g_strdup(q->spec->network);
         c->detail_path = spec_host_paths(q->spec);
+        c->detail_ports = auth_spec_ports(q->spec);
         return 0;
 }
 
