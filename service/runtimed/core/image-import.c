@@ -445,9 +445,7 @@ static void job_cancel_waiting(Job *j, void *userdata) {
 
 /* What the owner's other imports may still come to is kept for them; alone it finds out how far it comes. */
 static bool has_room(const Job *j, void *userdata) {
-        uint64_t reserved;
-
-        return quota_image_bytes(j->runtime, j->owner, &reserved) > 0 || reserved == 0;
+        return quota_has_image_room(j->runtime, j->owner);
 }
 
 static int start_waiting(Job *j, Waiting *w, Problem **ret_problem) {
@@ -462,7 +460,7 @@ static int start_waiting(Job *j, Waiting *w, Problem **ret_problem) {
         r = quota_check_image(j->runtime, j->owner, ret_problem);
         if (r < 0)
                 return r;
-        q.bytes = MIN(quota_image_bytes(j->runtime, j->owner, NULL), j->runtime->config->image_bytes_max);
+        q.bytes = MIN(quota_image_bytes(j->runtime, j->owner), j->runtime->config->image_bytes_max);
         q.source = take_fd(&w->source);
         r = import_new(j->runtime, j, &q, on_imported, j, &im);
         if (r < 0) {

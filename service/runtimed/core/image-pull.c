@@ -208,7 +208,7 @@ static int pull_start(Pull *p, Problem **ret_problem) {
         r = quota_check_image(p->runtime, p->owner, ret_problem);
         if (r < 0)
                 return r;
-        p->job->reserved = MIN(quota_image_bytes(p->runtime, p->owner, NULL), p->runtime->config->image_bytes_max);
+        p->job->reserved = MIN(quota_image_bytes(p->runtime, p->owner), p->runtime->config->image_bytes_max);
         fds[0] = store_image_create(p->runtime->store, p->owner, &p->archive);
         if (fds[0] < 0) {
                 *ret_problem = image_problem("BuildFailed", fds[0], "the archive could not be made");
@@ -239,9 +239,7 @@ static void on_turn(Job *j, void *userdata) {
 
 /* What the owner's other imports may still come to is kept for them; alone it finds out how far it comes. */
 static bool has_room(const Job *j, void *userdata) {
-        uint64_t reserved;
-
-        return quota_image_bytes(j->runtime, j->owner, &reserved) > 0 || reserved == 0;
+        return quota_has_image_room(j->runtime, j->owner);
 }
 
 int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, const char *architecture, double to,

@@ -216,7 +216,7 @@ static json_t *make_message(Image *image, const NanosWish *wish) {
 
 static void add_limits(Image *image, json_t *message) {
         const Config *config = image->runtime->config;
-        uint64_t room = quota_image_bytes(image->runtime, image->owner, NULL);
+        uint64_t room = quota_image_bytes(image->runtime, image->owner);
         uint64_t bytes = MIN(MIN(config->image_bytes_max, room), (uint64_t) INT64_MAX);
 
         (void) json_object_set_new(message, "bytes", json_integer((json_int_t) bytes));

@@ -121,16 +121,21 @@ static void count_images(Runtime *rt, uint32_t owner, uint64_t *ret_stored, uint
                         *ret_reserved += ((Job *) value)->reserved;
 }
 
-uint64_t quota_image_bytes(Runtime *rt, uint32_t owner, uint64_t *ret_reserved) {
+uint64_t quota_image_bytes(Runtime *rt, uint32_t owner) {
         uint64_t limit = rt->config->user_image_bytes, stored, reserved, room;
 
-        count_images(rt, owner, &stored, &reserved);
-        if (ret_reserved)
-                *ret_reserved = reserved;
         if (owner == 0)
                 return UINT64_MAX;
+        count_images(rt, owner, &stored, &reserved);
         room = limit == 0 ? UINT64_MAX : limit > stored + reserved ? limit - stored - reserved : 0;
         return MIN(room, pool_store_room(rt, owner));
+}
+
+bool quota_has_image_room(Runtime *rt, uint32_t owner) {
+        uint64_t stored, reserved;
+
+        count_images(rt, owner, &stored, &reserved);
+        return reserved == 0 || quota_image_bytes(rt, owner) > 0;
 }
 
 int quota_check_image(Runtime *rt, uint32_t owner, Problem **ret_problem) {

@@ -22,9 +22,11 @@ int quota_check_start(const VM *vm, Problem **ret_problem);
 /* One more image, beside those that are stored. */
 int quota_check_image(Runtime *rt, uint32_t owner, Problem **ret_problem);
 
-/* How many bytes of images the owner may still make: what running imports may come to (*ret_reserved, may be NULL)
- * counts as if it were there. */
-uint64_t quota_image_bytes(Runtime *rt, uint32_t owner, uint64_t *ret_reserved);
+/* How many bytes of images the owner may still make: what running imports may come to counts as if it were there. */
+uint64_t quota_image_bytes(Runtime *rt, uint32_t owner);
+
+/* Whether one more import may begin beside those that run; alone it finds out how far it comes. */
+bool quota_has_image_room(Runtime *rt, uint32_t owner);
 
 /* How many bytes of volumes and disks the owner may still have; QuotaExceeded where it is none. */
 int quota_storage(const VM *vm, uint64_t *ret_bytes, Problem **ret_problem);
