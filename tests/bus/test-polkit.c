@@ -98,7 +98,7 @@ static void test_several(void **state) {
         fake_polkit_answer(r, r->questions->pdata[0], true);
         until(r, r->questions->len == 2);
         assert_question(r->questions->pdata[1], NAME ".publish-port", "RunVM", "web");
-        assert_string_equal(g_hash_table_lookup(fake_polkit_last(r)->details, "ports"), "80:80");
+        assert_string_equal(g_hash_table_lookup(fake_polkit_last(r)->details, "ports"), "127.0.0.1:80:80/tcp");
         assert_string_equal(g_hash_table_lookup(fake_polkit_last(r)->details, "network"), "user");
         assert_property(r, ROOT, MANAGER, "VMCount", "0");
         fake_polkit_answer(r, r->questions->pdata[1], false);
