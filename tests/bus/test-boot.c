@@ -418,6 +418,47 @@ static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         assert_int_equal(rig_count_temporaries(r), 0);
 }
 
+/* systemctl start of its unit while the VM is prepared: that monitor waits for its orders, and systemd is not asked for another one. */
+static void test_unit_started_early(void **state) {
+        Rig *r = *state;
+        FakeHelper *monitor, *worker;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run_web(r);
+        until(r, fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
+        monitor = fake_connect(r, MONITOR, NULL);
+        rig_settle(r);
+        assert_false(monitor->closed);
+        assert_null(monitor->launch);
+        assert_property(r, WEB, VM, "State", "preparing");
+        r->play[KIND_WORKER] = play_worker;
+        worker = fake_find(r, "mcp-image@1.service");
+        play_worker(worker, worker->launch);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        assert_non_null(monitor->launch);
+        assert_null(strstr(r->units->str, "+" MONITOR));
+}
+
+/* The same, and the start is canceled before it needed it: nothing waits for orders that do not come. */
+static void test_unit_started_early_canceled(void **state) {
+        g_autoptr(sd_bus_message) cancel = NULL;
+        Rig *r = *state;
+        FakeHelper *monitor;
+
+        r->play[KIND_WORKER] = play_nothing;
+        run_web(r);
+        until(r, fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
+        monitor = fake_connect(r, MONITOR, NULL);
+        rig_settle(r);
+        assert_false(monitor->closed);
+        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
+        assert_good(cancel);
+        until(r, monitor->closed);
+        assert_null(monitor->launch);
+        end_initrd(r, true);
+        assert_startable(r);
+}
+
 static void test_cancel_worker(void **state) {
         cancel_at(*state, KIND_WORKER, true);
 }
@@ -583,6 +624,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_monitor_not_started, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_monitor_refused, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_early_job, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_unit_started_early, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_unit_started_early_canceled, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_worker, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_worker_unconnected, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_passt, rig_setup, rig_teardown),

@@ -177,6 +177,10 @@ void boot_program(Boot *b) {
                 boot_leave(b, NULL);
 }
 
+void boot_take_monitor(Boot *b) {
+        boot_push_undo(b, boot_undo_monitor);
+}
+
 /* Steps may end at once; the bus queues their signals behind its reply. */
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
@@ -184,7 +188,7 @@ void boot_start(VM *vm) {
         *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1, .tpm = -1, .bundle_dir = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
-                boot_push_undo(b, boot_undo_monitor);
+                boot_take_monitor(b);
         vm->failure = NULL;
         g_clear_pointer(&vm->guest_error, g_free);
         limits_apply_at_start(vm);

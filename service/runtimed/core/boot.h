@@ -12,6 +12,9 @@
 /* The VM is startable; its job is set. */
 void boot_start(VM *vm);
 
+/* The VM's unit was started by somebody else; its monitor waits for its orders, and is part of the boot from here on. */
+void boot_take_monitor(Boot *b);
+
 /* Runs the undo list and forgets the boot; the VM's state is the caller's. */
 void boot_cancel(Boot *b);
 

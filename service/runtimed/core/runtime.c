@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/boot.h"
 #include "core/builds.h"
 #include "core/image-clean.h"
 #include "core/image.h"
@@ -291,7 +292,14 @@ static void start_by_unit(VM *vm) {
         g_autoptr(Problem) problem = NULL;
         Job *job;
 
-        if (vm->monitor || vm->ending || !vm->record || !vm_state_is_startable(vm_state(vm)) ||
+        if (vm->monitor || vm->ending || !vm->record)
+                return;
+        if (vm->boot) { /* it starts already, and its unit was not needed yet */
+                if (helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) >= 0)
+                        boot_take_monitor(vm->boot);
+                return;
+        }
+        if (!vm_state_is_startable(vm_state(vm)) ||
                 helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) < 0)
                 return;
         log_info("%s: started by its unit", vm->name);

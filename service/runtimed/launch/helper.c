@@ -51,6 +51,7 @@ struct Helper {
         sd_event_source *throttle; /* it is not read before that */
         uint64_t allowance;        /* when all its messages so far would have been fine at the least rate */
         SystemdCall *start, *stop;
+        sd_bus_slot *query;
         json_t *message;
         int fds[LAUNCH_FDS_MAX];
         size_t n_fds;
@@ -192,20 +193,45 @@ static void on_started(int r, const char *text, void *userdata) {
                 helper_end(h, r, text);
 }
 
-/* The unit is inactive: now it starts. */
+/* The unit is inactive: now it starts. Where somebody else starts it at this moment, that becomes our start; only what an
+ * unknown run may be left of is restarted. */
+static void start_unit(Helper *h, bool anew) {
+        Systemd *s = h->launch->systemd;
+        int r;
+
+        if (h->stop) /* it was ended before it began */
+                return;
+        drop_peers(h->launch, h->unit);
+        h->armed = true;
+        CRASH_POINT(HELPER_CLEARED);
+        r = (anew ? systemd_start_anew : systemd_start)(s, h->unit, on_started, h, &h->start);
+        if (r < 0)
+                helper_end(h, r, "systemd could not be asked");
+}
+
 static void on_cleared(int r, const char *text, void *userdata) {
         Helper *h = userdata;
 
         h->start = systemd_call_free(h->start);
         /* Canceled: somebody else starts it at this moment. Our start takes that over. */
-        if (r < 0 && r != -ENOENT && r != -ECANCELED) {
+        if (r < 0 && r != -ENOENT && r != -ECANCELED)
                 helper_end(h, r, text);
+        else
+                start_unit(h, r == -ECANCELED);
+}
+
+/* A unit that does not run is not stopped: systemd would cancel the start of somebody who came before us. */
+static void on_state(GHashTable *units, void *userdata) {
+        Helper *h = userdata;
+        const char *state = units ? g_hash_table_lookup(units, h->unit) ?: "inactive" : "unknown";
+        int r;
+
+        h->query = sd_bus_slot_unref(h->query);
+        if (strcmp(state, "inactive") == 0 || strcmp(state, "failed") == 0) {
+                start_unit(h, false);
                 return;
         }
-        drop_peers(h->launch, h->unit);
-        h->armed = true;
-        CRASH_POINT(HELPER_CLEARED);
-        r = systemd_start(h->launch->systemd, h->unit, on_started, h, &h->start);
+        r = systemd_stop(h->launch->systemd, h->unit, on_cleared, h, &h->start);
         if (r < 0)
                 helper_end(h, r, "systemd could not be asked");
 }
@@ -251,7 +277,7 @@ int helper_prepare(Launch *l, const char *unit, const HelperOps *ops, void *user
                 return r;
         /* The old run of a VM may be anybody's by now: it is gone before the new one's launch message is there to be
          * had. */
-        r = systemd_stop(l->systemd, unit, on_cleared, h, &h->start);
+        r = systemd_list(l->systemd, unit, on_state, h, &h->query);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&h);
@@ -363,6 +389,7 @@ Helper *helper_free(Helper *h) {
         helper_disconnect(h);
         if (h->launch && g_hash_table_lookup(h->launch->helpers, h->unit) == h)
                 (void) g_hash_table_remove(h->launch->helpers, h->unit);
+        sd_bus_slot_unref(h->query);
         (void) systemd_call_free(h->start);
         (void) systemd_call_free(h->stop);
         json_decref(h->message);

@@ -137,6 +137,10 @@ static int call_unit(
 }
 
 int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+        return call_unit(s, "StartUnit", unit, done, userdata, ret);
+}
+
+int systemd_start_anew(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
         return call_unit(s, "RestartUnit", unit, done, userdata, ret);
 }
 

@@ -18,9 +18,12 @@ typedef void (*SystemdDone)(int r, const char *text, void *userdata);
 typedef struct SystemdCall SystemdCall;
 SystemdCall *systemd_call_free(SystemdCall *c);
 
-/* Starts the unit anew, whatever is left of its last run; done when systemd's job ended (Type=notify: READY=1 was
- * said). -EIO when the job failed, -ECANCELED when another job replaced it, -EACCES when polkit refused. */
+/* Starts a unit that does not run, or joins a start that is under way; done when systemd's job ended (Type=notify: READY=1
+ * was said). -EIO when the job failed, -ECANCELED when another job replaced it, -EACCES when polkit refused. */
 int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
+
+/* The same, whatever is left of its last run. */
+int systemd_start_anew(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
 
 /* Stops the unit; done when it is inactive. A unit that is not loaded counts as stopped. */
 int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
