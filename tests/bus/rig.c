@@ -244,6 +244,21 @@ static bool daemon_has_ended(Rig *r, int *status) {
         return waitpid(r->daemon_pid, status, WNOHANG) == r->daemon_pid;
 }
 
+/* Connections that a dead daemon had not accepted would be the next one's, and with its last questions to systemd they would
+ * take the identities of those that are made from now on. */
+static void forget_connections(Rig *r) {
+        g_autoptr(Pending) p = NULL;
+        sd_bus_message *m = NULL;
+        int fd;
+
+        assert_true(sd_bus_message_new_method_call(r->caller, &m, "org.freedesktop.systemd1", "/", "org.freedesktop.DBus.Peer", "Ping") >= 0);
+        p = rig_send_message(r, r->caller, m);
+        until(r, p->reply);
+        while ((fd = accept4(r->launch, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+                (void) close(fd);
+        g_queue_clear_full(&r->identities, g_free);
+}
+
 void rig_stop_daemon(Rig *r, int sig) {
         int status = 0;
 
@@ -251,6 +266,7 @@ void rig_stop_daemon(Rig *r, int sig) {
         until(r, daemon_has_ended(r, &status));
         r->daemon_pid = 0;
         until(r, name_is_owned(r, false));
+        forget_connections(r);
         if (sig == SIGTERM && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
                 rig_dump(r);
                 fail_msg("the daemon did not end cleanly: status %#x", status);

@@ -46,7 +46,6 @@ void restart(Rig *r, int sig) {
         rig_stop_daemon(r, sig);
         for (guint i = 0; i < r->helpers->len; i++)
                 fake_close(r->helpers->pdata[i]);
-        g_queue_clear_full(&r->identities, g_free);
         trace_clear(r);
         rig_start_daemon(r);
 }
