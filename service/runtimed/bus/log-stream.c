@@ -65,10 +65,11 @@ static bool next_line(LogStream *s) {
         return false;
 }
 
+/* A boot that is over says nothing more, whatever runs now. */
 static bool more_will_come(LogStream *s) {
         VM *vm = s->options.follow ? runtime_find_vm(s->bus->runtime, s->vm) : NULL;
 
-        return vm && vm_state_is_active(vm_state(vm));
+        return vm && vm_state_is_active(vm_state(vm)) && (!s->options.boot || s->options.boot >= vm->record->boot_id);
 }
 
 /* Writes what the pipe takes. */
