@@ -72,6 +72,9 @@ Runtime *runtime_free(Runtime *rt) {
         if (!rt)
                 return NULL;
         sd_event_source_disable_unref(rt->grace);
+        sd_event_source_disable_unref(rt->cleaner);
+        if (rt->unclean)
+                g_ptr_array_unref(rt->unclean);
         logins_free(rt->logins);
         (void) users_free(rt->users);
         reconciliation_free(rt->pass);
@@ -260,8 +263,28 @@ static bool is_anybody_awaited(Runtime *rt) {
         return false;
 }
 
+static int on_clean(sd_event_source *source, void *userdata) {
+        Runtime *rt = userdata;
+
+        if (rt->unclean->len > 0) {
+                (void) store_vm_clean(rt->store, rt->unclean->pdata[rt->unclean->len - 1]);
+                g_ptr_array_set_size(rt->unclean, (int) rt->unclean->len - 1);
+        } else
+                rt->cleaner = sd_event_source_disable_unref(rt->cleaner);
+        return 0;
+}
+
+/* What a dead daemon left half written takes room and nothing else: callers come first. */
+static void clean_later(Runtime *rt) {
+        if (sd_event_add_defer(rt->event, &rt->cleaner, on_clean, rt) < 0 ||
+                sd_event_source_set_priority(rt->cleaner, SD_EVENT_PRIORITY_IDLE) < 0 ||
+                sd_event_source_set_enabled(rt->cleaner, SD_EVENT_ON) < 0)
+                log_warning("half files of VMs stay until the next reconciliation");
+}
+
 void runtime_load(Runtime *rt) {
-        g_autoptr(GPtrArray) names = store_vm_names(rt->store), vms = g_ptr_array_new();
+        g_autoptr(GPtrArray) vms = g_ptr_array_new();
+        GPtrArray *names = rt->unclean = store_vm_names(rt->store);
 
         images_load(rt);
         jobs_load(rt);
@@ -284,6 +307,7 @@ void runtime_load(Runtime *rt) {
         fd_store_drop_unclaimed(rt->fd_store);
         runtime_probe_kvm(rt, NULL, NULL, NULL);
         profiles_load(rt);
+        clean_later(rt);
         (void) reconcile(rt, true, NULL, NULL);
 }
 

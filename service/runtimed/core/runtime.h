@@ -78,6 +78,8 @@ struct Runtime {
         uint32_t last_work, last_fetch;
         bool netd_remembered;
         struct Users *users;         /* see core/users.h */
+        GPtrArray *unclean;          /* names of VMs whose directories were not cleaned yet */
+        sd_event_source *cleaner;    /* cleans one of them a turn, when there is nothing else to do */
         struct Reconciliation *pass; /* the one under way, see core/reconcile.h */
         sd_event_source *grace;      /* VMs whose monitors have not come back are lost when it fires */
 

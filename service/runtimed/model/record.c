@@ -40,6 +40,24 @@ static json_t *host_ports_to_json(const VMRecord *r) {
         return list;
 }
 
+static bool says_nothing(const json_t *v) {
+        return json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+                (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
+}
+
+/* What is empty is what a reader takes for a missing member. Most of a spec is, and a daemon with a thousand VMs reads a
+ * thousand records before it answers. */
+static void drop_empty(json_t *o) {
+        const char *name;
+        json_t *v;
+        void *next;
+
+        json_object_foreach_safe(o, next, name, v) {
+                if (says_nothing(v))
+                        json_object_del(o, name);
+        }
+}
+
 json_t *vm_record_to_json(const VMRecord *r) {
         json_t *o = json_object();
 
@@ -75,6 +93,7 @@ json_t *vm_record_to_json(const VMRecord *r) {
                 set_string(o, "mac", r->mac);
         if (r->host_ports)
                 json_object_set_new(o, "host_ports", host_ports_to_json(r));
+        drop_empty(o);
         return o;
 }
 

@@ -102,24 +102,38 @@ static void clean_entry(int dir, const char *name, void *userdata) {
         c->removed++;
 }
 
-static void clean_subdirectory(int dir, const char *name, void *userdata) {
-        _cleanup_close_ int fd = -1;
+static void clean_inside(int dir, const char *name, void *userdata) {
+        _cleanup_close_ int fd = store_file_open(dir, name, O_RDONLY | O_DIRECTORY);
 
-        clean_entry(dir, name, userdata);
-        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0)
                 store_each_entry(fd, clean_entry, userdata);
 }
 
-unsigned store_clean(Store *s) {
+static void clean_subdirectory(int dir, const char *name, void *userdata) {
+        clean_entry(dir, name, userdata);
+        clean_inside(dir, name, userdata);
+}
+
+static unsigned clean(Store *s, StoreEntryFound of_vms) {
         struct cleaning c = {.store = s};
 
-        store_each_entry(s->vms, clean_subdirectory, &c);
+        store_each_entry(s->vms, of_vms, &c);
         store_each_entry(s->images, clean_subdirectory, &c);
         store_each_entry(s->disks, clean_subdirectory, &c);
         store_each_entry(s->cache, clean_entry, &c);
         store_each_entry(s->networks, clean_entry, &c);
         store_each_entry(s->jobs, clean_entry, &c);
+        return c.removed;
+}
+
+unsigned store_clean(Store *s) {
+        return clean(s, clean_subdirectory);
+}
+
+unsigned store_vm_clean(Store *s, const char *name) {
+        struct cleaning c = {.store = s};
+
+        clean_inside(s->vms, name, &c);
         return c.removed;
 }
 
@@ -144,7 +158,7 @@ int store_open(const char *path, Store **ret) {
                 (void) store_free(s);
                 return r;
         }
-        (void) store_clean(s);
+        (void) clean(s, clean_entry);
         *ret = s;
         return 0;
 }

@@ -19,7 +19,7 @@
  */
 typedef struct Store Store;
 
-/* Makes what is missing, removes what is half. Negative errno. */
+/* Makes what is missing, removes what is half but in the VMs' directories: see store_vm_clean(). Negative errno. */
 int store_open(const char *path, Store **ret);
 Store *store_free(Store *s);
 
@@ -28,6 +28,9 @@ unsigned store_clean(Store *s);
 
 /* What the file system has for who is not root; 0 where it does not tell. */
 uint64_t store_free_bytes(Store *s);
+
+/* The same in one VM's directory, which need not be there. */
+unsigned store_vm_clean(Store *s, const char *name);
 
 /* Directories of VMs, by name; with meta.json or without it. */
 GPtrArray *store_vm_names(Store *s);

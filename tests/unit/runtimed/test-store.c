@@ -190,7 +190,7 @@ static void test_vm_file(void **state) {
         assert_int_equal(store_vm_open(b->store, "web", "log1", O_RDONLY), -ELOOP);
 }
 
-/* What a killed daemon leaves half goes at the next start; everything else stays. */
+/* What a killed daemon leaves half goes at the next start, in a VM's directory when its turn comes; everything else stays. */
 static void test_cleaning(void **state) {
         static const char *const half[] = {"vms/.tmp-gone-old/meta.json", "vms/.tmp-gone-old/log0", "vms/web/.tmp-0123",
                 "images/1000/.tmp-abc", "cache/.tmp-abc", "vms/.tmp-file"};
@@ -203,6 +203,10 @@ static void test_cleaning(void **state) {
         for (size_t i = 0; i < G_N_ELEMENTS(whole); i++)
                 scratch_text(b->dir, whole[i], "whole");
         reopen(b);
+        assert_true(scratch_has(b->dir, "vms/web/.tmp-0123"));
+        assert_int_equal(store_vm_clean(b->store, "web"), 1);
+        assert_int_equal(store_vm_clean(b->store, "web"), 0);
+        assert_int_equal(store_vm_clean(b->store, "nobody"), 0);
         for (size_t i = 0; i < G_N_ELEMENTS(half); i++)
                 if (scratch_has(b->dir, half[i]))
                         fail_msg("%s is still there", half[i]);
@@ -224,6 +228,7 @@ static void test_cleaning_links(void **state) {
         assert_int_equal(symlink(other, dir), 0);
         assert_int_equal(symlink(other, vm), 0);
         reopen(b);
+        assert_int_equal(store_vm_clean(b->store, "linked"), 0);
         assert_true(scratch_has(other, ".tmp-mine"));
         assert_true(scratch_has(other, "mine"));
         assert_false(scratch_has(b->dir, "vms/.tmp-gone-x"));
