@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -137,8 +138,8 @@ static int link_found(struct nl_msg *message, void *userdata) {
         return NL_OK;
 }
 
-static struct nl_msg *link_question(int flags) {
-        const struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
+static struct nl_msg *link_question_of(unsigned ifindex, int flags) {
+        const struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = (int) ifindex};
         struct nl_msg *m = nlmsg_alloc_simple(RTM_GETLINK, NLM_F_REQUEST | flags);
 
         if (m && nlmsg_append(m, (void *) (uintptr_t) &header, sizeof header, NLMSG_ALIGNTO) < 0) {
@@ -146,6 +147,10 @@ static struct nl_msg *link_question(int flags) {
                 m = NULL;
         }
         return m;
+}
+
+static struct nl_msg *link_question(int flags) {
+        return link_question_of(0, flags);
 }
 
 int kernel_links(struct kernel *k, LinkFound found, void *userdata) {
@@ -171,6 +176,37 @@ int kernel_link(struct kernel *k, const char *name, struct link *ret) {
         if (link.ifindex == 0)
                 return -EBADMSG;
         *ret = link;
+        return 0;
+}
+
+struct traffic_found {
+        uint64_t taken, given;
+        bool found;
+};
+
+static int traffic_found(struct nl_msg *message, void *userdata) {
+        struct nlattr *a[IFLA_MAX + 1];
+        struct traffic_found *t = userdata;
+        struct rtnl_link_stats64 stats;
+
+        if (nlmsg_parse(nlmsg_hdr(message), sizeof(struct ifinfomsg), a, IFLA_MAX, NULL) < 0 || !a[IFLA_STATS64] ||
+                (size_t) nla_len(a[IFLA_STATS64]) < offsetof(struct rtnl_link_stats64, tx_bytes) + sizeof stats.tx_bytes)
+                return NL_OK;
+        (void) nla_memcpy(&stats, a[IFLA_STATS64], sizeof stats);
+        *t = (struct traffic_found){stats.rx_bytes, stats.tx_bytes, true};
+        return NL_OK;
+}
+
+int kernel_link_traffic(struct kernel *k, unsigned ifindex, uint64_t *ret_taken, uint64_t *ret_given) {
+        struct traffic_found t = {};
+        int r = ask(k, link_question_of(ifindex, 0), traffic_found, &t);
+
+        if (r < 0)
+                return r;
+        if (!t.found)
+                return -EBADMSG;
+        *ret_taken = t.taken;
+        *ret_given = t.given;
         return 0;
 }
 

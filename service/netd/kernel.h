@@ -40,6 +40,9 @@ int kernel_links(struct kernel *k, LinkFound found, void *userdata);
 /* -ENODEV where there is none of that name. */
 int kernel_link(struct kernel *k, const char *name, struct link *ret);
 
+/* Bytes that the kernel took from and gave to an interface. -ENODEV where there is none. */
+int kernel_link_traffic(struct kernel *k, unsigned ifindex, uint64_t *ret_taken, uint64_t *ret_given);
+
 struct address {
         unsigned ifindex;
         uint32_t address;

@@ -32,6 +32,7 @@ int bridge_down(struct networks *n, const struct netd_bridge *request, struct ne
 int port_add(struct networks *n, const struct netd_port *request, struct netd_reply *reply, int *fds);
 int port_keep(struct networks *n, const struct netd_port *request, struct netd_reply *reply);
 int port_remove(struct networks *n, const struct netd_port *request, struct netd_reply *reply);
+int port_traffic(struct networks *n, const struct netd_port *request, struct netd_reply *reply);
 int networks_sweep(struct networks *n, struct netd_reply *reply);
 int networks_status(struct networks *n, struct netd_reply *reply);
 

@@ -172,3 +172,19 @@ int port_remove(struct networks *n, const struct netd_port *request, struct netd
         net_port_remove(&n->net, p);
         return NETD_OK;
 }
+
+int port_traffic(struct networks *n, const struct netd_port *request, struct netd_reply *reply) {
+        struct port *p;
+        int r;
+
+        if (check_uuid(request, reply) != NETD_OK)
+                return (int) reply->error;
+        memcpy(reply->uuid, request->uuid, sizeof reply->uuid);
+        p = net_port(&n->net, request->uuid);
+        if (!p || p->ifindex == 0)
+                return refuse(reply, NETD_NOT_FOUND, "VM %s has no TAP", request->uuid);
+        answer(reply, p);
+        /* What the kernel takes from a TAP is what the guest has sent. */
+        r = kernel_link_traffic(&n->kernel, p->ifindex, &reply->traffic.sent, &reply->traffic.received);
+        return r < 0 ? refuse(reply, NETD_KERNEL, "%s: %s", p->name, strerror(-r)) : NETD_OK;
+}

@@ -114,6 +114,9 @@ static void serve(struct peer *p, const struct netd_request *request, struct net
         case NETD_STATUS:
                 (void) networks_status(n, reply);
                 break;
+        case NETD_PORT_TRAFFIC:
+                (void) port_traffic(n, &request->port, reply);
+                break;
         default:
                 (void) refuse(reply, NETD_UNEXPECTED, "there is no verb %u", request->verb);
         }

@@ -35,6 +35,7 @@ enum netd_verb {
                              persist */
         NETD_SWEEP,       /* nothing; removes bridges and ports of ours that were not named since HELLO */
         NETD_STATUS,      /* nothing; answers counts and counters */
+        NETD_PORT_TRAFFIC, /* port.uuid; answers the traffic of its TAP since that was made */
         NETD_VERBS_END,
 
         NETD_EVENT_BRIDGE = 100, /* interface, up: the kernel's state has changed; text where netd did something */
@@ -103,6 +104,11 @@ struct netd_counters {
         uint64_t routed;  /* through the host, in or out */
 };
 
+/* Frames of a TAP, in bytes, as its guest sees them. */
+struct netd_traffic {
+        uint64_t received, sent;
+};
+
 struct netd_reply {
         uint32_t version;
         uint32_t verb;                       /* of the request, or the event */
@@ -114,7 +120,10 @@ struct netd_reply {
         char interface[NETD_INTERFACE_SIZE]; /* BRIDGE_UP, PORT_ADD, PORT_KEEP, events */
         char uuid[NETD_UUID_SIZE];           /* PORT_*, events */
         uint8_t reserved[2];
-        struct netd_counters counters; /* STATUS */
+        union {
+                struct netd_counters counters; /* STATUS */
+                struct netd_traffic traffic;   /* PORT_TRAFFIC */
+        };
         char text[NETD_TEXT_SIZE];     /* for people; empty where there is nothing to say */
 };
 

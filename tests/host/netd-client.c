@@ -382,7 +382,8 @@ static void command(char **w, size_t n) {
                 [NETD_PORT_KEEP] = "keep",
                 [NETD_PORT_REMOVE] = "remove",
                 [NETD_SWEEP] = "sweep",
-                [NETD_STATUS] = "status"};
+                [NETD_STATUS] = "status",
+                [NETD_PORT_TRAFFIC] = "traffic"};
         struct netd_request request = {};
 
         for (uint32_t i = NETD_HELLO; i < NETD_VERBS_END; i++)
@@ -392,7 +393,7 @@ static void command(char **w, size_t n) {
                 request.verb = (uint32_t) atoi(w[1]);
         if (n > 1 && (request.verb == NETD_BRIDGE_UP || request.verb == NETD_BRIDGE_DOWN))
                 bridge_request(&request, w, n);
-        else if (n > 1 && request.verb >= NETD_PORT_ADD && request.verb <= NETD_PORT_REMOVE)
+        else if (n > 1 && ((request.verb >= NETD_PORT_ADD && request.verb <= NETD_PORT_REMOVE) || request.verb == NETD_PORT_TRAFFIC))
                 port_request(&request, w, n);
         if (request.verb != 0)
                 call(&request);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/network.h"
 #include "core/request.h"
 #include "shared/fd.h"
 
@@ -75,6 +76,17 @@ void metrics_of_traffic(VM *vm, json_t *message) {
         finish_those_answered(vm->runtime);
 }
 
+void metrics_of_port(VM *vm, const struct netd_traffic *traffic) {
+        if (!vm->metrics.traffic_asked)
+                return;
+        vm->metrics.traffic_asked = false;
+        if (traffic) {
+                set(&vm->metrics, METRIC_NET_RECEIVED, traffic->received);
+                set(&vm->metrics, METRIC_NET_SENT, traffic->sent);
+        }
+        finish_those_answered(vm->runtime);
+}
+
 /* Its VM is there: a request ends with the VM it was made to. */
 static void on_answer(json_t *reply, const Problem *problem, void *userdata) {
         VM *vm = userdata;
@@ -97,9 +109,11 @@ static void ask_vm(VM *vm) {
                 return;
         if (request_ask(vm, json_pack("{s:s}", "type", "usage"), on_answer, vm) >= 0) {
                 vm->metrics.asked = now;
-                /* Who counts the frames of user networking. */
-                vm->metrics.traffic_asked = vm->passt && helper_is_connected(vm->passt) &&
-                                            helper_send(vm->passt, json_pack("{s:s}", "type", "usage")) >= 0;
+                /* Who counts the frames: mcp-passt, or the host's kernel those of a TAP. */
+                vm->metrics.traffic_asked =
+                        network_ask_traffic(vm) ||
+                        (vm->passt && helper_is_connected(vm->passt) &&
+                                helper_send(vm->passt, json_pack("{s:s}", "type", "usage")) >= 0);
         }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/vm.h"
+#include "shared/netd-wire.h"
 
 /*
  * What VMs use, asked of their monitors, all at once: the answer comes when all have answered, or when
@@ -25,6 +26,9 @@ void metrics_forget(VM *vm);
 /* A monitor's numbers, untrusted; those of the VM's user networking. */
 void metrics_are(VM *vm, json_t *message);
 void metrics_of_traffic(VM *vm, json_t *message);
+
+/* The kernel's of its TAP, once they were asked for; NULL: it does not know. */
+void metrics_of_port(VM *vm, const struct netd_traffic *traffic);
 
 /* For the runtime's list of queries. */
 void metrics_query_free(void *query);

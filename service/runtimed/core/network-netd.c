@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/boot.h"
+#include "core/metrics.h"
 #include "core/network-private.h"
 #include "shared/log.h"
 
@@ -181,6 +182,23 @@ void network_detach(VM *vm) {
 
         (void) snprintf(request.port.uuid, sizeof request.port.uuid, "%s", vm->record->uuid);
         netd_call(vm->runtime->netd, &request, NULL, NULL);
+}
+
+static void on_traffic(const struct netd_reply *reply, int *fds, size_t n_fds, void *userdata) {
+        VM *vm = reply ? runtime_find_vm_by_uuid(userdata, reply->uuid) : NULL;
+
+        if (vm)
+                metrics_of_port(vm, reply->error == NETD_OK ? &reply->traffic : NULL);
+}
+
+bool network_ask_traffic(VM *vm) {
+        struct netd_request request = {.verb = NETD_PORT_TRAFFIC};
+
+        if (!network_is_living(vm))
+                return false;
+        (void) snprintf(request.port.uuid, sizeof request.port.uuid, "%s", vm->record->uuid);
+        netd_call(vm->runtime->netd, &request, on_traffic, vm->runtime);
+        return true;
 }
 
 /* ---- The session ---- */

@@ -70,5 +70,8 @@ void network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdat
 NetworkAttachment *network_attach_cancel(NetworkAttachment *a);
 void network_detach(VM *vm);
 
+/* Asks for the traffic of a VM that has a TAP: metrics_of_port() gets it. False where it has none. */
+bool network_ask_traffic(VM *vm);
+
 /* "10.99.0.2/24" and the gateway of the VM's network; the caller frees. False for a VM on none. */
 bool network_guest_addresses(VM *vm, char **ret_address, char **ret_gateway);

@@ -105,6 +105,22 @@ static void stop(int signal, int wanted) {
         assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), wanted);
 }
 
+/* What its guest sends is counted, also what the guard drops; nobody's is not found. */
+static void traffic(unsigned number, int tap) {
+        const uint8_t frame[12 + 60] = {0}; /* and the header of a virtual network card */
+        struct netd_reply reply;
+        uint64_t before;
+
+        assert_int_equal(port(NETD_PORT_TRAFFIC, number, 0, &reply, NULL), NETD_OK);
+        assert_int_equal(reply.uuid[NETD_UUID_SIZE - 1], 0);
+        before = reply.traffic.sent;
+        assert_int_equal(write(tap, frame, sizeof frame), sizeof frame);
+        assert_int_equal(port(NETD_PORT_TRAFFIC, number, 0, &reply, NULL), NETD_OK);
+        assert_true(reply.traffic.sent >= before + 60 && reply.traffic.sent <= before + sizeof frame);
+        assert_int_equal(port(NETD_PORT_TRAFFIC, 99, 0, &reply, NULL), NETD_NOT_FOUND);
+        assert_int_not_equal(*reply.uuid, 0);
+}
+
 static void test_ports(void **state) {
         struct netd_reply reply;
         int one[NETD_QUEUES_MAX], four[NETD_QUEUES_MAX], none[NETD_QUEUES_MAX];
@@ -120,6 +136,8 @@ static void test_ports(void **state) {
         assert_int_equal(port(NETD_PORT_ADD, 11, 1, &reply, none), NETD_IN_USE);
         assert_int_equal(call(NETD_STATUS, &reply), NETD_OK);
         assert_int_equal(reply.n_bridges * 100 + reply.n_ports, 102);
+
+        traffic(10, one[0]);
 
         /* One ends by itself, one is removed. */
         (void) close(one[0]);

@@ -152,6 +152,8 @@ static void test_strings(void **state) {
                 assert_int_equal(call(&f, fd, &q, &reply), NETD_INVALID);
                 assert_int_equal(strnlen(reply.text, sizeof reply.text), strlen(reply.text));
         }
+        q.verb = NETD_PORT_TRAFFIC;
+        assert_int_equal(call(&f, fd, &q, &reply), NETD_INVALID);
         assert_int_equal(f.networks.net.n_bridges + f.networks.net.n_ports, 0);
         (void) close(fd);
         stop(&f);
