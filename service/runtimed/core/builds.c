@@ -15,6 +15,7 @@ struct Builds {
 struct BuildPlace {
         BuildReady ready;
         BuildStart start;
+        BuildDrop drop;
         void *userdata;
         bool running;
 };
@@ -106,11 +107,11 @@ static int on_look(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-void builds_join(Job *j, BuildReady ready, BuildStart start, void *userdata) {
+void builds_join(Job *j, BuildReady ready, BuildStart start, BuildDrop drop, void *userdata) {
         Builds *b = j->runtime->builds;
 
         j->build = g_new(BuildPlace, 1);
-        *j->build = (BuildPlace){ready, start, userdata, false};
+        *j->build = (BuildPlace){ready, start, drop, userdata, false};
         g_queue_push_tail(&b->line, j);
         if (next(b) == j)
                 begin(b, j);
@@ -149,11 +150,20 @@ int builds_new(Runtime *rt, Builds **ret) {
         return 0;
 }
 
+/* The next daemon finds the jobs by their records, and what they were to do is nobody's. */
+static void drop_line(Builds *b) {
+        Job *j;
+
+        while ((j = g_queue_pop_head(&b->line)))
+                if (j->build->drop)
+                        j->build->drop(j->build->userdata);
+}
+
 void builds_free(Builds *b) {
         if (!b)
                 return;
+        drop_line(b);
         sd_event_source_disable_unref(b->look);
-        g_queue_clear(&b->line);
         g_hash_table_unref(b->turns);
         g_free(b);
 }

@@ -16,9 +16,11 @@ int builds_check(Runtime *rt, uint32_t owner, Problem **ret_problem);
 typedef bool (*BuildReady)(const Job *job, void *userdata);
 /* Begins the work of the job. */
 typedef void (*BuildStart)(Job *job, void *userdata);
+/* The daemon ends and the job has not begun: userdata is freed. NULL: somebody else does. */
+typedef void (*BuildDrop)(void *userdata);
 
 /* The job joins the line: start is called now or when it is its turn, unless the job ends before. It leaves by its end. */
-void builds_join(Job *j, BuildReady ready, BuildStart start, void *userdata);
+void builds_join(Job *j, BuildReady ready, BuildStart start, BuildDrop drop, void *userdata);
 
 /* For job.c: the job has ended. */
 void builds_leave(Job *j);

@@ -52,6 +52,10 @@ static void build_end(Build *b, const Problem *problem) {
         job_finish(j, problem);
 }
 
+static void build_drop(void *userdata) {
+        build_free(userdata);
+}
+
 static void build_cancel(Job *j, void *userdata) {
         g_autoptr(Problem) p = problem_new("Canceled", NULL, "the build was canceled");
 
@@ -167,7 +171,7 @@ int image_build(Runtime *rt, uint32_t owner, const VMSpec *spec, Job **ret, Prob
                 .root = -1};
         job_set_cancel(j, build_cancel, b);
         job_announce(j);
-        builds_join(j, NULL, on_turn, b);
+        builds_join(j, NULL, on_turn, build_drop, b);
         *ret = j;
         return 0;
 }

@@ -143,12 +143,18 @@ typedef struct Verify {
         Work *work;
 } Verify;
 
-static void verify_end(Verify *v, const Problem *problem) {
-        Job *j = v->job;
+static void verify_drop(void *userdata) {
+        Verify *v = userdata;
 
         (void) work_cancel(v->work);
         g_free(v->id);
         g_free(v);
+}
+
+static void verify_end(Verify *v, const Problem *problem) {
+        Job *j = v->job;
+
+        verify_drop(v);
         job_finish(j, problem);
 }
 
@@ -218,7 +224,7 @@ int image_verify(Image *i, uint32_t caller, Job **ret, Problem **ret_problem) {
         *v = (Verify){.job = j, .id = g_strdup(i->id)};
         job_set_cancel(j, verify_cancel, v);
         job_announce(j);
-        builds_join(j, NULL, verify_start, v);
+        builds_join(j, NULL, verify_start, verify_drop, v);
         *ret = j;
         return 0;
 }

@@ -438,6 +438,10 @@ static void job_cancel_import(Job *j, void *userdata) {
         finish_canceled(j);
 }
 
+static void waiting_drop(void *userdata) {
+        waiting_free(userdata);
+}
+
 static void job_cancel_waiting(Job *j, void *userdata) {
         waiting_free(userdata);
         finish_canceled(j);
@@ -504,7 +508,7 @@ int image_import(Runtime *rt, uint32_t owner, const char *reference, const char 
                 .source = source};
         job_set_cancel(j, job_cancel_waiting, w);
         job_announce(j);
-        builds_join(j, has_room, on_turn, w);
+        builds_join(j, has_room, on_turn, waiting_drop, w);
         *ret = j;
         return 0;
 }

@@ -55,6 +55,10 @@ Pull *pull_cancel(Pull *p) {
         return NULL;
 }
 
+static void pull_drop(void *userdata) {
+        (void) pull_cancel(userdata);
+}
+
 static void pull_end(Pull *p, Image *image, const Problem *problem) {
         PullDone done = p->done;
         void *userdata = p->userdata;
@@ -261,7 +265,7 @@ int pull_new(Runtime *rt, Job *job, uint32_t owner, const char *reference, const
                 .place = place,
                 .done = done,
                 .userdata = userdata};
-        builds_join(job, has_room, on_turn, p);
+        builds_join(job, has_room, on_turn, pull_drop, p);
         *ret = p;
         return 0;
 }

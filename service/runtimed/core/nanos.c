@@ -468,7 +468,7 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
         }
         *ret = b; /* from here on done may be called before this returns */
         if (joins)
-                builds_join(job, NULL, on_turn, b);
+                builds_join(job, NULL, on_turn, NULL, b);
         else
                 build_start(b);
 }

@@ -67,6 +67,10 @@ static void on_start(Job *j, void *userdata) {
         g_string_append_printf(b->trace, "%s ", j->image);
 }
 
+static void on_drop(void *userdata) {
+        g_string_append(((Bench *) userdata)->trace, "dropped ");
+}
+
 static bool is_ready(const Job *j, void *userdata) {
         return !((Bench *) userdata)->full;
 }
@@ -76,7 +80,7 @@ static Job *join(Bench *b, uint32_t owner, const char *name) {
 
         assert_int_equal(job_new(&b->runtime, "import", owner, &j, NULL), 0);
         j->image = g_strdup(name);
-        builds_join(j, is_ready, on_start, b);
+        builds_join(j, is_ready, on_start, on_drop, b);
         return j;
 }
 
@@ -106,6 +110,18 @@ static void test_two_at_once(void **state) {
         assert_began(b, "");
         (void) join(b, 1000, "d");
         assert_began(b, "d ");
+}
+
+/* What those that wait were to do is let go with the line; those that began are others'. */
+static void test_end_of_the_line(void **state) {
+        Bench *b = *state;
+
+        for (unsigned i = 0; i < 4; i++)
+                (void) join(b, 1000, "a");
+        assert_began(b, "a a ");
+        builds_free(b->runtime.builds);
+        b->runtime.builds = NULL;
+        assert_string_equal(b->trace->str, "dropped dropped ");
 }
 
 /* Root's wait as everybody's. */
@@ -212,6 +228,7 @@ static void test_ready(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_end_of_the_line, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_root, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_of_everybody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_is_bounded, setup, teardown),
