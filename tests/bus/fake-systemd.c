@@ -131,7 +131,19 @@ static int on_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         h = fake_find(r, unit);
         if (h)
                 fake_close(h);
+        if (r->slow_stop) {
+                g_autofree char *job = g_strdup_printf(SYSTEMD_PATH "/job/%u", r->slow_stop);
+
+                return sd_bus_reply_method_return(m, "o", job);
+        }
         return reply_job(r, m, unit, "done", false);
+}
+
+void fake_stop_ends(Rig *r, const char *unit) {
+        g_autofree char *job = g_strdup_printf(SYSTEMD_PATH "/job/%u", r->slow_stop);
+
+        job_removed(r, r->slow_stop, job, unit, "done");
+        r->slow_stop = 0;
 }
 
 static int on_lookup(sd_bus_message *m, void *userdata, sd_bus_error *error) {

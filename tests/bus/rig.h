@@ -93,6 +93,7 @@ struct Rig {
         GQueue identities;  /* users of the connections that the daemon has not looked up yet */
         GString *units;     /* "+UNIT " for each start, "-UNIT " for each stop */
         uint32_t last_job;
+        uint32_t slow_stop; /* stops are merged into this job, until fake_stop_ends(); 0: they are done at once */
 
         sd_bus *polkit;
         PolkitMode answer;
@@ -254,6 +255,7 @@ json_t *fake_heard(FakeHelper *h, const char *type);
 int fake_fd(FakeHelper *h, const char *name);
 
 /* The plays of helpers that do what they are told. */
+void fake_stop_ends(Rig *r, const char *unit);
 void play_monitor(FakeHelper *h, json_t *message);  /* running, ready; stop and kill end it */
 void play_worker(FakeHelper *h, json_t *message);   /* every operation is done */
 void play_passt(FakeHelper *h, json_t *message);    /* ready */

@@ -418,6 +418,23 @@ static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         assert_int_equal(rig_count_temporaries(r), 0);
 }
 
+/* The unit of the last boot is slow to go, and a start wants it gone: systemd has one job for both, and both hear its end. */
+static void test_stops_are_merged(void **state) {
+        g_autoptr(sd_bus_message) start = NULL;
+        Rig *r = *state;
+
+        run_web(r);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        r->slow_stop = 4000;
+        fake_exited(fake_find(r, MONITOR), "guest-exit", 0);
+        rig_settle(r);
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        rig_settle(r);
+        fake_stop_ends(r, MONITOR);
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
+}
+
 /* systemctl start of its unit while the VM is prepared: that monitor waits for its orders, and systemd is not asked for another one. */
 static void test_unit_started_early(void **state) {
         Rig *r = *state;
@@ -624,6 +641,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_monitor_not_started, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_monitor_refused, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_early_job, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_stops_are_merged, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unit_started_early, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unit_started_early_canceled, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_worker, rig_setup, rig_teardown),

@@ -65,6 +65,17 @@ static void finish_by_result(SystemdCall *c, const char *result) {
                 text);
 }
 
+/* One that still waits for that job. Calls for one unit may have the same: systemd merges them. */
+static SystemdCall *find_by_job(Systemd *s, const char *job) {
+        for (guint i = 0; i < s->calls->len; i++) {
+                SystemdCall *c = s->calls->pdata[i];
+
+                if (c->done && c->job && strcmp(c->job, job) == 0)
+                        return c;
+        }
+        return NULL;
+}
+
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Systemd *s = userdata;
         const char *path, *unit, *result;
@@ -72,13 +83,12 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
 
         if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
                 return 0;
-        for (guint i = 0; i < s->calls->len; i++) {
-                SystemdCall *c = s->calls->pdata[i];
+        if (find_by_job(s, path)) {
+                SystemdCall *c;
 
-                if (c->job && strcmp(c->job, path) == 0) {
+                while ((c = find_by_job(s, path)))
                         finish_by_result(c, result);
-                        return 0;
-                }
+                return 0;
         }
         /* Signals and replies come in order from one sender, so a job seen here before its reply is one of ours
          * only when a call for the unit is unanswered. */
