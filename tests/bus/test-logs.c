@@ -253,7 +253,7 @@ static void test_follow_removed(void **state) {
         until(r, has_ended(reader));
 }
 
-/* So many for a user; one that was closed makes room. */
+/* So many for a user who is not root; one that was closed makes room. */
 static void test_streams_limit(void **state) {
         g_autoptr(GPtrArray) readers = g_ptr_array_new_with_free_func((GDestroyNotify) reader_free);
         Rig *r = *state;
@@ -268,7 +268,10 @@ static void test_streams_limit(void **state) {
         {
                 g_autoptr(sd_bus_message) more = rig_call(r, WEB, VM, "OpenLog", "a{sv}", 1, "follow", "b", 1);
 
-                assert_error(more, ERROR("QuotaExceeded"));
+                if (r->uid == 0)
+                        assert_good(more);
+                else
+                        assert_error(more, ERROR("QuotaExceeded"));
         }
         g_ptr_array_set_size(readers, STREAMS_MAX - 1);
         rig_settle(r);
