@@ -276,6 +276,32 @@ static void test_waits(void **state) {
         sd_bus_flush_close_unref(first);
 }
 
+/* ---- The host's memory ---- */
+
+static sd_bus_message *run_with(Rig *r, const char *name, uint32_t mib) {
+        return rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", name, 3, "Image", "s", REFERENCE, "Accelerator", "s", "tcg",
+                "MemoryMiB", "u", mib);
+}
+
+/* The memory of all running VMs is the host's at most, whoever has them: looked at before anything boots. */
+static void test_admission(void **state) {
+        uint32_t host = (uint32_t) ((uint64_t) sysconf(_SC_PHYS_PAGES) * (uint64_t) sysconf(_SC_PAGESIZE) >> 20);
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) first = NULL, second = NULL, fits = NULL;
+
+        start(r, "", all_uids);
+        first = run_with(r, "web", host - 64);
+        assert_good(first);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        become(r, alice(r));
+        second = run_with(r, "more", 65);
+        assert_error(second, ERROR("NoSpace"));
+        assert_non_null(strstr(message_of(second), "is above the host's"));
+        assert_int_equal(unit_runs(r, "mcp-vm@more.service"), 0);
+        fits = run_with(r, "more", 64);
+        assert_good(fits);
+}
+
 /* ---- Limits with a number ---- */
 
 static void test_spec_bytes(void **state) {
@@ -407,6 +433,7 @@ int main(void) {
                 TEST(test_disks),
                 TEST(test_reserve),
                 TEST(test_waits),
+                TEST(test_admission),
                 TEST(test_spec_bytes),
                 TEST(test_followers),
                 TEST(test_owner_names),
