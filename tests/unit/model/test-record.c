@@ -27,15 +27,16 @@ static const SpecLimits limits = {
 
 #define FULL                                                                                                           \
         "{\"version\":1,\"name\":\"web.example\",\"uuid\":\"01234567-89ab-4cde-8f01-23456789abcd\",\"owner\":1000,"    \
-        "\"owner_name\":\"ada\",\"image\":\"web:1\",\"target\":\"linux\",\"root_directory\":\"\",\"cmd\":[\"a\"],\"environment\":[\"A=1\"],"   \
+        "\"owner_name\":\"ada\",\"image\":\"web:1\",\"target\":\"linux\",\"cmd\":[\"a\"],\"environment\":[\"A=1\"],"   \
         "\"user\":\"www\",\"hostname\":\"h\",\"working_directory\":\"/w\",\"memory_mb\":99999,\"vcpus\":64,"           \
         "\"network\":\"user\",\"dns\":[\"1.1.1.1\"],\"ports\":[\"127.0.0.1:8080:80/tcp\"],\"kernel\":\"6.1.0\","       \
-        "\"architecture\":\"aarch64\",\"restart\":\"always\",\"accelerator\":\"tcg\",\"stop_timeout\":7,\"labels\":{\"k\":\"v\"},"            \
+        "\"architecture\":\"aarch64\",\"restart\":\"always\",\"accelerator\":\"tcg\",\"stop_timeout\":7,\"labels\":{"  \
+        "\"k\":\"v\"},"                                                                                                \
         "\"ephemeral\":true,\"image_digest\":\"sha256:" HEX64 "\",\"image_hash\":\"" HEX64 "\","                       \
         "\"state\":\"failed\",\"state_reason\":\"lost\",\"exit_reason\":\"lost\",\"exit_code\":-1,"                    \
         "\"created\":\"2026-05-01T10:00:00.000001Z\",\"started\":\"2026-05-01T10:00:00.000002Z\","                     \
-        "\"exited\":\"2026-05-01T10:00:00.000003Z\",\"boot_id\":4294967295,\"restart_count\":4,"                   \
-        "\"wanted\":true,\"boot_accelerator\":\"tcg\",\"boot_profile\":\"kvm-linux\","                                                           \
+        "\"exited\":\"2026-05-01T10:00:00.000003Z\",\"boot_id\":4294967295,\"restart_count\":4,"                       \
+        "\"wanted\":true,\"boot_accelerator\":\"tcg\",\"boot_profile\":\"kvm-linux\","                                 \
         "\"host_boot\":\"b\",\"unit\":\"web-example-03bbe82a\"}"
 
 static VMRecord *good(const char *text) {
