@@ -112,9 +112,16 @@ static void do_resume(struct machine *m, json_int_t id, const json_t *message) {
                 forward(m, id, "cont");
 }
 
+#define FIRMWARE_USEC 60000000U
+
 static void set_reboot_action(struct machine *m, const char *action) {
         if (m->launch->no_reboot)
                 (void) qmp_execute(m->qmp, "set-action", json_pack("{s:s}", "reboot", action), NULL, NULL);
+}
+
+static int on_reset_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        machine_reset_settled(userdata);
+        return 0;
 }
 
 static void do_reset(struct machine *m, json_int_t id, const json_t *message) {
@@ -123,15 +130,17 @@ static void do_reset(struct machine *m, json_int_t id, const json_t *message) {
         /* A reset from here is meant as one, also where the guest's own would end QEMU. */
         set_reboot_action(m, "reset");
         forward(m, id, "system_reset");
-        m->firmware_may_reset = true;
+        m->reset_timer = sd_event_source_disable_unref(m->reset_timer);
+        (void) sd_event_add_time_relative(
+                m->event, &m->reset_timer, CLOCK_MONOTONIC, FIRMWARE_USEC, 0, on_reset_timer, m);
 }
 
-/* SeaBIOS finds its memory used after such a reset and makes another one, a harder one. That one has been, or the guest
- * is up without: from now on a reset is the guest's own. */
+/* SeaBIOS finds its memory used after such a reset and makes another one, a harder one: of several devices in turn, each
+ * of which may take effect. When the guest is up, or for one that does not say so after a time that no firmware takes, a
+ * reset is the guest's own again. */
 void machine_reset_settled(struct machine *m) {
-        if (!m->firmware_may_reset)
-                return;
-        m->firmware_may_reset = false;
+        m->firmware_runs = false;
+        m->reset_timer = sd_event_source_disable_unref(m->reset_timer);
         set_reboot_action(m, "shutdown");
 }
 

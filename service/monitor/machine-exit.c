@@ -135,6 +135,7 @@ void machine_finish(struct machine *m) {
 
         machine_set_state(m, MACHINE_EXITED);
         (void) sd_event_source_set_enabled(m->ladder_timer, SD_EVENT_OFF);
+        m->reset_timer = sd_event_source_disable_unref(m->reset_timer);
         machine_health_ended(m);
         qmp_drain(m->qmp);
         guest_drain(m->guest);

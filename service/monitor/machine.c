@@ -97,8 +97,8 @@ static void on_qmp_ready(void *userdata) {
 
 /* A reset begins the guest anew: what it said before is over. */
 static void on_reset(struct machine *m, const json_t *data) {
-        if (json_is_true(json_object_get(data, "guest")))
-                machine_reset_settled(m);
+        if (!json_is_true(json_object_get(data, "guest")))
+                m->firmware_runs = true;
         console_say(m->console, "the guest was reset");
         guest_reset(m->guest);
         m->guest_hello = m->guest_told = false;
@@ -188,7 +188,8 @@ static void on_guest_frame(void *userdata, const struct frame *frame) {
                 if (m->guest_hello)
                         break;
                 m->guest_hello = true;
-                machine_reset_settled(m);
+                if (m->firmware_runs)
+                        machine_reset_settled(m);
                 machine_stop_guest_arrived(m);
                 break;
         case GUEST_READY:
@@ -353,6 +354,7 @@ struct machine *machine_free(struct machine *m) {
         child_watch_free(m->child);
         sd_event_source_disable_unref(m->ladder_timer);
         sd_event_source_disable_unref(m->health_timer);
+        sd_event_source_disable_unref(m->reset_timer);
         sd_event_source_disable_unref(m->farewell);
         sd_event_source_disable_unref(m->sigterm);
         sd_event_source_disable_unref(m->sigint);

@@ -54,7 +54,7 @@ struct machine {
         int console_end; /* see qemu_block_on_console() */
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
         struct child_watch *child;
-        sd_event_source *ladder_timer, *health_timer, *farewell, *sigterm, *sigint;
+        sd_event_source *ladder_timer, *health_timer, *reset_timer, *farewell, *sigterm, *sigint;
 
         enum machine_state state;
         bool was_running, program, ready, cpus_stopped;
@@ -62,7 +62,7 @@ struct machine {
         bool guest_hello, guest_told;         /* guest init reports; it was told to stop */
         bool asked_gently;                    /* the ladder began at the guest, not at QEMU's end */
         bool stop_requested;                  /* the end is somebody's wish */
-        bool firmware_may_reset;              /* after a reset by request, see machine_reset_settled() */
+        bool firmware_runs;                   /* after a reset by request, see machine_reset_settled() */
         unsigned guest_errors;
         char guest_error[TEXT_MAX + 1]; /* its first error */
 

@@ -163,6 +163,22 @@ static bool answer_display(const char *line, int id) {
         return true;
 }
 
+/* With SeaBIOS behind it: the firmware resets the machine twice more, which is its end where resets mean that. */
+static void reset_machine(void) {
+        char next[1024] = "";
+
+        qmp("{\"event\": \"RESET\", \"data\": {\"guest\": false}}");
+        if (!mode_is("seabios"))
+                return;
+        for (unsigned i = 0; i < 2; i++) {
+                qmp("{\"event\": \"RESET\", \"data\": {\"guest\": true}}");
+                (void) usleep(200000);
+                if (recv(QEMU_FD_QMP, next, sizeof next - 1, MSG_PEEK | MSG_DONTWAIT) > 0 && strstr(next, "shutdown"))
+                        end("guest-reset", true);
+        }
+        guest_boots();
+}
+
 static void answer(const char *line) {
         const char *id = strstr(line, "\"id\":");
         char reply[128];
@@ -180,7 +196,7 @@ static void answer(const char *line) {
         else if (strstr(line, "\"cont\""))
                 qmp("{\"event\": \"RESUME\"}");
         else if (strstr(line, "\"system_reset\""))
-                qmp("{\"event\": \"RESET\"}");
+                reset_machine();
         else if (strstr(line, "\"system_powerdown\"") && mode_is("deaf"))
                 end("guest-shutdown", true);
         else if (strstr(line, "\"quit\"") && !mode_is("ignore"))

@@ -195,6 +195,23 @@ static void test_pause_resume_reset(void **state) {
         expect_reply("Busy");
 }
 
+/* The firmware's own resets after one by request; the guest's, once it is up, end the VM. */
+static void test_reset_by_firmware(void **state) {
+        json_t *message = launch_message("seabios", true);
+
+        (void) json_array_append_new(json_object_get(message, "argv"), json_string("-no-reboot"));
+        launch_with(message);
+        fake_daemon_skip(&t.daemon, "running");
+        fake_daemon_skip(&t.daemon, "program");
+        fake_daemon_skip(&t.daemon, "ready");
+        ask(json_pack("{s:s}", "type", "reset"));
+        expect_reply("");
+        fake_daemon_skip(&t.daemon, "ready"); /* it is not, any more; told again with each reset */
+        fake_daemon_skip(&t.daemon, "program");
+        fake_daemon_skip(&t.daemon, "ready");
+        stop(2 * SECOND);
+}
+
 static void test_kill(void **state) {
         launch_ready("normal");
         ask(json_pack("{s:s, s:s}", "type", "kill", "signal", "FOO"));
@@ -384,6 +401,7 @@ int main(void) {
                 CASE(test_second_stop_shortens),
                 CASE(test_sigterm_is_the_ladder),
                 CASE(test_pause_resume_reset),
+                CASE(test_reset_by_firmware),
                 CASE(test_kill),
                 CASE(test_kill_kill),
                 CASE(test_kill_without_guest),
