@@ -177,7 +177,7 @@ Users *users_free(Users *u) {
         if (!u)
                 return NULL;
         g_hash_table_unref(u->users);
-        g_thread_pool_free(u->threads, TRUE, FALSE);
+        g_thread_pool_free(u->threads, FALSE, FALSE); /* what waits in it is done for nobody, and freed */
         g_free(u);
         return NULL;
 }
