@@ -176,7 +176,8 @@ static void listen_launch(Rig *r) {
 static void write_daemon_config(Rig *r) {
         g_autofree char *text = g_strdup_printf(
                 "[Runtime]\nStateDirectory=%1$s/state\nKernelDirectory=%1$s/boot\nModulesDirectory=%1$s/modules\nGuestInit=%1$s/init\n"
-                "VolumeRoots=%1$s/srv\nPasst=/bin/true\nQEMU=/bin/false\nReservedBytes=0\n",
+                "VolumeRoots=%1$s/srv\nPasst=/bin/true\nQEMU=/bin/false\n"
+                "ReservedBytes=0\nImageBytesMax=67108864\n", /* so that the size of /tmp does not matter */
                 r->dir);
 
         rig_write(r, "runtime.conf", text);
