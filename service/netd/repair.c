@@ -171,7 +171,8 @@ static int look_at_bridge(struct networks *n, const struct bridge *b, struct fin
         return 0;
 }
 
-static void tell_repair(struct networks *n, const struct bridge *b, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static void tell_repair(
+        struct networks *n, const struct bridge *b, const char *format, ...) {
         char text[NETD_TEXT_SIZE];
         va_list ap;
 

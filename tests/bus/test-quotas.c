@@ -71,7 +71,7 @@ static void assert_leases(Rig *r, uint32_t uid, const char *prefix, unsigned n) 
 /* Five addresses: two for the first, one for each who comes later, as long as there is one. */
 static void test_addresses(void **state) {
         Rig *r = *state;
-        g_autoptr(sd_bus_message) third = NULL, more = NULL, late = NULL, moved = NULL, left = NULL, again = NULL,
+        g_autoptr(sd_bus_message) third = NULL, more = NULL, late = NULL, left = NULL, again = NULL,
                                   root = NULL;
 
         start(r, "DefaultSubnet=10.99.0.0/29\nDefaultGateway=10.99.0.1\n", all_uids);
@@ -333,7 +333,7 @@ static sd_bus_message *follow(Rig *r) {
 
 static void test_followers(void **state) {
         Rig *r = *state;
-        g_autoptr(sd_bus_message) run = NULL, first = NULL, second = NULL, third = NULL, root = NULL, again = NULL;
+        g_autoptr(sd_bus_message) run = NULL, first = NULL, second = NULL, third = NULL, again = NULL;
 
         start(r, "LogFollowersPerUser=2\n", all_uids);
         become(r, alice(r));
