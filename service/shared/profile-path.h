@@ -18,12 +18,6 @@
 #define PROFILE_BATCH 14U                    /* entries in one request of a worker; each may bring two descriptors */
 #define PROFILE_BINARY_PREFIX "qemu-system-" /* of the programs in bin/ that are QEMU */
 
-/* What a profile is in a registry: the artifact's type, its configuration (the manifest as the store has it), its one
- * layer (a tar as ImportProfile() reads it; "+gzip" and "+zstd" are read as well). */
-#define PROFILE_ARTIFACT_TYPE "application/vnd.mcp.runtime.profile.v1"
-#define PROFILE_ARTIFACT_CONFIG "application/vnd.mcp.runtime.profile.manifest.v1+json"
-#define PROFILE_ARTIFACT_LAYER "application/vnd.mcp.runtime.profile.layer.v1.tar"
-
 /* What is expected of such a path or hash, for messages. */
 #define PROFILE_PATH_ACCEPTED                                                                                          \
         "a relative path of at most 512 printable ASCII characters and 16 parts, none of them empty, '.' or '..'"

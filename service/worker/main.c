@@ -32,6 +32,8 @@ static const struct {
         {"format", format_run},
         {"volumes", volume_run},
         {"nanos", nanos_run},
+        {"nanos-pack", nanos_pack_run},
+        {"nanos-unpack", nanos_unpack_run},
         {"old-state", old_state_run},
         {"profile-ingest", profile_ingest_run},
         {"profile-pack", profile_pack_run},

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a manifest and its objects to an OCI archive. A blob's digest comes before its bytes there, so the layer is made
- * twice: once for its digest, once to be written; nothing is stored in between. */
+/* From a manifest and its objects to an artifact, whose layer is made twice, see artifact-archive.h. */
 #include "worker/profile.h"
 
 #include <archive.h>
@@ -13,14 +12,11 @@
 #include <unistd.h>
 
 #include "shared/fd.h"
-#include "worker/layout-writer.h"
-#include "worker/profile-artifact.h"
+#include "worker/artifact-archive.h"
 #include "worker/profile-manifest.h"
 
 #define CHUNK (1U << 20)
-#define BLOCK (256 * 1024)
 #define OBJECTS_ASKED 16U
-#define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 
 struct pack {
         struct job *job;
@@ -30,42 +26,12 @@ struct pack {
         GPtrArray *files;  /* profile_entry, borrowed: each object once, in the order of the layer */
         GHashTable *first; /* hash -> the path that has it in the layer, borrowed */
         char *buffer;
-        struct digest sum;            /* of the layer, while it is made for the first time */
-        uint64_t size;                /* likewise */
-        uint64_t read, all;           /* bytes of objects, for the progress */
-        struct layout_writer *writer; /* the second time */
-        struct archive *tar;
-        struct failure *failure;
-        int error; /* of what took the layer's bytes */
+        uint64_t read, all; /* bytes of objects, for the progress */
 };
 
 /* ---- The layer ---- */
 
-static la_ssize_t on_write(struct archive *a, void *user, const void *data, size_t len) {
-        struct pack *p = user;
-        int r;
-
-        if (p->writer)
-                r = layout_writer_append(p->writer, data, len, p->failure);
-        else {
-                r = digest_update(&p->sum, data, len);
-                p->size += len;
-        }
-        if (r < 0) {
-                p->error = r;
-                archive_set_error(a, -r, "%s", g_strerror(-r));
-                return -1;
-        }
-        return (la_ssize_t) len;
-}
-
-static int fail_tar(struct pack *p, struct failure *f) {
-        int error = archive_errno(p->tar);
-
-        return fail_errno(f, p->error < 0 ? p->error : error > 0 ? -error : -EIO, "writing the layer");
-}
-
-static int begin_entry(struct pack *p, const profile_entry *e, const char *link, uint64_t size, struct failure *f) {
+static int begin_entry(struct archive *a, const profile_entry *e, const char *link, uint64_t size, struct failure *f) {
         struct archive_entry *entry = archive_entry_new();
         int r;
 
@@ -78,17 +44,17 @@ static int begin_entry(struct pack *p, const profile_entry *e, const char *link,
         archive_entry_set_size(entry, (la_int64_t) size);
         if (link)
                 archive_entry_set_hardlink(entry, link);
-        r = archive_write_header(p->tar, entry);
+        r = archive_write_header(a, entry);
         archive_entry_free(entry);
-        return r == ARCHIVE_OK ? 0 : fail_tar(p, f);
+        return r == ARCHIVE_OK ? 0 : artifact_layer_failed(a, f);
 }
 
 static int damaged(const profile_entry *e, const char *how, struct failure *f) {
         return failf(f, -EBADMSG, FAILURE_PROFILE, "object %s (%s) is damaged: %s", e->hash, e->path, how);
 }
 
-static int add_bytes(
-        struct pack *p, const profile_entry *e, int fd, uint64_t size, struct digest *digest, struct failure *f) {
+static int add_bytes(struct pack *p, struct archive *a, const profile_entry *e, int fd, uint64_t size,
+        struct digest *digest, struct failure *f) {
         for (uint64_t at = 0; at < size;) {
                 ssize_t n = pread(fd, p->buffer, (size_t) MIN(size - at, CHUNK), (off_t) at);
 
@@ -100,8 +66,8 @@ static int add_bytes(
                         return damaged(e, "it was cut while it was read", f);
                 if (digest_update(digest, p->buffer, (size_t) n) < 0)
                         return fail_errno(f, -EIO, "hashing an object");
-                if (archive_write_data(p->tar, p->buffer, (size_t) n) != n)
-                        return fail_tar(p, f);
+                if (archive_write_data(a, p->buffer, (size_t) n) != n)
+                        return artifact_layer_failed(a, f);
                 at += (uint64_t) n;
                 p->read += (uint64_t) n;
                 job_progress(p->job, p->all > 0 ? MIN((double) p->read / (double) p->all / 2, 1) : 0, "pack");
@@ -110,7 +76,7 @@ static int add_bytes(
 }
 
 /* What is packed is what its name says, or nothing is. */
-static int add_object(struct pack *p, const profile_entry *e, int fd, struct failure *f) {
+static int add_object(struct pack *p, struct archive *a, const profile_entry *e, int fd, struct failure *f) {
         struct digest digest = {};
         char found[DIGEST_TEXT_SIZE];
         struct stat st;
@@ -123,9 +89,9 @@ static int add_object(struct pack *p, const profile_entry *e, int fd, struct fai
                         PROFILE_BYTES_MAX);
         r = digest_init(&digest);
         if (r >= 0)
-                r = begin_entry(p, e, NULL, (uint64_t) st.st_size, f);
+                r = begin_entry(a, e, NULL, (uint64_t) st.st_size, f);
         if (r >= 0)
-                r = add_bytes(p, e, fd, (uint64_t) st.st_size, &digest, f);
+                r = add_bytes(p, a, e, fd, (uint64_t) st.st_size, &digest, f);
         if (r >= 0 && digest_text(&digest, found) < 0)
                 r = fail_errno(f, -EIO, "hashing an object");
         if (r >= 0 && strcmp(found + strlen("sha256:"), e->hash) != 0)
@@ -134,7 +100,7 @@ static int add_object(struct pack *p, const profile_entry *e, int fd, struct fai
         return r;
 }
 
-static int add_batch(struct pack *p, guint first, struct failure *f) {
+static int add_batch(struct pack *p, struct archive *a, guint first, struct failure *f) {
         guint end = MIN(first + OBJECTS_ASKED, p->files->len);
         json_t *list = json_array(), *answer = NULL;
         int fds[LAUNCH_FDS_MAX], r;
@@ -152,14 +118,14 @@ static int add_batch(struct pack *p, guint first, struct failure *f) {
         if (n != end - first)
                 r = failf(f, -EBADMSG, FAILURE_OTHER, "the daemon's answer is none");
         for (guint i = first; i < end && r >= 0; i++)
-                r = add_object(p, p->files->pdata[i], fds[i - first], f);
+                r = add_object(p, a, p->files->pdata[i], fds[i - first], f);
         for (size_t i = 0; i < n; i++)
                 (void) close_fd(fds[i]);
         return r;
 }
 
 /* Paths that share their bytes with one before are links to it. */
-static int add_links(struct pack *p, struct failure *f) {
+static int add_links(struct pack *p, struct archive *a, struct failure *f) {
         int r = 0;
 
         for (guint i = 0; i < p->manifest->entries->len && r >= 0; i++) {
@@ -167,36 +133,18 @@ static int add_links(struct pack *p, struct failure *f) {
                 const char *path = g_hash_table_lookup(p->first, e->hash);
 
                 if (strcmp(path, e->path) != 0)
-                        r = begin_entry(p, e, path, 0, f);
+                        r = begin_entry(a, e, path, 0, f);
         }
         return r;
 }
 
-static int add_all(struct pack *p, struct failure *f) {
+static int add_all(struct archive *a, void *userdata, struct failure *f) {
+        struct pack *p = userdata;
         int r = 0;
 
         for (guint first = 0; first < p->files->len && r >= 0; first += OBJECTS_ASKED)
-                r = add_batch(p, first, f);
-        return r < 0 ? r : add_links(p, f);
-}
-
-static int make_layer(struct pack *p, struct failure *f) {
-        int r = 0;
-
-        p->failure = f;
-        p->tar = archive_write_new();
-        if (!p->tar || archive_write_set_format_pax_restricted(p->tar) != ARCHIVE_OK ||
-                archive_write_set_bytes_per_block(p->tar, BLOCK) != ARCHIVE_OK ||
-                archive_write_set_bytes_in_last_block(p->tar, 1) != ARCHIVE_OK ||
-                archive_write_open(p->tar, p, NULL, on_write, NULL) != ARCHIVE_OK)
-                r = fail_errno(f, -EIO, "beginning the layer");
-        if (r >= 0)
-                r = add_all(p, f);
-        if (r >= 0 && archive_write_close(p->tar) != ARCHIVE_OK)
-                r = fail_tar(p, f);
-        (void) archive_write_free(p->tar);
-        p->tar = NULL;
-        return r;
+                r = add_batch(p, a, first, f);
+        return r < 0 ? r : add_links(p, a, f);
 }
 
 /* ---- The archive ---- */
@@ -225,58 +173,17 @@ static int load(struct pack *p, int fd, struct failure *f) {
         return 0;
 }
 
-static int measure(struct pack *p, struct profile_artifact *a, struct failure *f) {
-        int r;
-
-        a->described = true;
-        a->config.size = p->len;
-        r = digest_of(p->text, p->len, a->config.digest);
-        if (r >= 0)
-                r = digest_init(&p->sum);
-        if (r < 0)
-                return fail_errno(f, r, "hashing the manifest");
-        r = make_layer(p, f);
-        if (r < 0)
-                return r;
-        a->layer.size = p->size;
-        return digest_text(&p->sum, a->layer.digest) < 0 ? fail_errno(f, -EIO, "hashing the layer") : 0;
-}
-
-static int write_blobs(
-        struct pack *p, const struct profile_artifact *a, const char *digest, const char *manifest, struct failure *f) {
-        uint64_t size;
-        int r;
-
-        r = layout_writer_add(p->writer, digest, manifest, strlen(manifest), f);
-        if (r >= 0)
-                r = layout_writer_add(p->writer, a->config.digest, p->text, p->len, f);
-        if (r >= 0)
-                r = layout_writer_begin(p->writer, a->layer.digest, a->layer.size, f);
-        if (r >= 0)
-                r = make_layer(p, f);
-        if (r >= 0)
-                r = layout_writer_end(p->writer, f);
-        return r < 0 ? r : layout_writer_finish(p->writer, &size, f);
+static int format_tar(struct archive *a) {
+        return archive_write_set_format_pax_restricted(a);
 }
 
 static int pack(struct pack *p, int archive, json_t **ret_done, struct failure *f) {
-        struct profile_artifact a = {};
+        struct artifact_layer layer = {.format = format_tar, .fill = add_all, .userdata = p};
         char digest[DIGEST_TEXT_SIZE];
-        char *manifest;
         int r;
 
-        r = measure(p, &a, f);
-        if (r < 0)
-                return r;
-        manifest = profile_artifact_print(&a, p->manifest->profile, p->manifest->qemu_version);
-        if (!manifest || digest_of(manifest, strlen(manifest), digest) < 0)
-                r = fail_errno(f, -ENOMEM, "making the artifact's manifest");
-        else
-                r = layout_writer_new(archive, MANIFEST_TYPE, digest, strlen(manifest), &p->writer, f);
-        if (r >= 0)
-                r = write_blobs(p, &a, digest, manifest, f);
-        layout_writer_free(p->writer);
-        free(manifest);
+        r = artifact_archive_write(archive, &artifact_profile, p->text, p->len, p->manifest->profile,
+                p->manifest->qemu_version, &layer, digest, f);
         if (r >= 0)
                 *ret_done = json_pack("{s:s, s:s}", "digest", digest, "profile", p->manifest->profile);
         return r;
@@ -296,7 +203,6 @@ int profile_pack_run(struct job *job, json_t **ret_done, struct failure *f) {
         r = load(&p, manifest, f);
         if (r >= 0)
                 r = pack(&p, archive, ret_done, f);
-        digest_clear(&p.sum);
         profile_manifest_free(p.manifest);
         g_free(p.text);
         return r;

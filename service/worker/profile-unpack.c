@@ -6,63 +6,27 @@
 #include <archive.h>
 #include <errno.h>
 #include <glib.h>
-#include <inttypes.h>
 #include <string.h>
 
+#include "worker/artifact-archive.h"
 #include "worker/blob-stream.h"
-#include "worker/profile-artifact.h"
 #include "worker/profile-ingest.h"
 
 struct unpack {
         struct job *job;
         struct limits limits;
-        struct source source;
-        struct archive_index *index;
-        struct profile_artifact artifact;
-        char *text; /* of the profile's manifest */
-        size_t len;
+        struct artifact_archive archive;
         profile_manifest *said, *found;
 };
 
-static char *member_of(const char *digest) {
-        return g_strconcat("blobs/sha256/", digest + strlen("sha256:"), NULL);
-}
-
-/* A JSON blob: read, then verified, then used. */
-static int read_blob(
-        struct unpack *u, const char *digest, uint64_t max, char **ret, size_t *ret_len, struct failure *f) {
-        g_autofree char *member = member_of(digest), *text = NULL;
-        char found[DIGEST_TEXT_SIZE];
-        size_t len;
-        int r;
-
-        r = archive_index_read(u->index, member, max, &text, &len, f);
-        if (r < 0)
-                return r;
-        if (digest_of(text, len, found) < 0)
-                return fail_errno(f, -EIO, "hashing a blob");
-        if (strcmp(found, digest) != 0)
-                return failf(f, -EBADMSG, FAILURE_DIGEST, "blob %s has the digest %s", digest, found);
-        *ret = g_steal_pointer(&text);
-        *ret_len = len;
-        return 0;
-}
-
-/* The artifact's own manifest, and that of the profile where there is one. */
-static int read_manifests(struct unpack *u, const char *digest, struct failure *f) {
+/* The profile's manifest, where the artifact has one. */
+static int read_manifest(struct unpack *u, struct failure *f) {
         const char *profile = job_string(u->job, "profile");
-        g_autofree char *text = NULL;
-        size_t len;
         int r;
 
-        r = read_blob(u, digest, u->limits.manifest, &text, &len, f);
-        if (r >= 0)
-                r = profile_artifact_parse(text, len, &u->artifact, f);
-        if (r < 0 || !u->artifact.described)
-                return r;
-        r = read_blob(u, u->artifact.config.digest, PROFILE_MANIFEST_MAX, &u->text, &u->len, f);
-        if (r >= 0)
-                r = profile_manifest_parse(u->text, u->len, &u->said, f);
+        if (!u->archive.artifact.described)
+                return 0;
+        r = profile_manifest_parse(u->archive.config, u->archive.config_len, &u->said, f);
         if (r >= 0 && g_strcmp0(u->said->profile, profile) != 0)
                 return failf(f, -EBADMSG, FAILURE_PROFILE, "the artifact is of profile \"%s\", not \"%s\"",
                         u->said->profile, profile);
@@ -70,26 +34,18 @@ static int read_manifests(struct unpack *u, const char *digest, struct failure *
 }
 
 static int read_layer(struct unpack *u, struct failure *f) {
-        g_autofree char *member = member_of(u->artifact.layer.digest);
         archive_reader *archive = archive_util_tar_packed();
         struct blob_stream stream = {};
-        struct extent e;
         int r;
 
-        if (!archive_index_find(u->index, member, &e))
-                r = failf(f, -ENOENT, FAILURE_UNSUPPORTED, "the archive lacks the blob %s", u->artifact.layer.digest);
-        else if (e.size != u->artifact.layer.size)
-                r = failf(f, -EBADMSG, FAILURE_DIGEST, "blob %s has %" PRIu64 " bytes, the manifest says %" PRIu64,
-                        u->artifact.layer.digest, e.size, u->artifact.layer.size);
-        else
-                r = blob_stream_init(&stream, &u->source, e, NULL);
+        r = blob_stream_init(&stream, &u->archive.source, u->archive.layer, NULL);
         if (r >= 0 && (!archive || blob_stream_open(&stream, archive) != ARCHIVE_OK))
                 r = failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the layer is damaged or no tar: %s",
                         archive ? archive_error_string(archive) : "no memory");
         if (r >= 0)
-                r = profile_ingest_archive(u->job, archive, &u->limits, e.size, &u->found, f);
+                r = profile_ingest_archive(u->job, archive, &u->limits, u->archive.layer.size, &u->found, f);
         if (r >= 0)
-                r = blob_stream_verify(&stream, u->artifact.layer.digest, f);
+                r = blob_stream_verify(&stream, u->archive.artifact.layer.digest, f);
         archive_reader_free(archive);
         blob_stream_clear(&stream);
         return r;
@@ -116,16 +72,11 @@ static int compare(const profile_manifest *said, const profile_manifest *found, 
 }
 
 static int unpack(struct unpack *u, json_t **ret_done, struct failure *f) {
-        const char *digest = job_string(u->job, "digest");
         int r;
 
-        if (!digest || !digest_is_valid(digest))
-                return failf(f, -EINVAL, FAILURE_SPEC, "the launch message lacks the digest");
-        r = source_open(u->job, &u->limits, &u->source, f);
+        r = artifact_archive_open(u->job, &artifact_profile, &u->limits, &u->archive, f);
         if (r >= 0)
-                r = archive_index_new(&u->source, &u->limits, &u->index, f);
-        if (r >= 0)
-                r = read_manifests(u, digest, f);
+                r = read_manifest(u, f);
         if (r >= 0)
                 r = read_layer(u, f);
         if (r < 0)
@@ -133,11 +84,12 @@ static int unpack(struct unpack *u, json_t **ret_done, struct failure *f) {
         if (!u->said)
                 return profile_ingest_made(u->job, u->found, ret_done, f);
         r = compare(u->said, u->found, f);
-        return r < 0 ? r : profile_ingest_manifest(u->job, u->said, u->text, u->len, ret_done, f);
+        return r < 0 ? r
+                     : profile_ingest_manifest(u->job, u->said, u->archive.config, u->archive.config_len, ret_done, f);
 }
 
 int profile_unpack_run(struct job *job, json_t **ret_done, struct failure *f) {
-        struct unpack u = {.job = job, .source = {.fd = -1}};
+        struct unpack u = {.job = job};
         int r;
 
         r = job_need_fd(job, "output", f);
@@ -146,10 +98,8 @@ int profile_unpack_run(struct job *job, json_t **ret_done, struct failure *f) {
         if (r < 0)
                 return r;
         r = unpack(&u, ret_done, f);
-        archive_index_free(u.index);
-        source_clear(&u.source);
+        artifact_archive_clear(&u.archive);
         profile_manifest_free(u.said);
         profile_manifest_free(u.found);
-        g_free(u.text);
         return r;
 }

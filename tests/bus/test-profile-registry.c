@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "shared/artifact-type.h"
 #include "shared/profile-path.h"
 #include "shared/wire.h"
 
@@ -75,7 +76,7 @@ static int setup(void **state) {
 
         rig->play[KIND_FETCH] = play_registry;
         rig->play[KIND_WORKER] = play_unpack;
-        artifact_type = PROFILE_ARTIFACT_TYPE;
+        artifact_type = ARTIFACT_PROFILE;
         artifact_manifest = "sha256:" HEX2;
         return r;
 }
@@ -154,7 +155,7 @@ static void test_other_things(void **state) {
         artifact_type = "x/y\x1b[31m";
         pull(r, PLACE ":9");
         assert_result(r, 2, "failed", ERROR("UnsupportedImage"), "of the type");
-        artifact_type = PROFILE_ARTIFACT_CONFIG;
+        artifact_type = ARTIFACT_PROFILE_CONFIG;
         artifact_manifest = "sha256:" HEX3;
         pull(r, PLACE ":9");
         assert_result(r, 3, "failed", ERROR("UnsupportedImage"), "index");

@@ -12,8 +12,8 @@
 #include "core/image-private.h"
 #include "core/quota.h"
 #include "core/registry.h"
+#include "shared/artifact-type.h"
 #include "shared/fd.h"
-#include "shared/profile-path.h"
 
 #define FETCH_SHARE 0.6 /* of the progress; the rest is the import */
 
@@ -151,9 +151,14 @@ static void pull_known(Pull *p, Image *known) {
 static Problem *refuse_artifact(const char *reference, const char *artifact) {
         g_autofree char *type = problem_quote(artifact);
 
-        if (strcmp(artifact, PROFILE_ARTIFACT_TYPE) == 0 || strcmp(artifact, PROFILE_ARTIFACT_CONFIG) == 0)
+        if (strcmp(artifact, ARTIFACT_PROFILE) == 0 || strcmp(artifact, ARTIFACT_PROFILE_CONFIG) == 0)
                 return problem_new("UnsupportedImage", NULL,
                         "%s is no image but a profile; PullImage takes it with the option Profile, the profile's name",
+                        reference);
+        if (strcmp(artifact, ARTIFACT_NANOS) == 0 || strcmp(artifact, ARTIFACT_NANOS_CONFIG) == 0)
+                return problem_new("UnsupportedImage", NULL,
+                        "%s is no image but the disk of a Nanos guest; PullImage takes it with the option Target, "
+                        "'nanos'",
                         reference);
         return problem_new(
                 "UnsupportedImage", NULL, "%s is no image but an artifact of the type %s", reference, type);

@@ -9,6 +9,7 @@
 #include "core/image.h"
 #include "core/profile-private.h"
 #include "core/registry.h"
+#include "shared/artifact-type.h"
 #include "shared/fd.h"
 
 #define FETCH_SHARE 0.6 /* of the progress; the rest is the import */
@@ -89,10 +90,9 @@ static Problem *check_resolved(const ProfilePull *p, const char *digest, const c
         if (!artifact)
                 return problem_new("UnsupportedImage", NULL,
                         "%s is an image, not a profile; pull it without the option Profile", p->reference);
-        if (strcmp(artifact, PROFILE_ARTIFACT_TYPE) != 0 && strcmp(artifact, PROFILE_ARTIFACT_CONFIG) != 0)
+        if (strcmp(artifact, ARTIFACT_PROFILE) != 0 && strcmp(artifact, ARTIFACT_PROFILE_CONFIG) != 0)
                 return problem_new("UnsupportedImage", NULL,
-                        "%s is an artifact of the type %s, not a profile (" PROFILE_ARTIFACT_TYPE ")", p->reference,
-                        type);
+                        "%s is an artifact of the type %s, not a profile (" ARTIFACT_PROFILE ")", p->reference, type);
         if (strcmp(digest, manifest) != 0)
                 return problem_new("UnsupportedImage", NULL,
                         "%s is an index; a profile is pulled by its own tag or digest, here %s", p->reference,

@@ -110,7 +110,7 @@ GPtrArray *profile_explain(Profile *p, const char *architecture);
 /* Jobs. The archive (taken) or a path below the volume roots; version may be NULL. */
 int profile_import(Profile *p, uint32_t owner, int source, const char *path, const char *version, Job **ret,
         Problem **ret_problem);
-/* An artifact of a registry (see PROFILE_ARTIFACT_TYPE) comes into the store as an archive does; the newest manifest and
+/* An artifact of a registry (see ARTIFACT_PROFILE) comes into the store as an archive does; the newest manifest and
  * its objects go to one. digest "": whichever it is. */
 int profile_pull(Profile *p, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem);
 int profile_push(Profile *p, uint32_t owner, const char *digest, const char *destination, Job **ret,

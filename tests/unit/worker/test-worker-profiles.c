@@ -10,6 +10,7 @@
 
 #include "archive-maker.h"
 #include "shared/fd.h"
+#include "shared/artifact-type.h"
 #include "shared/profile-path.h"
 #include "shared/wire.h"
 #include "worker-run.h"
@@ -226,7 +227,7 @@ static char *add_text(maker *m, const char *text, const char *type) {
 
 static int make_artifact(const struct parts *p, char **ret_digest) {
         static const char *const suffix[] = {[PLAIN] = "", [GZIP] = "+gzip", [ZSTD] = "+zstd"};
-        g_autofree char *type = g_strconcat(PROFILE_ARTIFACT_LAYER, suffix[p->packing], NULL);
+        g_autofree char *type = g_strconcat(ARTIFACT_PROFILE_LAYER, suffix[p->packing], NULL);
         g_autoptr(GByteArray) tar = make_tar(p->script), layer = pack(tar, p->packing), whole = NULL;
         g_autofree char *config = NULL, *blob = NULL, *text = NULL, *descriptor = NULL;
         maker *m = maker_new();
@@ -234,7 +235,7 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
 
         if (p->cut)
                 g_byte_array_set_size(layer, layer->len / 2);
-        config = add_text(m, p->config ?: "{}", p->config ? PROFILE_ARTIFACT_CONFIG : EMPTY_TYPE);
+        config = add_text(m, p->config ?: "{}", p->config ? ARTIFACT_PROFILE_CONFIG : EMPTY_TYPE);
         if (p->damage) {
                 g_autofree char *digest = sha256_of(layer), *name = g_strconcat("blobs/sha256/", digest + 7, NULL);
 
@@ -244,7 +245,7 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
                 maker_add(m, name, layer->data, layer->len);
         } else
                 blob = add_blob(m, layer, type);
-        text = g_strdup_printf("{\"schemaVersion\":2,\"artifactType\":\"" PROFILE_ARTIFACT_TYPE
+        text = g_strdup_printf("{\"schemaVersion\":2,\"artifactType\":\"" ARTIFACT_PROFILE
                                "\",\"config\":%s,\"layers\":[%s]}",
                 config, blob);
         descriptor = add_text(m, text, MANIFEST_TYPE);
