@@ -24,8 +24,20 @@ static int run_build(Call *c, sd_bus_error *error) {
         return answer_job(c, job);
 }
 
-int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+int manager_parse_build(Bus *b, const char *reference, json_t *options, VMSpec **ret, sd_bus_error *error) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
+        int r;
+
+        (void) json_object_set_new(options, "Image", json_string(reference));
+        /* What is made here is in no network by itself. */
+        if (!json_object_get(options, "Network"))
+                (void) json_object_set_new(options, "Network", json_string(NETWORK_USER));
+        r = vm_spec_parse(options, &b->runtime->limits, problems, ret);
+        json_decref(options);
+        return r < 0 ? bus_error_problem(error, problems->pdata[0]) : 0;
+}
+
+int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
         const char *reference;
         VMSpec *spec = NULL;
@@ -36,16 +48,10 @@ int manager_build_image(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         r = sd_bus_message_read(m, "s", &reference);
         if (r >= 0)
                 r = message_read_options(m, build_options, &options, error);
+        if (r >= 0)
+                r = manager_parse_build(b, reference, options, &spec, error);
         if (r < 0)
                 return r;
-        (void) json_object_set_new(options, "Image", json_string(reference));
-        /* What is made here is in no network by itself. */
-        if (!json_object_get(options, "Network"))
-                (void) json_object_set_new(options, "Network", json_string(NETWORK_USER));
-        r = vm_spec_parse(options, &b->runtime->limits, problems, &spec);
-        json_decref(options);
-        if (r < 0)
-                return bus_error_problem(error, problems->pdata[0]);
         c = call_new(b, m, "Manager", spec, spec_free, run_build);
         c->detail_image = g_strdup(spec->image);
         return call_begin(c, error);

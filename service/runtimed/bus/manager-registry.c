@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The Manager's methods about registries: PullImage and PushImage, of profiles too, Login, Logout. */
+/* The Manager's methods about registries: PullImage and PushImage, of profiles and of disks too, Login, Logout. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "bus/leavers.h"
 #include "bus/manager.h"
 #include "bus/message.h"
+#include "core/image-build.h"
 #include "core/logins.h"
 #include "core/profile.h"
 #include "core/registry.h"
@@ -21,6 +22,8 @@ typedef struct RegistryRequest {
         char *reference, *destination; /* PullImage, PushImage */
         const char *architecture;      /* PullImage; static, NULL: the host's */
         ProfileId profile;             /* PullImage, PushImage; PROFILE_INVALID: an image */
+        bool disk;                     /* PullImage: of a Nanos guest */
+        VMSpec *build;                 /* PushImage: the disk that BuildImage made of it; NULL: none */
         char *registry, *user;         /* Login, Logout */
         int password;
 } RegistryRequest;
@@ -30,6 +33,7 @@ static void registry_request_free(void *p) {
 
         g_free(q->reference);
         g_free(q->destination);
+        vm_spec_free(q->build);
         g_free(q->registry);
         g_free(q->user);
         (void) close_fd(q->password);
@@ -63,8 +67,39 @@ static int plan_profile(Call *c, sd_bus_error *error) {
         return 0;
 }
 
+/* Target: what of an image moves, if not the image itself. */
+static int check_target(json_t *options, bool *ret_disk, sd_bus_error *error) {
+        const char *target = json_string_value(json_object_get(options, "Target"));
+        g_autofree char *shown = target ? problem_quote(target) : NULL;
+
+        *ret_disk = target;
+        if (target && strcmp(target, "nanos") != 0)
+                return bus_error_named(error, "InvalidSpec",
+                        "Target: %s; expected 'nanos', for the disk of a Nanos guest; an image goes without it", shown);
+        if (target && (json_object_get(options, "Profile") || json_object_get(options, "Architecture")))
+                return bus_error_named(
+                        error, "InvalidSpec", "Target: goes neither with the option Profile nor with Architecture");
+        return 0;
+}
+
+/* The rest of PushImage's options says which disk is meant, in the words of BuildImage; they are taken. */
+static int read_build(Bus *b, bool disk, json_t *options, RegistryRequest *q, sd_bus_error *error) {
+        static const char *const keys[] = {"Command", "Environment", "Network", "Address"};
+
+        if (disk)
+                return manager_parse_build(b, q->reference, options, &q->build, error);
+        for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+                if (json_object_get(options, keys[i])) {
+                        json_decref(options);
+                        return bus_error_named(
+                                error, "InvalidSpec", "%s: goes with the option Target, 'nanos'", keys[i]);
+                }
+        json_decref(options);
+        return 0;
+}
+
 /* The options of both; the architecture of an image alone. */
-static int read_options(sd_bus_message *m, Runtime *rt, const OptionKey *keys, RegistryRequest *q, sd_bus_error *error) {
+static int read_options(sd_bus_message *m, Bus *b, const OptionKey *keys, RegistryRequest *q, sd_bus_error *error) {
         const char *architecture, *profile;
         json_t *options;
         int r;
@@ -74,12 +109,16 @@ static int read_options(sd_bus_message *m, Runtime *rt, const OptionKey *keys, R
                 return r;
         architecture = json_string_value(json_object_get(options, "Architecture"));
         profile = json_string_value(json_object_get(options, "Profile"));
-        r = manager_check_architecture(rt, architecture, &q->architecture, error);
+        r = manager_check_architecture(b->runtime, architecture, &q->architecture, error);
+        if (r >= 0)
+                r = check_target(options, &q->disk, error);
         if (r >= 0 && profile)
                 r = manager_find_profile(profile, &q->profile, error);
         if (r >= 0 && profile && architecture)
                 r = bus_error_named(
                         error, "InvalidSpec", "Architecture: goes with an image, not with the option Profile");
+        if (r >= 0 && q->destination)
+                return read_build(b, q->disk, options, q, error);
         json_decref(options);
         return r;
 }
@@ -91,9 +130,12 @@ static int run_pull(Call *c, sd_bus_error *error) {
         Job *job;
         int r;
 
-        r = q->profile == PROFILE_INVALID
-                    ? image_pull(rt, c->uid, q->reference, q->architecture, &job, &problem)
-                    : profile_pull(profile_get(rt, q->profile), c->uid, q->reference, &job, &problem);
+        if (q->disk)
+                r = nanos_pull(rt, c->uid, q->reference, &job, &problem);
+        else if (q->profile == PROFILE_INVALID)
+                r = image_pull(rt, c->uid, q->reference, q->architecture, &job, &problem);
+        else
+                r = profile_pull(profile_get(rt, q->profile), c->uid, q->reference, &job, &problem);
         return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
 }
 
@@ -112,7 +154,7 @@ static int begin_registry(sd_bus_message *m, Bus *b, RegistryRequest *q, const c
 }
 
 int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const OptionKey keys[] = {{"Architecture", "s"}, {"Profile", "s"}, {}};
+        static const OptionKey keys[] = {{"Architecture", "s"}, {"Profile", "s"}, {"Target", "s"}, {}};
         const char *reference;
         RegistryRequest *q;
         Bus *b = userdata;
@@ -123,7 +165,7 @@ int manager_pull_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return r;
         q = registry_request_new();
         q->reference = g_strdup(reference);
-        r = read_options(m, b->runtime, keys, q, error);
+        r = read_options(m, b, keys, q, error);
         if (r >= 0)
                 r = check_place(b, reference, error);
         if (r < 0) {
@@ -168,13 +210,16 @@ static int run_push(Call *c, sd_bus_error *error) {
         r = find_own(c, &image, error);
         if (r < 0)
                 return r;
-        if (image_push(image, q->destination, &job, &problem) < 0)
+        r = q->build ? nanos_push(c->bus->runtime, c->uid, q->build, q->destination, &job, &problem)
+                     : image_push(image, q->destination, &job, &problem);
+        if (r < 0)
                 return bus_error_problem(error, problem);
         return answer_job(c, job);
 }
 
 int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const OptionKey keys[] = {{"Profile", "s"}, {}};
+        static const OptionKey keys[] = {{"Profile", "s"}, {"Target", "s"}, {"Command", "as"}, {"Environment", "as"},
+                {"Network", "s"}, {"Address", "s"}, {}};
         const char *reference, *destination;
         RegistryRequest *q;
         Bus *b = userdata;
@@ -186,7 +231,7 @@ int manager_push_image(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         q = registry_request_new();
         q->reference = g_strdup(reference);
         q->destination = g_strdup(destination);
-        r = read_options(m, b->runtime, keys, q, error);
+        r = read_options(m, b, keys, q, error);
         if (r >= 0)
                 r = check_place(b, destination, error);
         if (r < 0) {

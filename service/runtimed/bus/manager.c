@@ -188,7 +188,7 @@ static int run_validate(Call *c, sd_bus_error *error) {
                     : vm_check_name(c->bus->runtime, q->name, &problem) < 0)
                 g_ptr_array_add(q->problems, problem);
         problem = NULL;
-        if (q->spec && vm_describe(c->bus->runtime, q->name, uuid, q->spec, &argv, &problem) < 0)
+        if (q->spec && vm_describe(c->bus->runtime, c->uid, q->name, uuid, q->spec, &argv, &problem) < 0)
                 g_ptr_array_add(q->problems, problem);
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)

@@ -14,6 +14,9 @@ int manager_check_architecture(
 /* NoSuchProfile. */
 int manager_find_profile(const char *name, ProfileId *ret, sd_bus_error *error);
 
+/* What BuildImage would make of the image, from its options (taken). */
+int manager_parse_build(Bus *b, const char *reference, json_t *options, VMSpec **ret, sd_bus_error *error);
+
 /* Handlers of org.mcp.Runtime1.Manager that are in manager-images.c, manager-registry.c, network.c and profile.c; userdata is the Bus. */
 int manager_list_disks(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_remove_disk(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -351,7 +351,8 @@ static int run_describe(Call *c, sd_bus_error *error) {
         r = call_whole_vm(c, &vm, error);
         if (r < 0)
                 return r;
-        if (vm_describe(vm->runtime, vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0 && !argv)
+        if (vm_describe(vm->runtime, vm_owner(vm), vm->name, vm->record->uuid, vm->record->spec, &argv, &problem) < 0 &&
+                !argv)
                 return bus_error_problem(error, problem);
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)

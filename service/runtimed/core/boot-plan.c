@@ -127,7 +127,7 @@ static int check_kernel(Runtime *rt, const VMSpec *spec, Problem **ret_problem) 
         return kernel_find(rt->config, spec->architecture, spec->kernel, boot_kernel_needs(spec), &kernel, ret_problem);
 }
 
-int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
+int boot_check_tools(Runtime *rt, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
         const Config *config = rt->config;
 
         if (tpm_check_tools(rt, spec, ret_problem) < 0)
@@ -139,7 +139,7 @@ int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem) {
                         "in runtime.conf, or use Network=none",
                         config->passt);
         if (spec_is_nanos(spec))
-                return nanos_check_tools(rt, ret_problem);
+                return nanos_check_start(rt, owner, spec, ret_problem);
         return boot_kernel_needs(spec) & KERNEL_9P ? check_kernel(rt, spec, ret_problem) : 0;
 }
 
@@ -288,8 +288,8 @@ int boot_message_memfd(Runtime *rt, VM *vm, Problem **ret_problem) {
         return r;
 }
 
-int vm_describe(
-        Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem) {
+int vm_describe(Runtime *rt, uint32_t owner, const char *name, const char *uuid, const VMSpec *spec, char ***ret,
+        Problem **ret_problem) {
         Accelerator accelerator = spec->accelerator;
         g_autoptr(ProfileBundle) bundle = NULL;
         g_autofree char *mac = NULL;
@@ -312,5 +312,5 @@ int vm_describe(
         if (profile_resolve(profile, spec->architecture, &paths, ret_problem) < 0 && ret_problem && *ret_problem)
                 return -ENOENT;
         profile_paths_clear(&paths);
-        return boot_check_tools(rt, spec, ret_problem);
+        return boot_check_tools(rt, owner, spec, ret_problem);
 }

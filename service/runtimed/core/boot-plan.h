@@ -13,7 +13,7 @@ void boot_plan(Runtime *rt, const char *name, const char *uuid, const VMSpec *sp
         QEMUPlan *plan, char **mac);
 
 /* ToolMissing where the spec needs a program of the host that is not there. */
-int boot_check_tools(Runtime *rt, const VMSpec *spec, Problem **ret_problem);
+int boot_check_tools(Runtime *rt, uint32_t owner, const VMSpec *spec, Problem **ret_problem);
 
 /* Whether KVM is a choice: it runs the host's own architecture only, and not every profile has it. */
 bool boot_may_use_kvm(const VMSpec *spec);

@@ -37,7 +37,8 @@ static int open_root_directory(Boot *b, Problem **ret_problem) {
 void boot_step_storage(Boot *b) {
         g_autoptr(Problem) problem = NULL;
 
-        if (boot_check_tools(b->runtime, b->vm->record->spec, &problem) < 0 || vm_need_credentials(b->vm, &problem) < 0)
+        if (boot_check_tools(b->runtime, vm_owner(b->vm), b->vm->record->spec, &problem) < 0 ||
+                vm_need_credentials(b->vm, &problem) < 0)
                 boot_abort(b, problem);
         else if (shares_open(b->vm, b->shares, &b->n_shares, &problem) < 0 || open_root_directory(b, &problem) < 0)
                 boot_abort(b, problem);

@@ -88,7 +88,7 @@ static int check(VM *vm, Problem **ret_problem) {
                 return problem_set(ret_problem, "NotSupported", "Architecture",
                         "Architecture: the machine of '%s' gets what is per boot from the service's monitor",
                         spec->architecture);
-        return boot_check_tools(vm->runtime, spec, ret_problem);
+        return boot_check_tools(vm->runtime, vm_owner(vm), spec, ret_problem);
 }
 
 /* ---- Files ---- */

@@ -119,8 +119,7 @@ static void on_turn(Job *j, void *userdata) {
         image_ensure(image, b->root, on_verified, b, &b->waiter);
 }
 
-/* On a network the address is part of the disk, so it must be known. */
-static int find_address(Runtime *rt, const VMSpec *spec, char **ret, char **ret_gateway, Problem **ret_problem) {
+int image_build_address(Runtime *rt, const VMSpec *spec, char **ret, char **ret_gateway, Problem **ret_problem) {
         const Network *n;
 
         if (!spec_is_nanos(spec) || !network_is_bridge(spec->network))
@@ -153,7 +152,7 @@ int image_build(Runtime *rt, uint32_t owner, const VMSpec *spec, Job **ret, Prob
         }
         r = spec_is_nanos(spec) ? nanos_check_tools(rt, ret_problem) : 0;
         if (r >= 0)
-                r = find_address(rt, spec, &address, &gateway, ret_problem);
+                r = image_build_address(rt, spec, &address, &gateway, ret_problem);
         if (r >= 0)
                 r = builds_check(rt, owner, ret_problem);
         if (r >= 0)

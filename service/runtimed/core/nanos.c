@@ -28,6 +28,7 @@ struct NanosBuild {
         uint32_t owner;
         char *image_id, *hex;
         char *key, *tmp;
+        char *tools; /* "": it came from a registry */
         uint64_t size;
         json_t *message;             /* of its worker, and */
         int root, volumes, archives; /* descriptors, until it is its turn */
@@ -46,6 +47,7 @@ void image_build_free(void *p) {
 
         g_free(b->key);
         g_free(b->hash);
+        g_free(b->tools);
         g_free(b);
 }
 
@@ -56,9 +58,9 @@ json_t *image_builds_to_json(const Image *i) {
                 const ImageBuild *b = i->builds->pdata[k];
 
                 (void) json_array_append_new(
-                        array, json_pack("{s:s, s:s, s:I, s:I, s:o}", "key", b->key, "hash", b->hash, "size",
-                                       (json_int_t) b->size, "made_at", (json_int_t) b->made_at, "stamp",
-                                       stamp_to_json(&b->stamp)));
+                        array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "key", b->key, "hash", b->hash, "tools",
+                                       b->tools, "size", (json_int_t) b->size, "made_at", (json_int_t) b->made_at,
+                                       "stamp", stamp_to_json(&b->stamp)));
         }
         return array;
 }
@@ -74,16 +76,17 @@ void image_builds_from_json(json_t *array, Image *i) {
         size_t k;
 
         json_array_foreach(array, k, item) {
-                const char *key, *hash;
+                const char *key, *hash,
+                        *tools = ""; /* noted since disks can be pulled: an older one is found no more, and goes */
                 json_int_t size, made_at;
                 ImageBuild *b;
 
-                if (json_unpack(item, "{s:s, s:s, s:I, s:I}", "key", &key, "hash", &hash, "size", &size, "made_at",
-                            &made_at) < 0 ||
-                        !is_hex(key) || !is_hex(hash))
+                if (json_unpack(item, "{s:s, s:s, s?s, s:I, s:I}", "key", &key, "hash", &hash, "tools", &tools, "size",
+                            &size, "made_at", &made_at) < 0 ||
+                        !is_hex(key) || !is_hex(hash) || (*tools && !is_hex(tools)))
                         continue;
                 b = g_new(ImageBuild, 1);
-                *b = (ImageBuild){g_strdup(key), g_strdup(hash), (uint64_t) size, (uint64_t) made_at,
+                *b = (ImageBuild){g_strdup(key), g_strdup(hash), g_strdup(tools), (uint64_t) size, (uint64_t) made_at,
                         stamp_from_json(json_object_get(item, "stamp"))};
                 g_ptr_array_add(i->builds, b);
         }
@@ -167,6 +170,12 @@ int nanos_check_tools(Runtime *rt, Problem **ret_problem) {
         return 0;
 }
 
+int nanos_check_start(Runtime *rt, uint32_t owner, const VMSpec *spec, Problem **ret_problem) {
+        const Image *image = image_find(rt, owner, spec->image);
+
+        return image && image->builds->len > 0 ? 0 : nanos_check_tools(rt, ret_problem);
+}
+
 static json_t *json_strv(char **strv) {
         json_t *array = json_array();
 
@@ -203,46 +212,49 @@ static json_t *json_stamp(int fd) {
 }
 
 static json_t *make_message(Image *image, const NanosWish *wish) {
-        Runtime *rt = image->runtime;
         g_auto(GStrv) argv = boot_command_line(wish->spec, image->config);
         g_auto(GStrv) env = boot_environment(wish->spec, image->config);
 
-        return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s*, s:s*, s:s, s:o, s:[o, o]}", "op", "nanos", "ops",
-                rt->config->ops, "home", rt->config->ops_home, "argv", json_strv(argv), "env", json_strv(env),
-                "workdir", image->config->workdir, "address", wish->address, "gateway", wish->gateway, "architecture",
-                image->architecture, "mounts", json_mounts(wish), "stamps", json_stamp(wish->volumes),
-                json_stamp(wish->archives));
+        return json_pack("{s:s, s:o, s:o, s:s, s:s*, s:s*, s:s, s:o, s:[o, o]}", "op", "nanos", "argv", json_strv(argv),
+                "env", json_strv(env), "workdir", image->config->workdir, "address", wish->address, "gateway",
+                wish->gateway, "architecture", image->architecture, "mounts", json_mounts(wish), "stamps",
+                json_stamp(wish->volumes), json_stamp(wish->archives));
 }
 
-static void add_limits(Image *image, json_t *message) {
+/* What this host makes it with: no part of what is in it. */
+static void add_tools(Image *image, json_t *message) {
         const Config *config = image->runtime->config;
         uint64_t room = quota_image_bytes(image->runtime, image->owner);
         uint64_t bytes = MIN(MIN(config->image_bytes_max, room), (uint64_t) INT64_MAX);
 
+        (void) json_object_set_new(message, "ops", json_string(config->ops));
+        (void) json_object_set_new(message, "home", json_string(config->ops_home));
         (void) json_object_set_new(message, "bytes", json_integer((json_int_t) bytes));
         (void) json_object_set_new(message, "timeout", json_integer((json_int_t) config->build_timeout));
 }
 
-/* Another ops, or another release of Nanos, makes another disk. */
+/* Another ops, or another release of Nanos, makes another disk. Hex: it is compared, here alone. */
 static char *describe_tools(Runtime *rt) {
-        g_autofree char *latest = g_build_filename(rt->config->ops_home, ".ops", "latest.txt", NULL), *release = NULL;
+        g_autofree char *latest = g_build_filename(rt->config->ops_home, ".ops", "latest.txt", NULL), *release = NULL,
+                        *text = NULL;
         struct stat st = {};
         gsize n = 0;
 
         (void) stat(rt->config->ops, &st);
         if (!g_file_get_contents(latest, &release, &n, NULL) || n > RELEASE_MAX)
                 g_clear_pointer(&release, g_free);
-        return g_strdup_printf("%ju:%ju:%ju:%jd.%09ld:%s", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino,
+        text = g_strdup_printf("%ju:%ju:%ju:%jd.%09ld:%s", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino,
                 (uintmax_t) st.st_size, (intmax_t) st.st_mtim.tv_sec, st.st_mtim.tv_nsec, release ?: "");
+        return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 }
 
+/* The same on every host for the same image: by its manifest, not by its root image, which another worker may write
+ * otherwise. */
 static char *make_key(Image *image, json_t *message) {
-        g_autofree char *tools = describe_tools(image->runtime);
         GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
         char *text = json_dumps(message, JSON_COMPACT | JSON_SORT_KEYS), *key;
 
-        g_checksum_update(sum, (const guchar *) image->root_hash, -1);
-        g_checksum_update(sum, (const guchar *) tools, (gssize) strlen(tools) + 1);
+        g_checksum_update(sum, (const guchar *) image->hex, -1);
         g_checksum_update(sum, (const guchar *) text, -1);
         key = g_strdup(g_checksum_get_string(sum));
         g_checksum_free(sum);
@@ -265,6 +277,7 @@ static void build_free(NanosBuild *b) {
         g_free(b->image_id);
         g_free(b->hex);
         g_free(b->key);
+        g_free(b->tools);
         g_free(b->tmp);
         g_free(b);
 }
@@ -302,7 +315,9 @@ static int commit(NanosBuild *b, Image *image, const char *hash, ImageBuild **re
                 g_ptr_array_add(image->builds, build);
         }
         g_free(build->hash);
+        g_free(build->tools);
         build->hash = g_strdup(hash);
+        build->tools = g_strdup(b->tools);
         build->size = b->size;
         build->made_at = now_realtime();
         build->stamp = (Stamp){};
@@ -338,22 +353,16 @@ static void on_hashed(json_t *result, const Problem *problem, void *userdata) {
         else if ((r = commit(b, image, digest + strlen("sha256:"), &build)) < 0)
                 build_fail(b, r, "the guest's disk could not be stored");
         else {
-                log_info("made a Nanos disk of image %s: %s", b->image_id, b->key);
+                log_info("%s a Nanos disk of image %s: %s", *b->tools ? "made" : "pulled", b->image_id, b->key);
                 build_end(b, build, NULL);
         }
 }
 
-static void on_made(json_t *result, const Problem *problem, void *userdata) {
+static void hash_disk(NanosBuild *b) {
         static const char *const names[] = {"file"};
-        NanosBuild *b = userdata;
         struct stat st;
         int fd, r;
 
-        b->work = NULL;
-        if (problem) {
-                build_end(b, NULL, problem);
-                return;
-        }
         fd = store_image_part_open(b->runtime->store, b->owner, b->tmp);
         r = fd < 0 || fstat(fd, &st) == 0 ? fd : -errno;
         if (r < 0) {
@@ -366,6 +375,16 @@ static void on_made(json_t *result, const Problem *problem, void *userdata) {
                 json_pack("{s:s}", "op", "hash"), &fd, names, 1, on_hashed, b, &b->work);
         if (r < 0)
                 build_fail(b, r, "the image worker could not be started");
+}
+
+static void on_made(json_t *result, const Problem *problem, void *userdata) {
+        NanosBuild *b = userdata;
+
+        b->work = NULL;
+        if (problem)
+                build_end(b, NULL, problem);
+        else
+                hash_disk(b);
 }
 
 /* Its turn has come, or it needs none: its job has had one. */
@@ -414,6 +433,17 @@ static int keep_all(NanosBuild *b, int root, const NanosWish *wish) {
         return r < 0 ? r : keep(wish->archives, &b->archives);
 }
 
+/* Whether the tools of this host would make it otherwise. One from a registry is what was asked for, and without tools
+ * there is nothing to make another with. */
+static bool is_outdated(Image *image, const ImageBuild *b) {
+        g_autofree char *tools = NULL;
+
+        if (!*b->tools || nanos_check_tools(image->runtime, NULL) < 0)
+                return false;
+        tools = describe_tools(image->runtime);
+        return strcmp(tools, b->tools) != 0;
+}
+
 /* One that is there, with its file as it was made. */
 static const ImageBuild *find_made(Image *image, const char *key) {
         const ImageBuild *build = find(image, key);
@@ -423,7 +453,33 @@ static const ImageBuild *find_made(Image *image, const char *key) {
                 log_warning("a Nanos disk of image %s was changed, and is made again", image->id);
                 return NULL;
         }
-        return fd >= 0 ? build : NULL;
+        return fd >= 0 && !is_outdated(image, build) ? build : NULL;
+}
+
+const ImageBuild *nanos_find(Image *image, const NanosWish *wish) {
+        json_t *message = make_message(image, wish);
+        g_autofree char *key = make_key(image, message);
+
+        json_decref(message);
+        return find_made(image, key);
+}
+
+static NanosBuild *build_new(Image *image, Job *job, double from, double to, NanosDone done, void *userdata) {
+        NanosBuild *b = g_new(NanosBuild, 1);
+
+        *b = (NanosBuild){.runtime = image->runtime,
+                .job = job,
+                .from = from,
+                .to = to,
+                .owner = image->owner,
+                .image_id = g_strdup(image->id),
+                .hex = g_strdup(image->hex),
+                .root = -1,
+                .volumes = -1,
+                .archives = -1,
+                .done = done,
+                .userdata = userdata};
+        return b;
 }
 
 void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, double from, double to, NanosDone done,
@@ -444,23 +500,12 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
                 done(made, problem, userdata);
                 return;
         }
-        add_limits(image, message);
-        b = g_new(NanosBuild, 1);
-        *b = (NanosBuild){.runtime = rt,
-                .job = job,
-                .from = from,
-                .to = to,
-                .owner = image->owner,
-                .image_id = g_strdup(image->id),
-                .hex = g_strdup(image->hex),
-                .key = g_steal_pointer(&key),
-                .message = message,
-                .root = -1,
-                .volumes = -1,
-                .archives = -1,
-                .in_line = joins,
-                .done = done,
-                .userdata = userdata};
+        add_tools(image, message);
+        b = build_new(image, job, from, to, done, userdata);
+        b->key = g_steal_pointer(&key);
+        b->tools = describe_tools(rt);
+        b->message = message;
+        b->in_line = joins;
         r = keep_all(b, root, wish);
         if (r < 0) {
                 build_fail(b, r, "the guest's disk");
@@ -471,4 +516,15 @@ void nanos_ensure(Image *image, int root, const NanosWish *wish, Job *job, doubl
                 builds_join(job, NULL, on_turn, NULL, b);
         else
                 build_start(b);
+}
+
+void nanos_adopt(Image *image, const char *key, char *tmp, Job *job, double from, double to, NanosDone done,
+        void *userdata, NanosBuild **ret) {
+        NanosBuild *b = build_new(image, job, from, to, done, userdata);
+
+        b->key = g_strdup(key);
+        b->tools = g_strdup("");
+        b->tmp = tmp;
+        *ret = b;
+        hash_disk(b);
 }

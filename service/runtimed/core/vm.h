@@ -178,8 +178,8 @@ void vm_adopt(VM *vm, json_t *hello);
 
 /* All that a start would use, without side effects: argv as QEMU would get it (set also where a tool is missing), and
  * the problem that would stop it. */
-int vm_describe(
-        Runtime *rt, const char *name, const char *uuid, const VMSpec *spec, char ***ret, Problem **ret_problem);
+int vm_describe(Runtime *rt, uint32_t owner, const char *name, const char *uuid, const VMSpec *spec, char ***ret,
+        Problem **ret_problem);
 
 char *vm_unit(const VM *vm);
 char *vm_passt_unit(const VM *vm);
