@@ -133,7 +133,8 @@ static void ask(Users *u, User *user, uint32_t uid) {
         uint64_t now = now_monotonic();
         Lookup *l;
 
-        if (user->lookup || (user->name && now - user->asked < USER_FRESH_USEC))
+        /* Who has no name may get one at any moment. */
+        if (user->lookup || (user->name && *user->name && now - user->asked < USER_FRESH_USEC))
                 return;
         l = g_new(Lookup, 1);
         *l = (Lookup){.uid = uid, .users = u};
