@@ -151,7 +151,7 @@ static void test_killed_while_preparing(void **state) {
         restart(r, SIGKILL);
         rig_settle(r);
         assert_property(r, WEB, VM, "MainPID", "0");
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_startable(r);
 }
 

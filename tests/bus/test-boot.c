@@ -54,7 +54,7 @@ static void test_run(void **state) {
         assert_property(r, ROOT, MANAGER, "JobCount", "0");
         assert_int_equal(unit_runs(r, MONITOR), 1);
         assert_int_equal(unit_runs(r, PASST), 1);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 /* What the monitor is given: argv that names its descriptors, logs, exit record, and nothing that blocks. */
@@ -136,7 +136,7 @@ static void test_stop_start_remove(void **state) {
         until(r, trace_has(r, "VMRemoved web"));
         rig_settle(r);
         assert_false(rig_has(r, "state/vms/web"));
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         gone = rig_call(r, WEB, VM, "GetSpec", NULL);
         assert_error(gone, SD_BUS_ERROR_UNKNOWN_OBJECT);
         assert_property(r, ROOT, MANAGER, "VMCount", "0");
@@ -260,7 +260,7 @@ static void assert_fails(Rig *r, const char *error, const char *state_after) {
         rig_settle(r);
         assert_property(r, WEB, VM, "State", state_after);
         assert_property(r, WEB, VM, "JobPath", "/");
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_int_equal(unit_runs(r, PASST), 0);
 }
 
@@ -415,7 +415,7 @@ static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         if (kind == KIND_WORKER)
                 end_initrd(r, connected);
         assert_startable(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 /* The unit of the last boot is slow to go, and a start wants it gone: systemd has one job for both, and both hear its end. */
@@ -534,7 +534,7 @@ static void test_import(void **state) {
         assert_property(r, image, IMAGE, "Digest", "sha256:" HEX2);
         assert_property(r, ROOT "/job/1", JOB, "Subject", image);
         assert_true(rig_has(r, root));
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         exists = rig_call(r, ROOT, MANAGER, "ImageExists", "s", "tool:2");
         assert_true(sd_bus_message_read(exists, "b", &there) > 0 && there);
 
@@ -566,7 +566,7 @@ static void test_import_twice(void **state) {
                 found = rig_call(r, ROOT, MANAGER, "GetImage", "s", names[i]);
                 assert_good(found);
         }
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 static void test_import_canceled(void **state) {
@@ -584,7 +584,7 @@ static void test_import_canceled(void **state) {
         end = wait_job(r, 1);
         assert_result(end, "canceled", ERROR("Canceled"));
         rig_settle(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_int_equal(unit_runs(r, "mcp-image@1.service"), 0);
 }
 
@@ -618,7 +618,7 @@ static void test_import_nonsense(void **state) {
                 assert_true(sd_bus_message_read(end, "s", &result) > 0);
                 assert_string_equal(result, "failed");
                 rig_settle(r);
-                assert_int_equal(rig_count_temporaries(r), 0);
+                until(r, rig_count_temporaries(r) == 0);
         }
 }
 

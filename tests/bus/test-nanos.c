@@ -90,7 +90,7 @@ static void assert_disks(Rig *r, guint n) {
         g_autoptr(GPtrArray) found = disks(r);
 
         assert_int_equal(found->len, n);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 static FakeHelper *find_build(Rig *r) {

@@ -28,7 +28,7 @@ static void assert_result(Rig *r, unsigned job, const char *result, const char *
         if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
                 fail_msg("%s %s: %s", a, b, c);
         rig_settle(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 static void pull(Rig *r, const char *reference) {
@@ -171,7 +171,7 @@ static void test_hostile_helper(void **state) {
                         strcmp(error, ERROR("RegistryFailed")) == 0 || strcmp(error, ERROR("UnsupportedImage")) == 0);
                 assert_null(strchr(text, 0x1b));
                 rig_settle(r);
-                assert_int_equal(rig_count_temporaries(r), 0);
+                until(r, rig_count_temporaries(r) == 0);
         }
         assert_missing(r, PLACE ":1");
         rig_assert_alive(r);
@@ -243,7 +243,7 @@ static void test_daemon_killed(void **state) {
         rig_stop_daemon(r, SIGKILL);
         rig_start_daemon(r);
         assert_missing(r, PLACE ":1");
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 /* ---- RunVM ---- */
@@ -297,7 +297,7 @@ static void test_run_fails(void **state) {
         rig_stop_daemon(r, SIGKILL);
         rig_start_daemon(r);
         assert_no_vm(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 }
 
 /* CreateVM defines: its image must be there. */

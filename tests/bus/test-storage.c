@@ -215,7 +215,7 @@ static void test_volumes(void **state) {
         assert_string_equal(json_string_value(json_array_get(json_object_get(first->launch, "paths"), 0)), path);
         assert_non_null(json_array_get(json_object_get(first->launch, "roots"), 0));
         assert_true(rig_has(r, VOLUMES));
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
 
         stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
         until(r, trace_has(r, "JobRemoved 2 "));
@@ -250,7 +250,7 @@ static void test_volumes_interrupted(void **state) {
         assert_int_equal(rig_count_temporaries(r), 1);
         rig_stop_daemon(r, SIGKILL);
         rig_start_daemon(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_false(rig_has(r, VOLUMES));
         assert_property(r, WEB, VM, "State", "created");
         r->play[KIND_WORKER] = play_worker;
@@ -270,7 +270,7 @@ static void test_volumes_canceled(void **state) {
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 canceled"));
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_property(r, WEB, VM, "State", "stopped");
 }
 
@@ -368,7 +368,7 @@ static void test_disks(void **state) {
         assert_non_null(worker);
         assert_non_null(json_object_get(worker->launch, "mkfs"));
         assert_true(has_disk(r, "db"));
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         with_vm = listed_disks(r);
         assert_non_null(strstr(with_vm, "web"));
         assert_non_null(strstr(with_vm, "16777216"));
@@ -432,7 +432,7 @@ static void test_disk_interrupted(void **state) {
         assert_int_equal(rig_count_temporaries(r), 1);
         rig_stop_daemon(r, SIGKILL);
         rig_start_daemon(r);
-        assert_int_equal(rig_count_temporaries(r), 0);
+        until(r, rig_count_temporaries(r) == 0);
         assert_false(has_disk(r, "db"));
 }
 
