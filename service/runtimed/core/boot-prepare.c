@@ -129,9 +129,8 @@ static void on_image(const Problem *problem, void *userdata) {
         g_autoptr(Problem) changed = NULL;
 
         b->waiter = NULL;
-        if (!problem && (!image || !stamp_is_of(&image->stamp, b->root)))
-                problem = changed =
-                        problem_new("DigestMismatch", "Image", "the image was changed while it was verified");
+        if (!problem && image_check_kept(image, b->root, &changed) < 0)
+                problem = changed;
         if (problem)
                 boot_abort(b, problem);
         else

@@ -88,8 +88,9 @@ static void take_resolved(Fetch *f, json_t *message) {
                 return;
         f->resolved = true;
         if (digest_is_valid(digest) && digest_is_valid(manifest) && size >= 0) {
-                f->ops->resolved(f, digest, manifest, (uint64_t) size,
-                        json_string_value(json_object_get(message, "artifact")), f->userdata);
+                if (f->ops->resolved)
+                        f->ops->resolved(f, digest, manifest, (uint64_t) size,
+                                json_string_value(json_object_get(message, "artifact")), f->userdata);
                 return;
         }
         (void) problem_set(&f->problem, "RegistryFailed", NULL, "mcp-fetch gave no digest");

@@ -9,7 +9,7 @@ typedef struct Fetch Fetch;
 
 typedef struct FetchOps {
         /* What a reference means in the registry; fetch_go() lets the blobs come. Checked to be digests. artifact is
-         * NULL for an image. May cancel the fetch. */
+         * NULL for an image. May cancel the fetch. NULL for a push, where nothing is to be resolved. */
         void (*resolved)(Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact,
                 void *userdata);
         /* result is the helper's "done" message, or NULL with a problem (all borrowed); the Fetch is gone after it. */

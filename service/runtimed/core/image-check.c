@@ -91,6 +91,12 @@ static void on_checked(json_t *result, const Problem *problem, void *userdata) {
         waiters_fire(waiters, problem);
 }
 
+int image_check_kept(const Image *i, int fd, Problem **ret_problem) {
+        if (i && stamp_is_of(&i->stamp, fd))
+                return 0;
+        return problem_set(ret_problem, "DigestMismatch", "Image", "the image was changed while it was verified");
+}
+
 void image_ensure(Image *i, int fd, WaiterDone done, void *userdata, Waiter **ret) {
         g_autoptr(Problem) problem = NULL;
         ImageCheck *c;

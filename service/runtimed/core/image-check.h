@@ -17,6 +17,9 @@ bool image_is_sound(const Image *i);
 /* Before a boot: done once the file behind fd (borrowed) is known to be what was stored, or with DigestMismatch. *ret is
  * NULL when done was called at once. Several may wait for one hash. */
 void image_ensure(Image *i, int fd, WaiterDone done, void *userdata, Waiter **ret);
+/* The file behind fd (borrowed) was verified meanwhile: DigestMismatch where the image is another one by now, or has
+ * gone (NULL). */
+int image_check_kept(const Image *i, int fd, Problem **ret_problem);
 /* After a waiter was canceled: ends hashes that nobody waits for. */
 void image_drop_unwanted(Runtime *rt);
 

@@ -200,32 +200,20 @@ static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_fetched};
 
 /* ---- 1. resolve ---- */
 
-static json_t *pull_message(const Pull *p) {
-        const ImageReference *parts = &p->place.parts;
-
-        return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:b}", "op", "pull", "skopeo",
-                p->runtime->config->skopeo, "registry", p->place.registry, "repository", p->place.repository, "tag",
-                parts->digest ? NULL : parts->tag, "digest", parts->digest, "architecture",
-                p->architecture, "insecure", (int) p->place.insecure);
-}
-
 static int pull_start(Pull *p, Problem **ret_problem) {
-        const char *names[2] = {"archive"};
-        int fds[2] = {-1, -1}, r;
-        size_t n;
+        int archive, r;
 
         r = quota_check_image(p->runtime, p->owner, ret_problem);
         if (r < 0)
                 return r;
         p->job->reserved = MIN(quota_image_bytes(p->runtime, p->owner), p->runtime->config->image_bytes_max);
-        fds[0] = store_image_create(p->runtime->store, p->owner, &p->archive);
-        if (fds[0] < 0) {
-                *ret_problem = image_problem("BuildFailed", fds[0], "the archive could not be made");
-                return fds[0];
+        archive = store_image_create(p->runtime->store, p->owner, &p->archive);
+        if (archive < 0) {
+                *ret_problem = image_problem("BuildFailed", archive, "the archive could not be made");
+                return archive;
         }
-        n = registry_add_credentials(p->runtime, p->owner, &p->place, fds, names, 1);
-        r = fetch_start(
-                p->runtime, p->job, 0, p->to * FETCH_SHARE, pull_message(p), fds, names, n, &fetch_ops, p, &p->fetch);
+        r = registry_pull(p->job, p->owner, &p->place, p->architecture, archive, p->to * FETCH_SHARE, &fetch_ops, p,
+                &p->fetch);
         if (r < 0)
                 *ret_problem = image_problem("RegistryFailed", r, "mcp-fetch could not be started");
         return r;

@@ -21,12 +21,7 @@ static void on_done(json_t *result, const Problem *problem, void *userdata) {
         job_finish(j, problem);
 }
 
-/* Nothing is to be resolved. */
-static void on_resolved(
-        Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
-}
-
-static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_done};
+static const FetchOps fetch_ops = {.done = on_done};
 
 static void push_cancel(Job *j, void *userdata) {
         g_autoptr(Problem) problem = problem_new("Canceled", NULL, "the push was canceled");
@@ -37,41 +32,16 @@ static void push_cancel(Job *j, void *userdata) {
         job_finish(j, problem);
 }
 
-static int push_start(Push *p, Image *i, int *archive, const RegistryPlace *place) {
-        g_autofree char *destination = g_strconcat(place->repository, ":", place->parts.tag, NULL);
-        const char *names[2] = {"archive"};
-        int fds[2] = {take_fd(archive), -1};
-        json_t *message;
-        size_t n;
-
-        message = json_pack("{s:s, s:s, s:s, s:s, s:s+, s:b}", "op", "push", "skopeo", i->runtime->config->skopeo,
-                "registry", place->registry, "destination", destination, "digest", "sha256:", i->hex, "insecure",
-                (int) place->insecure);
-        n = registry_add_credentials(i->runtime, i->owner, place, fds, names, 1);
-        return fetch_start(i->runtime, p->job, 0, 1, message, fds, names, n, &fetch_ops, p, &p->fetch);
-}
-
-static int check_destination(Image *i, const char *destination, RegistryPlace *ret, Problem **ret_problem) {
-        int r;
-
-        r = registry_place(i->runtime, destination, ret, ret_problem);
-        if (r >= 0 && ret->parts.digest) {
-                registry_place_clear(ret);
-                return problem_set(ret_problem, "InvalidName", NULL,
-                        "destination: expected registry/name[:tag] without a digest: the image has its own");
-        }
-        return r;
-}
-
 int image_push(Image *i, const char *destination, Job **ret, Problem **ret_problem) {
         Runtime *rt = i->runtime;
+        g_autofree char *digest = g_strconcat("sha256:", i->hex, NULL);
         _cleanup_close_ int archive = -1;
         RegistryPlace place;
         Push *p;
         Job *j;
         int r;
 
-        r = check_destination(i, destination, &place, ret_problem);
+        r = registry_destination(rt, destination, "image", &place, ret_problem);
         if (r < 0)
                 return r;
         archive = store_image_open_archive(rt->store, i->owner, i->hex);
@@ -90,7 +60,7 @@ int image_push(Image *i, const char *destination, Job **ret, Problem **ret_probl
         job_announce(j);
         p = g_new0(Push, 1);
         *p = (Push){.job = j};
-        r = push_start(p, i, &archive, &place);
+        r = registry_push(j, i->owner, &place, digest, take_fd(&archive), 0, &fetch_ops, p, &p->fetch);
         registry_place_clear(&place);
         if (r < 0) {
                 g_autoptr(Problem) problem = image_problem("RegistryFailed", r, "mcp-fetch could not be started");

@@ -149,30 +149,19 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
 
 /* ---- 1. fetch ---- */
 
-/* Whether it is what was asked for; NULL where it is. */
-static Problem *check_resolved(const DiskPull *p, const char *digest, const char *manifest, const char *artifact) {
-        g_autofree char *type = artifact ? problem_quote(artifact) : NULL;
-
-        if (p->place.parts.digest && strcmp(p->place.parts.digest, digest) != 0)
-                return problem_new(
-                        "DigestMismatch", NULL, "the registry answered with %s for %s", digest, p->reference);
-        if (!artifact)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an image, not a disk; pull it without the option Target", p->reference);
-        if (strcmp(artifact, ARTIFACT_NANOS) != 0 && strcmp(artifact, ARTIFACT_NANOS_CONFIG) != 0)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an artifact of the type %s, not a disk of a Nanos guest (" ARTIFACT_NANOS ")",
-                        p->reference, type);
-        if (strcmp(digest, manifest) != 0)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an index; a disk is pulled by its own tag or digest, here %s", p->reference, manifest);
-        return NULL;
-}
+static const ArtifactKind disk_kind = {
+        .type = ARTIFACT_NANOS,
+        .config_type = ARTIFACT_NANOS_CONFIG,
+        .name = "disk",
+        .description = "disk of a Nanos guest",
+        .option = "Target",
+};
 
 static void on_resolved(
         Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
         DiskPull *p = userdata;
-        g_autoptr(Problem) problem = check_resolved(p, digest, manifest, artifact);
+        g_autoptr(Problem) problem =
+                registry_check_artifact(&p->place, p->reference, digest, manifest, artifact, &disk_kind);
         g_autofree char *text = g_strdup_printf("%s is %s", p->reference, digest);
         int r;
 
@@ -191,27 +180,19 @@ static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_fetched};
 
 static int pull_start(DiskPull *p, Problem **ret_problem) {
         Runtime *rt = p->job->runtime;
-        const ImageReference *parts = &p->place.parts;
-        const char *names[2] = {"archive"};
-        int fds[2] = {-1, -1}, r;
-        json_t *message;
-        size_t n;
+        int archive, r;
 
         r = quota_check_image(rt, p->job->owner, ret_problem);
         if (r < 0)
                 return r;
         p->job->reserved = MIN(quota_image_bytes(rt, p->job->owner), rt->config->image_bytes_max);
-        fds[0] = store_image_create(rt->store, p->job->owner, &p->archive);
-        if (fds[0] < 0) {
-                *ret_problem = image_problem("BuildFailed", fds[0], "the archive could not be made");
-                return fds[0];
+        archive = store_image_create(rt->store, p->job->owner, &p->archive);
+        if (archive < 0) {
+                *ret_problem = image_problem("BuildFailed", archive, "the archive could not be made");
+                return archive;
         }
-        message = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:b}", "op", "pull", "skopeo", rt->config->skopeo,
-                "registry", p->place.registry, "repository", p->place.repository, "tag",
-                parts->digest ? NULL : parts->tag, "digest", parts->digest, "architecture",
-                image_architecture(rt->limits.architecture), "insecure", (int) p->place.insecure);
-        n = registry_add_credentials(rt, p->job->owner, &p->place, fds, names, 1);
-        r = fetch_start(rt, p->job, 0, FETCH_SHARE, message, fds, names, n, &fetch_ops, p, &p->fetch);
+        r = registry_pull(p->job, p->job->owner, &p->place, image_architecture(rt->limits.architecture), archive,
+                FETCH_SHARE, &fetch_ops, p, &p->fetch);
         if (r < 0)
                 *ret_problem = image_problem("RegistryFailed", r, "mcp-fetch could not be started");
         return r;

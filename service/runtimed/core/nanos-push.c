@@ -68,26 +68,7 @@ static void on_pushed(json_t *result, const Problem *problem, void *userdata) {
         push_end(p, problem);
 }
 
-/* Nothing is to be resolved. */
-static void on_resolved(
-        Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
-}
-
-static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_pushed};
-
-static int send_archive(DiskPush *p, const char *digest) {
-        Runtime *rt = p->job->runtime;
-        g_autofree char *destination = g_strconcat(p->place.repository, ":", p->place.parts.tag, NULL);
-        const char *names[2] = {"archive"};
-        int fds[2] = {take_fd(&p->archive), -1};
-        json_t *message;
-        size_t n;
-
-        message = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "op", "push", "skopeo", rt->config->skopeo, "registry",
-                p->place.registry, "destination", destination, "digest", digest, "insecure", (int) p->place.insecure);
-        n = registry_add_credentials(rt, p->job->owner, &p->place, fds, names, 1);
-        return fetch_start(rt, p->job, PACK_SHARE, 1, message, fds, names, n, &fetch_ops, p, &p->fetch);
-}
+static const FetchOps fetch_ops = {.done = on_pushed};
 
 /* ---- 1. pack ---- */
 
@@ -108,7 +89,8 @@ static void on_packed(json_t *result, const Problem *problem, void *userdata) {
         }
         text = g_strdup_printf("%s becomes %s", p->destination, digest);
         job_log(p->job, 6, text);
-        r = send_archive(p, digest);
+        r = registry_push(p->job, p->job->owner, &p->place, digest, take_fd(&p->archive), PACK_SHARE, &fetch_ops, p,
+                &p->fetch);
         if (r < 0)
                 push_fail(p, "RegistryFailed", r, "mcp-fetch could not be started");
 }
@@ -168,16 +150,6 @@ static int find_disk(Runtime *rt, Image *image, const VMSpec *spec, const ImageB
                 image_reference(image));
 }
 
-static int place_of(Runtime *rt, const char *destination, RegistryPlace *ret, Problem **ret_problem) {
-        int r = registry_place(rt, destination, ret, ret_problem);
-
-        if (r < 0 || !ret->parts.digest)
-                return r;
-        registry_place_clear(ret);
-        return problem_set(ret_problem, "InvalidName", NULL,
-                "destination: expected registry/name[:tag] without a digest: the disk has its own");
-}
-
 int nanos_push(
         Runtime *rt, uint32_t owner, const VMSpec *spec, const char *destination, Job **ret, Problem **ret_problem) {
         Image *image = image_find(rt, owner, spec->image);
@@ -198,7 +170,7 @@ int nanos_push(
         if (disk < 0)
                 return problem_set(
                         ret_problem, "BuildFailed", NULL, "the disk cannot be opened: %s", g_strerror(-disk));
-        r = place_of(rt, destination, &place, ret_problem);
+        r = registry_destination(rt, destination, "disk", &place, ret_problem);
         if (r < 0)
                 return r;
         r = job_new(rt, "push", owner, ret, ret_problem);

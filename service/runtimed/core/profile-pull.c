@@ -80,30 +80,19 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
         profile_import_into(profile, j, &source);
 }
 
-/* Whether it is what was asked for; NULL where it is. */
-static Problem *check_resolved(const ProfilePull *p, const char *digest, const char *manifest, const char *artifact) {
-        g_autofree char *type = artifact ? problem_quote(artifact) : NULL;
-
-        if (p->place.parts.digest && strcmp(p->place.parts.digest, digest) != 0)
-                return problem_new(
-                        "DigestMismatch", NULL, "the registry answered with %s for %s", digest, p->reference);
-        if (!artifact)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an image, not a profile; pull it without the option Profile", p->reference);
-        if (strcmp(artifact, ARTIFACT_PROFILE) != 0 && strcmp(artifact, ARTIFACT_PROFILE_CONFIG) != 0)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an artifact of the type %s, not a profile (" ARTIFACT_PROFILE ")", p->reference, type);
-        if (strcmp(digest, manifest) != 0)
-                return problem_new("UnsupportedImage", NULL,
-                        "%s is an index; a profile is pulled by its own tag or digest, here %s", p->reference,
-                        manifest);
-        return NULL;
-}
+static const ArtifactKind profile_kind = {
+        .type = ARTIFACT_PROFILE,
+        .config_type = ARTIFACT_PROFILE_CONFIG,
+        .name = "profile",
+        .description = "profile",
+        .option = "Profile",
+};
 
 static void on_resolved(
         Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
         ProfilePull *p = userdata;
-        g_autoptr(Problem) problem = check_resolved(p, digest, manifest, artifact);
+        g_autoptr(Problem) problem =
+                registry_check_artifact(&p->place, p->reference, digest, manifest, artifact, &profile_kind);
         g_autofree char *text = g_strdup_printf("%s is %s", p->reference, digest);
         struct Profiles *ps = p->profile->runtime->profiles;
         int r;
@@ -129,24 +118,16 @@ static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_fetched};
 
 static int pull_start(ProfilePull *p) {
         Runtime *rt = p->profile->runtime;
-        const ImageReference *parts = &p->place.parts;
-        const char *names[2] = {"archive"};
-        int fds[2] = {-1, -1};
-        json_t *message;
-        size_t n;
+        int archive;
 
         p->archive = profile_store_create_scratch(rt->profiles->store);
         if (p->archive < 0)
                 return p->archive;
-        fds[0] = fcntl(p->archive, F_DUPFD_CLOEXEC, 3);
-        if (fds[0] < 0)
+        archive = fcntl(p->archive, F_DUPFD_CLOEXEC, 3);
+        if (archive < 0)
                 return -errno;
-        message = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:b}", "op", "pull", "skopeo", rt->config->skopeo,
-                "registry", p->place.registry, "repository", p->place.repository, "tag",
-                parts->digest ? NULL : parts->tag, "digest", parts->digest, "architecture",
-                image_architecture(rt->limits.architecture), "insecure", (int) p->place.insecure);
-        n = registry_add_credentials(rt, p->job->owner, &p->place, fds, names, 1);
-        return fetch_start(rt, p->job, 0, FETCH_SHARE, message, fds, names, n, &fetch_ops, p, &p->fetch);
+        return registry_pull(p->job, p->job->owner, &p->place, image_architecture(rt->limits.architecture), archive,
+                FETCH_SHARE, &fetch_ops, p, &p->fetch);
 }
 
 int profile_pull(Profile *profile, uint32_t owner, const char *reference, Job **ret, Problem **ret_problem) {

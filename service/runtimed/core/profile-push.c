@@ -68,26 +68,7 @@ static void on_pushed(json_t *result, const Problem *problem, void *userdata) {
         push_end(p, problem);
 }
 
-/* Nothing is to be resolved. */
-static void on_resolved(
-        Fetch *f, const char *digest, const char *manifest, uint64_t size, const char *artifact, void *userdata) {
-}
-
-static const FetchOps fetch_ops = {.resolved = on_resolved, .done = on_pushed};
-
-static int send_archive(Push *p, const char *digest) {
-        Runtime *rt = p->profile->runtime;
-        g_autofree char *destination = g_strconcat(p->place.repository, ":", p->place.parts.tag, NULL);
-        const char *names[2] = {"archive"};
-        int fds[2] = {take_fd(&p->archive), -1};
-        json_t *message;
-        size_t n;
-
-        message = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "op", "push", "skopeo", rt->config->skopeo, "registry",
-                p->place.registry, "destination", destination, "digest", digest, "insecure", (int) p->place.insecure);
-        n = registry_add_credentials(rt, p->job->owner, &p->place, fds, names, 1);
-        return fetch_start(rt, p->job, PACK_SHARE, 1, message, fds, names, n, &fetch_ops, p, &p->fetch);
-}
+static const FetchOps fetch_ops = {.done = on_pushed};
 
 /* ---- 1. pack ---- */
 
@@ -108,7 +89,8 @@ static void on_packed(json_t *result, const Problem *problem, void *userdata) {
         }
         text = g_strdup_printf("%s becomes %s", p->destination, digest);
         job_log(p->job, 6, text);
-        r = send_archive(p, digest);
+        r = registry_push(p->job, p->job->owner, &p->place, digest, take_fd(&p->archive), PACK_SHARE, &fetch_ops, p,
+                &p->fetch);
         if (r < 0)
                 push_fail(p, "RegistryFailed", "mcp-fetch could not be started: %s", g_strerror(-r));
 }
@@ -189,10 +171,7 @@ static int push_start(Push *p) {
         return r;
 }
 
-static int check(Profile *p, const char *digest, const RegistryPlace *place, Problem **ret_problem) {
-        if (place->parts.digest)
-                return problem_set(ret_problem, "InvalidName", NULL,
-                        "destination: expected registry/name[:tag] without a digest: the profile has its own");
+static int check(Profile *p, const char *digest, Problem **ret_problem) {
         if (!p->ref)
                 return problem_set(ret_problem, "NoSuchProfile", "Profile",
                         "Profile: %s has no manifest in the store: the host's QEMU serves it, and there is nothing to "
@@ -215,10 +194,10 @@ int profile_push(Profile *profile, uint32_t owner, const char *digest, const cha
 
         r = profiles_need_store(rt->profiles, ret_problem);
         if (r >= 0)
-                r = registry_place(rt, destination, &place, ret_problem);
+                r = registry_destination(rt, destination, "profile", &place, ret_problem);
         if (r < 0)
                 return r;
-        r = check(profile, digest, &place, ret_problem);
+        r = check(profile, digest, ret_problem);
         if (r >= 0)
                 r = job_new(rt, "push", owner, ret, ret_problem);
         if (r < 0) {
