@@ -224,3 +224,13 @@ void play_fetch(FakeHelper *h, json_t *message) {
                                     "sha256:" HEX2, "size", 7));
         }
 }
+
+void play_artifact(FakeHelper *h, json_t *message) {
+        bool push = g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "push") == 0;
+
+        if (strcmp(wire_type(message), "launch") == 0 && !push)
+                fake_say(h, json_pack("{s:s, s:s, s:s, s:i, s:s*}", "type", "resolved", "digest", "sha256:" HEX2,
+                                    "manifest", h->rig->artifact_manifest, "size", 7, "artifact", h->rig->artifact_type));
+        else
+                play_fetch(h, message);
+}

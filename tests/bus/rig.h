@@ -99,6 +99,8 @@ struct Rig {
         PolkitMode answer;
         GPtrArray *questions; /* Question */
 
+        const char *artifact_type, *artifact_manifest; /* what play_artifact() finds; type NULL: no artifact */
+
         GPtrArray *trace;  /* text of each signal and noted reply, in their order */
         GHashTable *known; /* "PATH PROPERTY" -> value, as signals told */
         GString *unchanged; /* properties that were signalled without a change */
@@ -127,6 +129,8 @@ char *rig_read(Rig *r, const char *name);
 char *rig_path(Rig *r, const char *name);
 /* Names beginning with ".tmp-" anywhere below state/. */
 unsigned rig_count_temporaries(Rig *r);
+/* An ops and its release, and the settings that name them; more: further lines of the settings. Before the daemon starts. */
+void rig_write_ops(Rig *r, const char *more);
 void rig_add_image(Rig *r, const char *hex, const char *reference);
 void rig_add_image_of(Rig *r, uint32_t uid, const char *hex, const char *reference);
 
@@ -187,6 +191,18 @@ void assert_good(sd_bus_message *reply);
 /* A property as text; caller frees. */
 char *rig_get(Rig *r, const char *path, const char *interface, const char *property);
 void assert_property(Rig *r, const char *path, const char *interface, const char *property, const char *value);
+
+/* ---- Jobs ---- */
+
+/* The number that a good reply begins with. */
+unsigned job_of(sd_bus_message *reply);
+/* The reply of the job's Wait: it has ended. */
+sd_bus_message *wait_job(Rig *r, unsigned id);
+/* Of a reply of Wait: that result and that error, whose words have the text in them. */
+void assert_end(sd_bus_message *end, const char *result, const char *error, const char *text);
+void assert_job(Rig *r, unsigned id, const char *result, const char *error, const char *text);
+/* And then nothing temporary is left. */
+void assert_job_tidy(Rig *r, unsigned id, const char *result, const char *error, const char *text);
 
 /* ---- The trace ---- */
 
@@ -251,6 +267,9 @@ void fake_free(void *h);
 FakeHelper *fake_find(Rig *r, const char *unit);
 /* The newest message of that type, or NULL. */
 json_t *fake_heard(FakeHelper *h, const char *type);
+/* The newest helper whose launch names that operation, or NULL; and how many there are. */
+FakeHelper *fake_find_op(Rig *r, const char *op);
+unsigned fake_count_op(Rig *r, const char *op);
 /* The k-th descriptor of that name in the launch message, -1 without. */
 int fake_fd(FakeHelper *h, const char *name);
 
@@ -261,6 +280,7 @@ void play_worker(FakeHelper *h, json_t *message);   /* every operation is done *
 void play_passt(FakeHelper *h, json_t *message);    /* ready */
 void play_probe(FakeHelper *h, json_t *message);    /* not usable */
 void play_fetch(FakeHelper *h, json_t *message);    /* resolves to HEX2 by an index HEX3, fetches 7 bytes; pushes */
+void play_artifact(FakeHelper *h, json_t *message); /* the same, and what it finds is the rig's artifact */
 void play_nothing(FakeHelper *h, json_t *message);
 
 void fake_running(FakeHelper *h);

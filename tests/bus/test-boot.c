@@ -162,24 +162,6 @@ static void test_guest_exit(void **state) {
         assert_property(r, WEB, VM, "ExitCode", "7");
 }
 
-/* A job's waiter hears the end in words. */
-static void assert_result(sd_bus_message *reply, const char *result, const char *error) {
-        const char *r, *e, *text;
-
-        assert_good(reply);
-        assert_true(sd_bus_message_read(reply, "sss", &r, &e, &text) > 0);
-        assert_string_equal(r, result);
-        assert_string_equal(e, error);
-        if (*error && !*text)
-                fail_msg("%s says nothing", error);
-}
-
-static sd_bus_message *wait_job(Rig *r, unsigned id) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", id);
-
-        return rig_call(r, path, JOB, "Wait", NULL);
-}
-
 /* Stop while it starts: the start is canceled, the stop is done, in that order. */
 static void test_stop_while_starting(void **state) {
         Rig *r = *state;
@@ -194,13 +176,13 @@ static void test_stop_while_starting(void **state) {
         stop_web(r, 1000000);
         until(r, fake_heard(h, "stop"));
         start = wait_job(r, 1);
-        assert_result(start, "canceled", ERROR("Canceled"));
+        assert_end(start, "canceled", ERROR("Canceled"), "");
         fake_say(h, json_pack("{s:s}", "type", "ready")); /* too late: the stop is not over by that */
         rig_settle(r);
         assert_property(r, ROOT "/job/2", JOB, "State", "running");
         fake_exited(h, "powered-off", 0);
         stop = wait_job(r, 2);
-        assert_result(stop, "done", "");
+        assert_end(stop, "done", "", "");
         assert_property(r, WEB, VM, "State", "stopped");
 }
 
@@ -220,7 +202,7 @@ static void test_remove_while_starting(void **state) {
         until(r, fake_heard(h, "stop"));
         fake_exited(h, "powered-off", 0);
         remove = wait_job(r, 2);
-        assert_result(remove, "done", "");
+        assert_end(remove, "done", "", "");
         until(r, trace_has(r, "VMRemoved web"));
         assert_false(rig_has(r, "state/vms/web"));
 }
@@ -256,7 +238,7 @@ static void assert_fails(Rig *r, const char *error, const char *state_after) {
 
         run_web(r);
         end = wait_job(r, 1);
-        assert_result(end, "failed", error);
+        assert_end(end, "failed", error, "");
         rig_settle(r);
         assert_property(r, WEB, VM, "State", state_after);
         assert_property(r, WEB, VM, "JobPath", "/");
@@ -278,7 +260,7 @@ static void assert_startable(Rig *r) {
         assert_good(reply);
         assert_true(sd_bus_message_read(reply, "u", &id) > 0);
         end = wait_job(r, id);
-        assert_result(end, "done", "");
+        assert_end(end, "done", "", "");
         assert_property(r, WEB, VM, "State", "running");
         assert_int_equal(unit_runs(r, MONITOR), 1);
         assert_int_equal(unit_runs(r, PASST), 1);
@@ -398,7 +380,7 @@ static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
         until(r, wait->reply);
-        assert_result(wait->reply, "canceled", ERROR("Canceled"));
+        assert_end(wait->reply, "canceled", ERROR("Canceled"), "");
         twice = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_error(twice, ERROR("NotSupported"));
         rig_settle(r);
@@ -527,7 +509,7 @@ static void test_import(void **state) {
         reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
         assert_good(reply);
         end = wait_job(r, 1);
-        assert_result(end, "done", "");
+        assert_end(end, "done", "", "");
         until(r, trace_has(r, "JobRemoved 1 "));
         assert_true(trace_has(r, "added /image/"));
         assert_property(r, image, IMAGE, "Reference", "tool:2");
@@ -562,7 +544,7 @@ static void test_import_twice(void **state) {
 
                 assert_good(reply);
                 result = wait_job(r, i + 1);
-                assert_result(result, "done", "");
+                assert_end(result, "done", "", "");
                 found = rig_call(r, ROOT, MANAGER, "GetImage", "s", names[i]);
                 assert_good(found);
         }
@@ -582,7 +564,7 @@ static void test_import_canceled(void **state) {
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
         end = wait_job(r, 1);
-        assert_result(end, "canceled", ERROR("Canceled"));
+        assert_end(end, "canceled", ERROR("Canceled"), "");
         rig_settle(r);
         until(r, rig_count_temporaries(r) == 0);
         assert_int_equal(unit_runs(r, "mcp-image@1.service"), 0);

@@ -8,21 +8,6 @@
 
 #define WEB ROOT "/vm/web"
 
-static sd_bus_message *wait_job(Rig *r, unsigned id) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", id);
-
-        return rig_call(r, path, JOB, "Wait", NULL);
-}
-
-static void assert_result(sd_bus_message *end, const char *result, const char *error, const char *text) {
-        const char *a = "", *b = "", *c = "";
-
-        assert_good(end);
-        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
-        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
-                fail_msg("%s %s: %s", a, b, c);
-}
-
 static void run_web(Rig *r, unsigned job, const char *result, const char *error, const char *text) {
         g_autoptr(sd_bus_message) reply = rig_call(
                 r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
@@ -30,7 +15,7 @@ static void run_web(Rig *r, unsigned job, const char *result, const char *error,
 
         assert_good(reply);
         end = wait_job(r, job);
-        assert_result(end, result, error, text);
+        assert_end(end, result, error, text);
 }
 
 static char *image_path(Rig *r, const char *hex) {
@@ -88,7 +73,7 @@ static void test_known_is_not_hashed(void **state) {
         again = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
         assert_good(again);
         end = wait_job(r, 2);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         assert_operations(r, "initrd hash ");
 }
 
@@ -116,7 +101,7 @@ static void test_touched_is_hashed(void **state) {
         again = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
         assert_good(again);
         end = wait_job(r, 2);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         assert_operations(r, "hash initrd hash ");
 }
 
@@ -154,7 +139,7 @@ static void test_verify(void **state) {
         reply = rig_call(r, image, IMAGE, "Verify", NULL);
         assert_good(reply);
         end = wait_job(r, 1);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         assert_property(r, ROOT "/job/1", JOB, "Kind", "verify");
         assert_property(r, ROOT "/job/1", JOB, "Subject", image);
 
@@ -162,7 +147,7 @@ static void test_verify(void **state) {
         second = rig_call(r, image, IMAGE, "Verify", NULL);
         assert_good(second);
         second_end = wait_job(r, 2);
-        assert_result(second_end, "failed", ERROR("DigestMismatch"), REFERENCE);
+        assert_end(second_end, "failed", ERROR("DigestMismatch"), REFERENCE);
         run_web(r, 3, "failed", ERROR("DigestMismatch"), "import it again");
         assert_operations(r, "hash hash hash ");
 }
@@ -181,7 +166,7 @@ static void test_removed_while_verified(void **state) {
         assert_good(removed);
         play_worker(fake_find(r, "mcp-image@1.service"), fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
         end = wait_job(r, 1);
-        assert_result(end, "failed", ERROR("NoSuchImage"), "removed");
+        assert_end(end, "failed", ERROR("NoSuchImage"), "removed");
         rig_assert_alive(r);
 }
 
@@ -205,7 +190,7 @@ static void test_look_up(void **state) {
         reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "web:2", path, 0);
         assert_good(reply);
         end = wait_job(r, 1);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         found = rig_call(r, ROOT, MANAGER, "GetImage", "s", "web:2");
         assert_good(found);
         assert_true(sd_bus_message_read(found, "o", &found_path) > 0);
@@ -243,7 +228,7 @@ static void test_repair(void **state) {
         reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "web:2", path, 0);
         assert_good(reply);
         end = wait_job(r, 1);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         text = rig_read(r, root);
         assert_string_equal(text, "new!");
         found = rig_call(r, ROOT, MANAGER, "GetImage", "s", REFERENCE);
@@ -283,7 +268,7 @@ static void test_line(void **state) {
         canceled = rig_call(r, ROOT "/job/3", JOB, "Cancel", NULL);
         assert_good(canceled);
         end = wait_job(r, 3);
-        assert_result(end, "canceled", ERROR("Canceled"), "");
+        assert_end(end, "canceled", ERROR("Canceled"), "");
         first = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(first);
         until(r, trace_has(r, "changed /job/4 State=running"));
@@ -377,7 +362,7 @@ static void test_clean(void **state) {
 
         start_import(r, "tool:2");
         end = wait_job(r, 1);
-        assert_result(end, "done", "", "");
+        assert_end(end, "done", "", "");
         vm = rig_call(r, ROOT, MANAGER, "CreateVM", "sa{sv}", "web", 1, "Image", "s", REFERENCE);
         assert_good(vm);
         rig_write(r, "state/cache/initrd-5.0.0-gone-1-2-3", "old");
@@ -438,7 +423,7 @@ static void test_changed_initrd(void **state) {
                 again = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
                 assert_good(again);
                 end = wait_job(r, 2);
-                assert_result(end, "done", "", "");
+                assert_end(end, "done", "", "");
         }
         assert_operations(r, "initrd hash initrd hash ");
 }

@@ -2,17 +2,6 @@
 /* Jobs across the death of the daemon: what had ended is known, what was under way has failed. */
 #include "web.h"
 
-static void assert_result(Rig *r, const char *path, const char *result, const char *error) {
-        g_autoptr(sd_bus_message) reply = rig_call(r, path, JOB, "Wait", NULL);
-        const char *got_result, *got_error, *text;
-
-        assert_good(reply);
-        assert_true(sd_bus_message_read(reply, "sss", &got_result, &got_error, &text) >= 0);
-        assert_string_equal(got_result, result);
-        assert_string_equal(got_error, error);
-        assert_true((*error == 0) == (*text == 0));
-}
-
 static void test_under_way(void **state) {
         static const int signals[] = {SIGKILL, SIGTERM};
         Rig *r = *state;
@@ -27,7 +16,7 @@ static void test_under_way(void **state) {
                 restart(r, signals[i]);
                 signal = g_strdup_printf("JobRemoved %zu %s failed " ERROR("Interrupted"), 2 * i + 1, path);
                 until(r, trace_has(r, signal));
-                assert_result(r, path, "failed", ERROR("Interrupted"));
+                assert_job(r, 2 * i + 1, "failed", ERROR("Interrupted"), "");
                 assert_property(r, path, JOB, "Kind", "start");
                 assert_property(r, path, JOB, "Subject", WEB);
                 assert_property(r, path, JOB, "State", "failed");
@@ -58,8 +47,8 @@ static void test_ended(void **state) {
                 g_autofree char *error = rig_get(r, ROOT "/job/2", JOB, "ErrorName");
 
                 assert_good(wait);
-                assert_result(r, ROOT "/job/1", "done", "");
-                assert_result(r, ROOT "/job/2", "failed", error);
+                assert_job(r, 1, "done", "", "");
+                assert_job(r, 2, "failed", error, "");
                 assert_property(r, ROOT, MANAGER, "JobCount", "0");
                 restart(r, SIGKILL);
         }

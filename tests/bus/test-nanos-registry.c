@@ -12,49 +12,6 @@
 #define PLACE "registry.example.com/web-disk"
 #define WEB ROOT "/vm/web"
 
-/* The number of a job by the answer; they go on over a restart. */
-static unsigned job_of(sd_bus_message *reply) {
-        uint32_t id;
-
-        assert_good(reply);
-        assert_true(sd_bus_message_read(reply, "u", &id) > 0);
-        return id;
-}
-
-static void assert_result(Rig *r, unsigned job, const char *result, const char *error, const char *text) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", job);
-        g_autoptr(sd_bus_message) end = rig_call(r, path, JOB, "Wait", NULL);
-        const char *a = "", *b = "", *c = "";
-
-        assert_good(end);
-        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
-        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
-                fail_msg("%s %s: %s", a, b, c);
-        rig_settle(r);
-        until(r, rig_count_temporaries(r) == 0); /* versions of QEMU are asked for and kept meanwhile */
-}
-
-static FakeHelper *find_op(Rig *r, const char *op) {
-        for (guint i = r->helpers->len; i > 0; i--) {
-                FakeHelper *h = r->helpers->pdata[i - 1];
-
-                if (h->launch && g_strcmp0(json_string_value(json_object_get(h->launch, "op")), op) == 0)
-                        return h;
-        }
-        return NULL;
-}
-
-static unsigned count_op(Rig *r, const char *op) {
-        unsigned n = 0;
-
-        for (guint i = 0; i < r->helpers->len; i++) {
-                FakeHelper *h = r->helpers->pdata[i];
-
-                n += h->launch && g_strcmp0(json_string_value(json_object_get(h->launch, "op")), op) == 0;
-        }
-        return n;
-}
-
 static unsigned count_disks(Rig *r) {
         g_autofree char *name = g_strdup_printf("state/images/%u", r->uid), *path = rig_path(r, name);
         g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -68,18 +25,8 @@ static unsigned count_disks(Rig *r) {
 
 /* ---- Helpers that do what they are told ---- */
 
-static const char *artifact_type, *artifact_manifest, *disk_image;
+static const char *disk_image;
 static char *disk_key;
-
-static void play_registry(FakeHelper *h, json_t *message) {
-        bool to = g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "push") == 0;
-
-        if (strcmp(wire_type(message), "launch") == 0 && !to)
-                fake_say(h, json_pack("{s:s, s:s, s:s, s:i, s:s*}", "type", "resolved", "digest", "sha256:" HEX2,
-                                    "manifest", artifact_manifest, "size", 7, "artifact", artifact_type));
-        else
-                play_fetch(h, message);
-}
 
 static void play_disks(FakeHelper *h, json_t *message) {
         const char *op = json_string_value(json_object_get(message, "op"));
@@ -96,23 +43,16 @@ static void play_disks(FakeHelper *h, json_t *message) {
 }
 
 static int setup(void **state) {
-        g_autofree char *conf = NULL, *ops = NULL, *old = NULL;
         int r = rig_setup_without_daemon(state);
         Rig *rig = *state;
 
         if (r != 0)
                 return r;
-        rig_write(rig, "ops/.ops/latest.txt", "0.1.55\n");
-        rig_write(rig, "ops/ops", "");
-        ops = rig_path(rig, "ops/ops");
-        assert_int_equal(chmod(ops, 0755), 0);
-        old = rig_read(rig, "runtime.conf");
-        conf = g_strdup_printf("%sOps=%s\nOpsHome=%s/ops\n", old, ops, rig->dir);
-        rig_write(rig, "runtime.conf", conf);
-        rig->play[KIND_FETCH] = play_registry;
+        rig_write_ops(rig, "");
+        rig->play[KIND_FETCH] = play_artifact;
         rig->play[KIND_WORKER] = play_disks;
-        artifact_type = ARTIFACT_NANOS;
-        artifact_manifest = "sha256:" HEX2;
+        rig->artifact_type = ARTIFACT_NANOS;
+        rig->artifact_manifest = "sha256:" HEX2;
         disk_image = "sha256:" HEX;
         rig_start_daemon(rig);
         return 0;
@@ -188,27 +128,27 @@ static void test_there_and_back(void **state) {
 
         assert_error(early, ERROR("NoSuchImage"));
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         other = push(r, "two", PLACE ":1");
         assert_error(other, ERROR("NoSuchImage"));
         reply = push(r, "one", PLACE ":1");
         assert_good(reply);
-        assert_result(r, 2, "done", "", "");
+        assert_job_tidy(r, 2, "done", "", "");
         assert_string_equal(((Question *) r->questions->pdata[r->questions->len - 1])->action, NAME ".push-image");
         assert_property(r, ROOT "/job/2", JOB, "Kind", "push");
         assert_property(r, ROOT "/job/2", JOB, "Subject", image);
-        launch = find_op(r, "nanos-pack")->launch;
+        launch = fake_find_op(r, "nanos-pack")->launch;
         assert_string_equal(json_string_value(json_object_get(launch, "image")), "sha256:" HEX);
-        launch = find_op(r, "push")->launch;
+        launch = fake_find_op(r, "push")->launch;
         assert_string_equal(json_string_value(json_object_get(launch, "destination")), PLACE ":1");
         assert_string_equal(json_string_value(json_object_get(launch, "digest")), "sha256:" HEX2);
 
         change_record(r, forget_disks);
         remove_ops(r);
         job = pull(r, PLACE ":1");
-        assert_result(r, job, "done", "", "");
+        assert_job_tidy(r, job, "done", "", "");
         assert_string_equal(((Question *) r->questions->pdata[r->questions->len - 1])->action, NAME ".pull-image");
-        launch = find_op(r, "nanos-unpack")->launch;
+        launch = fake_find_op(r, "nanos-unpack")->launch;
         assert_string_equal(json_string_value(json_object_get(launch, "digest")), "sha256:" HEX2);
         path = g_strdup_printf(ROOT "/job/%u", job);
         assert_property(r, path, JOB, "Kind", "pull");
@@ -220,8 +160,8 @@ static void test_there_and_back(void **state) {
                 "Target", "s", "nanos", "Network", "s", "none", "Command", "as", 1, "one");
         assert_good(vm);
         assert_true(sd_bus_message_skip(vm, "o") > 0);
-        assert_result(r, job_of(vm), "done", "", "");
-        assert_int_equal(count_op(r, "nanos"), 1); /* the one of BuildImage */
+        assert_job_tidy(r, job_of(vm), "done", "", "");
+        assert_int_equal(fake_count_op(r, "nanos"), 1); /* the one of BuildImage */
         assert_property(r, WEB, VM, "ImageHash", HEX);
 }
 
@@ -231,22 +171,22 @@ static void test_other_tools(void **state) {
         g_autoptr(sd_bus_message) reply = NULL;
 
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         reply = push(r, "one", PLACE ":1");
         assert_good(reply);
-        assert_result(r, 2, "done", "", "");
+        assert_job_tidy(r, 2, "done", "", "");
         rig_write(r, "ops/.ops/latest.txt", "0.1.56\n");
         build(r);
-        assert_result(r, 3, "done", "", "");
-        assert_int_equal(count_op(r, "nanos"), 2);
+        assert_job_tidy(r, 3, "done", "", "");
+        assert_int_equal(fake_count_op(r, "nanos"), 2);
         assert_int_equal(count_disks(r), 1);
         pull(r, PLACE ":1");
-        assert_result(r, 4, "done", "", "");
+        assert_job_tidy(r, 4, "done", "", "");
         assert_int_equal(count_disks(r), 1);
         rig_write(r, "ops/.ops/latest.txt", "0.1.57\n");
         build(r);
-        assert_result(r, 5, "done", "", "");
-        assert_int_equal(count_op(r, "nanos"), 2);
+        assert_job_tidy(r, 5, "done", "", "");
+        assert_int_equal(fake_count_op(r, "nanos"), 2);
 }
 
 /* Without ops, what was made is used, and what was not is ToolMissing. */
@@ -255,16 +195,16 @@ static void test_no_tools(void **state) {
         g_autoptr(sd_bus_message) there = NULL, missing = NULL;
 
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         remove_ops(r);
         there = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 5, "Image", "s", REFERENCE, "Accelerator", "s",
                 "tcg", "Target", "s", "nanos", "Network", "s", "none", "Command", "as", 1, "one");
         assert_good(there);
-        assert_result(r, 2, "done", "", "");
+        assert_job_tidy(r, 2, "done", "", "");
         missing = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "two", 5, "Image", "s", REFERENCE, "Accelerator", "s",
                 "tcg", "Target", "s", "nanos", "Network", "s", "none", "Command", "as", 1, "two");
         assert_good(missing);
-        assert_result(r, 3, "failed", ERROR("ToolMissing"), "Ops=");
+        assert_job_tidy(r, 3, "failed", ERROR("ToolMissing"), "Ops=");
 }
 
 /* What an older daemon recorded goes with its image. */
@@ -274,7 +214,7 @@ static void test_old_record(void **state) {
         g_autoptr(sd_bus_message) gone = NULL;
 
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         change_record(r, forget_tools);
         assert_int_equal(count_disks(r), 1);
         gone = rig_call(r, image, IMAGE, "Remove", "a{sv}", 0);
@@ -312,11 +252,11 @@ static void test_words(void **state) {
                 assert_error(alone, ERROR("InvalidSpec"));
         }
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         digest = push(r, "one", PLACE "@sha256:" HEX2);
         assert_error(digest, ERROR("InvalidName"));
-        assert_null(find_op(r, "pull"));
-        assert_null(find_op(r, "push"));
+        assert_null(fake_find_op(r, "pull"));
+        assert_null(fake_find_op(r, "push"));
 }
 
 static void test_other_things(void **state) {
@@ -324,39 +264,39 @@ static void test_other_things(void **state) {
         g_autoptr(sd_bus_message) reply = NULL;
 
         disk_key = g_strdup(HEX3);
-        artifact_type = NULL;
+        r->artifact_type = NULL;
         pull(r, PLACE ":1");
-        assert_result(r, 1, "failed", ERROR("UnsupportedImage"), "is an image, not a disk");
-        artifact_type = ARTIFACT_PROFILE;
+        assert_job_tidy(r, 1, "failed", ERROR("UnsupportedImage"), "is an image, not a disk");
+        r->artifact_type = ARTIFACT_PROFILE;
         pull(r, PLACE ":1");
-        assert_result(r, 2, "failed", ERROR("UnsupportedImage"), "of the type");
-        artifact_type = ARTIFACT_NANOS_CONFIG;
-        artifact_manifest = "sha256:" HEX3;
+        assert_job_tidy(r, 2, "failed", ERROR("UnsupportedImage"), "of the type");
+        r->artifact_type = ARTIFACT_NANOS_CONFIG;
+        r->artifact_manifest = "sha256:" HEX3;
         pull(r, PLACE ":1");
-        assert_result(r, 3, "failed", ERROR("UnsupportedImage"), "index");
+        assert_job_tidy(r, 3, "failed", ERROR("UnsupportedImage"), "index");
         pull(r, PLACE "@sha256:" HEX);
-        assert_result(r, 4, "failed", ERROR("DigestMismatch"), HEX);
+        assert_job_tidy(r, 4, "failed", ERROR("DigestMismatch"), HEX);
         reply = rig_call(r, ROOT, MANAGER, "PullImage", "sa{sv}", PLACE ":1", 0);
         assert_good(reply);
-        assert_result(r, 5, "failed", ERROR("UnsupportedImage"), "option Target");
-        assert_null(find_op(r, "nanos-unpack"));
+        assert_job_tidy(r, 5, "failed", ERROR("UnsupportedImage"), "option Target");
+        assert_null(fake_find_op(r, "nanos-unpack"));
 
         /* Of an image that is not here, or of none. */
-        artifact_manifest = "sha256:" HEX2;
+        r->artifact_manifest = "sha256:" HEX2;
         disk_image = "sha256:" HEX3;
         pull(r, PLACE ":1");
-        assert_result(r, 6, "failed", ERROR("NoSuchImage"), "made of image sha256:" HEX3 ", which you do not have");
+        assert_job_tidy(r, 6, "failed", ERROR("NoSuchImage"), "made of image sha256:" HEX3 ", which you do not have");
         disk_image = "../../x";
         pull(r, PLACE ":1");
-        assert_result(r, 7, "failed", ERROR("BuildFailed"), "whose disk");
+        assert_job_tidy(r, 7, "failed", ERROR("BuildFailed"), "whose disk");
         disk_image = "sha256:" HEX;
         g_free(disk_key);
         disk_key = g_strdup("../../../etc/x");
         pull(r, PLACE ":1");
-        assert_result(r, 8, "failed", ERROR("BuildFailed"), "whose disk");
+        assert_job_tidy(r, 8, "failed", ERROR("BuildFailed"), "whose disk");
         g_clear_pointer(&disk_key, g_free);
         pull(r, PLACE ":1");
-        assert_result(r, 9, "failed", ERROR("BuildFailed"), "whose disk");
+        assert_job_tidy(r, 9, "failed", ERROR("BuildFailed"), "whose disk");
         assert_int_equal(count_disks(r), 0);
         rig_assert_alive(r);
 }
@@ -366,7 +306,7 @@ static void cancel(Rig *r, unsigned job) {
         g_autoptr(sd_bus_message) reply = rig_call(r, path, JOB, "Cancel", NULL);
 
         assert_good(reply);
-        assert_result(r, job, "canceled", ERROR("Canceled"), "");
+        assert_job_tidy(r, job, "canceled", ERROR("Canceled"), "");
 }
 
 /* Whatever part it is in, nothing is left. */
@@ -376,26 +316,26 @@ static void test_cancel(void **state) {
 
         disk_key = g_strdup(HEX3);
         build(r);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         r->play[KIND_FETCH] = play_nothing;
         pull(r, PLACE ":1");
-        until(r, find_op(r, "pull"));
+        until(r, fake_find_op(r, "pull"));
         cancel(r, 2);
         reply = push(r, "one", PLACE ":1");
         assert_good(reply);
-        until(r, find_op(r, "push"));
+        until(r, fake_find_op(r, "push"));
         cancel(r, 3);
-        r->play[KIND_FETCH] = play_registry;
+        r->play[KIND_FETCH] = play_artifact;
         r->play[KIND_WORKER] = play_nothing;
         pull(r, PLACE ":1");
-        until(r, find_op(r, "nanos-unpack"));
+        until(r, fake_find_op(r, "nanos-unpack"));
         cancel(r, 4);
         last = push(r, "one", PLACE ":1");
         assert_good(last);
-        until(r, count_op(r, "nanos-pack") == 2);
+        until(r, fake_count_op(r, "nanos-pack") == 2);
         cancel(r, 5);
         pull(r, PLACE ":1");
-        until(r, count_op(r, "nanos-unpack") == 2);
+        until(r, fake_count_op(r, "nanos-unpack") == 2);
         rig_stop_daemon(r, SIGKILL);
         rig_start_daemon(r);
         until(r, rig_count_temporaries(r) == 0);

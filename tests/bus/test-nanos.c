@@ -9,37 +9,14 @@
 #define WEB ROOT "/vm/web"
 #define MONITOR "mcp-vm@web.service"
 
-static sd_bus_message *wait_job(Rig *r, unsigned id) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", id);
-
-        return rig_call(r, path, JOB, "Wait", NULL);
-}
-
-static void assert_job(Rig *r, unsigned id, const char *result, const char *error, const char *text) {
-        g_autoptr(sd_bus_message) end = wait_job(r, id);
-        const char *a = "", *b = "", *c = "";
-
-        assert_good(end);
-        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
-        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
-                fail_msg("%s %s: %s", a, b, c);
-}
-
 /* The daemon is told of an ops and of its release, both there. */
 static int setup(void **state) {
-        g_autofree char *conf = NULL, *ops = NULL, *old = NULL;
         int r = rig_setup_without_daemon(state);
         Rig *rig = *state;
 
         if (r != 0)
                 return r;
-        rig_write(rig, "ops/.ops/latest.txt", "0.1.55\n");
-        rig_write(rig, "ops/ops", "");
-        ops = rig_path(rig, "ops/ops");
-        assert_int_equal(chmod(ops, 0755), 0);
-        old = rig_read(rig, "runtime.conf");
-        conf = g_strdup_printf("%sOps=%s\nOpsHome=%s/ops\nBuildTimeoutSec=7\n", old, ops, rig->dir);
-        rig_write(rig, "runtime.conf", conf);
+        rig_write_ops(rig, "BuildTimeoutSec=7\n");
         rig_start_daemon(rig);
         return 0;
 }
@@ -59,18 +36,6 @@ static void end_web(Rig *r) {
         fake_exited(fake_find(r, MONITOR), "guest-exit", 0);
         until(r, trace_has(r, "changed /vm/web State=stopped"));
         trace_clear(r);
-}
-
-static unsigned count_builds(Rig *r) {
-        unsigned n = 0;
-
-        for (guint i = 0; i < r->helpers->len; i++) {
-                FakeHelper *h = r->helpers->pdata[i];
-
-                n += h->kind == KIND_WORKER && h->launch &&
-                     g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "nanos") == 0;
-        }
-        return n;
 }
 
 /* Paths of the disks in the store. */
@@ -93,17 +58,6 @@ static void assert_disks(Rig *r, guint n) {
         until(r, rig_count_temporaries(r) == 0);
 }
 
-static FakeHelper *find_build(Rig *r) {
-        for (guint i = r->helpers->len; i > 0; i--) {
-                FakeHelper *h = r->helpers->pdata[i - 1];
-
-                if (h->kind == KIND_WORKER && h->launch &&
-                        g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "nanos") == 0)
-                        return h;
-        }
-        return NULL;
-}
-
 static void assert_string(json_t *object, const char *key, const char *value) {
         assert_string_equal(json_string_value(json_object_get(object, key)) ?: "(none)", value);
 }
@@ -118,7 +72,7 @@ static void test_made_once(void **state) {
 
         assert_good(reply);
         assert_job(r, 1, "done", "", "");
-        build = find_build(r);
+        build = fake_find_op(r, "nanos");
         assert_non_null(build);
         fds = json_object_get(build->launch, "fds");
         assert_int_equal(json_array_size(fds), 2);
@@ -142,7 +96,7 @@ static void test_made_once(void **state) {
         end_web(r);
         start_web(r);
         assert_job(r, 2, "done", "", "");
-        assert_int_equal(count_builds(r), 1);
+        assert_int_equal(fake_count_op(r, "nanos"), 1);
         end_web(r);
 
         /* Another daemon finds it, too. */
@@ -150,7 +104,7 @@ static void test_made_once(void **state) {
         rig_start_daemon(r);
         start_web(r);
         until(r, trace_has(r, "changed /vm/web Ready=true"));
-        assert_int_equal(count_builds(r), 1);
+        assert_int_equal(fake_count_op(r, "nanos"), 1);
         assert_disks(r, 1);
 }
 
@@ -167,14 +121,14 @@ static void test_changes(void **state) {
         assert_good(memory);
         start_web(r);
         assert_job(r, 2, "done", "", "");
-        assert_int_equal(count_builds(r), 1); /* memory is not in the disk */
+        assert_int_equal(fake_count_op(r, "nanos"), 1); /* memory is not in the disk */
         end_web(r);
 
         update = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Environment", "as", 1, "A=1");
         assert_good(update);
         start_web(r);
         assert_job(r, 3, "done", "", "");
-        assert_int_equal(count_builds(r), 2);
+        assert_int_equal(fake_count_op(r, "nanos"), 2);
         assert_disks(r, 2);
         end_web(r);
 
@@ -188,14 +142,14 @@ static void test_changes(void **state) {
         }
         start_web(r);
         assert_job(r, 4, "done", "", "");
-        assert_int_equal(count_builds(r), 3);
+        assert_int_equal(fake_count_op(r, "nanos"), 3);
         end_web(r);
 
         /* Another release of Nanos makes other disks. */
         rig_write(r, "ops/.ops/latest.txt", "0.1.56\n");
         start_web(r);
         assert_job(r, 5, "done", "", "");
-        assert_int_equal(count_builds(r), 4);
+        assert_int_equal(fake_count_op(r, "nanos"), 4);
 }
 
 /* With a network it is ready when it says that it has its address; the job waits for that. */
@@ -223,13 +177,13 @@ static void test_line(void **state) {
 
                 assert_good(reply);
         }
-        until(r, count_builds(r) == 2);
+        until(r, fake_count_op(r, "nanos") == 2);
         rig_settle(r);
-        assert_int_equal(count_builds(r), 2);
+        assert_int_equal(fake_count_op(r, "nanos"), 2);
         assert_property(r, ROOT "/job/3", JOB, "State", "queued");
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
-        until(r, count_builds(r) == 3);
+        until(r, fake_count_op(r, "nanos") == 3);
         assert_property(r, ROOT "/job/3", JOB, "State", "running");
 }
 
@@ -260,8 +214,8 @@ static void test_worker_dies(void **state) {
         r->play[KIND_WORKER] = play_nothing;
         reply = run_nanos(r, "one");
         assert_good(reply);
-        until(r, find_build(r));
-        fake_close(find_build(r));
+        until(r, fake_find_op(r, "nanos"));
+        fake_close(fake_find_op(r, "nanos"));
         assert_job(r, 1, "failed", ERROR("BuildFailed"), "without an answer");
         assert_disks(r, 0);
 }
@@ -273,12 +227,12 @@ static void test_cancel(void **state) {
         r->play[KIND_WORKER] = play_nothing;
         reply = run_nanos(r, "one");
         assert_good(reply);
-        until(r, find_build(r));
+        until(r, fake_find_op(r, "nanos"));
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
         assert_job(r, 1, "canceled", ERROR("Canceled"), "");
         assert_property(r, WEB, VM, "State", "stopped");
-        until(r, unit_runs(r, find_build(r)->unit) <= 0);
+        until(r, unit_runs(r, fake_find_op(r, "nanos")->unit) <= 0);
         assert_disks(r, 0);
 }
 
@@ -294,7 +248,7 @@ static void test_no_tools(void **state) {
         assert_int_equal(unlink(ops), 0);
         build = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 1, "Target", "s", "nanos");
         assert_error(build, ERROR("ToolMissing"));
-        assert_int_equal(count_builds(r), 0);
+        assert_int_equal(fake_count_op(r, "nanos"), 0);
 }
 
 /* ---- BuildImage ---- */
@@ -315,7 +269,7 @@ static void test_build_image(void **state) {
         vm = run_nanos(r, "one");
         assert_good(vm);
         assert_job(r, 3, "done", "", "");
-        assert_int_equal(count_builds(r), 1);
+        assert_int_equal(fake_count_op(r, "nanos"), 1);
 
         linux_ = rig_call(r, ROOT, MANAGER, "BuildImage", "sa{sv}", REFERENCE, 0);
         assert_good(linux_);

@@ -14,19 +14,6 @@
 #define HERE ROOT "/profile/emulate_2dx86"
 #define OBJECT "state/profiles/cas/objects/" HEX3
 
-static void assert_result(Rig *r, unsigned job, const char *result, const char *error, const char *text) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", job);
-        g_autoptr(sd_bus_message) end = rig_call(r, path, JOB, "Wait", NULL);
-        const char *a = "", *b = "", *c = "";
-
-        assert_good(end);
-        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
-        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
-                fail_msg("%s %s: %s", a, b, c);
-        rig_settle(r);
-        until(r, rig_count_temporaries(r) == 0); /* versions of QEMU are asked for and kept meanwhile */
-}
-
 static sd_bus_message *call_pull(Rig *r, const char *reference, const char *profile) {
         return rig_call(r, ROOT, MANAGER, "PullImage", "sa{sv}", reference, 1, "Profile", "s", profile);
 }
@@ -43,18 +30,6 @@ static sd_bus_message *push(Rig *r, const char *digest, const char *destination)
 }
 
 /* ---- Helpers that do what they are told ---- */
-
-static const char *artifact_type, *artifact_manifest;
-
-static void play_registry(FakeHelper *h, json_t *message) {
-        bool to = g_strcmp0(json_string_value(json_object_get(h->launch, "op")), "push") == 0;
-
-        if (strcmp(wire_type(message), "launch") == 0 && !to)
-                fake_say(h, json_pack("{s:s, s:s, s:s, s:i, s:s*}", "type", "resolved", "digest", "sha256:" HEX2,
-                                    "manifest", artifact_manifest, "size", 7, "artifact", artifact_type));
-        else
-                play_fetch(h, message);
-}
 
 static json_t *summary(void) {
         return json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:i, s:b, s:[s], s:s}", "type", "done", "digest",
@@ -74,10 +49,10 @@ static int setup(void **state) {
         int r = rig_setup(state);
         Rig *rig = *state;
 
-        rig->play[KIND_FETCH] = play_registry;
+        rig->play[KIND_FETCH] = play_artifact;
         rig->play[KIND_WORKER] = play_unpack;
-        artifact_type = ARTIFACT_PROFILE;
-        artifact_manifest = "sha256:" HEX2;
+        rig->artifact_type = ARTIFACT_PROFILE;
+        rig->artifact_manifest = "sha256:" HEX2;
         return r;
 }
 
@@ -93,7 +68,7 @@ static void test_pull(void **state) {
         assert_string_equal(((Question *) r->questions->pdata[1])->action, NAME ".manage-profiles");
         assert_string_equal(
                 g_hash_table_lookup(((Question *) r->questions->pdata[1])->details, "profile"), "emulate-x86");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         launch = fake_find(r, WORKER)->launch;
         assert_string_equal(json_string_value(json_object_get(launch, "digest")), "sha256:" HEX2);
         assert_string_equal(json_string_value(json_object_get(launch, "profile")), "emulate-x86");
@@ -106,7 +81,7 @@ static void test_pull(void **state) {
         rig_start_daemon(r);
         assert_property(r, HERE, PROFILE, "Source", PLACE ":9@sha256:" HEX2);
         pull(r, PLACE "@sha256:" HEX2);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         assert_property(r, HERE, PROFILE, "Source", PLACE "@sha256:" HEX2);
 }
 
@@ -149,21 +124,21 @@ static void test_other_things(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) reply = NULL;
 
-        artifact_type = NULL;
+        r->artifact_type = NULL;
         pull(r, PLACE ":9");
-        assert_result(r, 1, "failed", ERROR("UnsupportedImage"), "is an image, not a profile");
-        artifact_type = "x/y\x1b[31m";
+        assert_job_tidy(r, 1, "failed", ERROR("UnsupportedImage"), "is an image, not a profile");
+        r->artifact_type = "x/y\x1b[31m";
         pull(r, PLACE ":9");
-        assert_result(r, 2, "failed", ERROR("UnsupportedImage"), "of the type");
-        artifact_type = ARTIFACT_PROFILE_CONFIG;
-        artifact_manifest = "sha256:" HEX3;
+        assert_job_tidy(r, 2, "failed", ERROR("UnsupportedImage"), "of the type");
+        r->artifact_type = ARTIFACT_PROFILE_CONFIG;
+        r->artifact_manifest = "sha256:" HEX3;
         pull(r, PLACE ":9");
-        assert_result(r, 3, "failed", ERROR("UnsupportedImage"), "index");
+        assert_job_tidy(r, 3, "failed", ERROR("UnsupportedImage"), "index");
         pull(r, PLACE "@sha256:" HEX);
-        assert_result(r, 4, "failed", ERROR("DigestMismatch"), HEX);
+        assert_job_tidy(r, 4, "failed", ERROR("DigestMismatch"), HEX);
         reply = rig_call(r, ROOT, MANAGER, "PullImage", "sa{sv}", PLACE ":9", 0);
         assert_good(reply);
-        assert_result(r, 5, "failed", ERROR("UnsupportedImage"), "option Profile");
+        assert_job_tidy(r, 5, "failed", ERROR("UnsupportedImage"), "option Profile");
         assert_null(fake_find(r, WORKER));
         assert_property(r, HERE, PROFILE, "Digest", "");
 }
@@ -185,12 +160,12 @@ static void test_hostile_helpers(void **state) {
 
         r->play[KIND_FETCH] = play_hasty;
         pull(r, PLACE ":9");
-        assert_result(r, 1, "failed", ERROR("RegistryFailed"), "no digest");
+        assert_job_tidy(r, 1, "failed", ERROR("RegistryFailed"), "no digest");
         assert_null(fake_find(r, WORKER));
-        r->play[KIND_FETCH] = play_registry;
+        r->play[KIND_FETCH] = play_artifact;
         r->play[KIND_WORKER] = play_liar;
         pull(r, PLACE ":9");
-        assert_result(r, 2, "failed", ERROR("BuildFailed"), "");
+        assert_job_tidy(r, 2, "failed", ERROR("BuildFailed"), "");
         assert_property(r, HERE, PROFILE, "Digest", "");
         rig_assert_alive(r);
 }
@@ -200,12 +175,12 @@ static void cancel(Rig *r, unsigned job) {
         g_autoptr(sd_bus_message) reply = rig_call(r, path, JOB, "Cancel", NULL);
 
         assert_good(reply);
-        assert_result(r, job, "canceled", ERROR("Canceled"), "");
+        assert_job_tidy(r, job, "canceled", ERROR("Canceled"), "");
 }
 
 static void play_endless(FakeHelper *h, json_t *message) {
         if (strcmp(wire_type(message), "go") != 0)
-                play_registry(h, message);
+                play_artifact(h, message);
 }
 
 static void test_cancel(void **state) {
@@ -220,7 +195,7 @@ static void test_cancel(void **state) {
         assert_error(clean, ERROR("Busy"));
         cancel(r, 1);
         assert_int_equal(unit_runs(r, FETCH), 0);
-        r->play[KIND_FETCH] = play_registry;
+        r->play[KIND_FETCH] = play_artifact;
         r->play[KIND_WORKER] = play_nothing;
         pull(r, PLACE ":9");
         until(r, fake_heard(fake_find(r, WORKER), "launch"));
@@ -256,7 +231,7 @@ static void test_push(void **state) {
         json_t *launch;
 
         pull(r, PLACE ":9");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         rig_write(r, OBJECT, "program");
         r->play[KIND_WORKER] = play_pack;
         pack_says = ASKS(HEX3);
@@ -266,7 +241,7 @@ static void test_push(void **state) {
         assert_error(place, ERROR("InvalidName"));
         reply = push(r, "sha256:" HEX, PLACE ":10");
         assert_good(reply);
-        assert_result(r, 2, "done", "", "");
+        assert_job_tidy(r, 2, "done", "", "");
         launch = fake_find(r, "mcp-fetch@2.service")->launch;
         assert_string_equal(json_string_value(json_object_get(launch, "op")), "push");
         assert_string_equal(json_string_value(json_object_get(launch, "destination")), PLACE ":10");
@@ -296,7 +271,7 @@ static void test_hostile_pack(void **state) {
         g_autofree char *link = rig_path(r, "state/profiles/cas/objects/" HEX2);
 
         pull(r, PLACE ":9");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         assert_int_equal(symlink("/etc/passwd", link), 0);
         r->play[KIND_WORKER] = play_pack;
         for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -305,7 +280,7 @@ static void test_hostile_pack(void **state) {
                 pack_says = bad[i].says;
                 reply = push(r, "", PLACE ":10");
                 assert_good(reply);
-                assert_result(r, i + 2, "failed", bad[i].error, bad[i].text);
+                assert_job_tidy(r, i + 2, "failed", bad[i].error, bad[i].text);
         }
         assert_null(fake_find(r, "mcp-fetch@2.service"));
         rig_assert_alive(r);
@@ -316,7 +291,7 @@ static void test_push_cancel(void **state) {
         g_autoptr(sd_bus_message) one = NULL, two = NULL;
 
         pull(r, PLACE ":9");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         rig_write(r, OBJECT, "program");
         r->play[KIND_WORKER] = play_nothing;
         one = push(r, "", PLACE ":10");

@@ -13,24 +13,6 @@
 #define PLACE "registry.example.com/team/web"
 #define SECRET "xyzzy-plugh"
 
-static sd_bus_message *wait_job(Rig *r, unsigned id) {
-        g_autofree char *path = g_strdup_printf(ROOT "/job/%u", id);
-
-        return rig_call(r, path, JOB, "Wait", NULL);
-}
-
-static void assert_result(Rig *r, unsigned job, const char *result, const char *error, const char *text) {
-        g_autoptr(sd_bus_message) end = wait_job(r, job);
-        const char *a = "", *b = "", *c = "";
-
-        assert_good(end);
-        assert_true(sd_bus_message_read(end, "sss", &a, &b, &c) > 0);
-        if (strcmp(a, result) != 0 || strcmp(b, error) != 0 || !strstr(c, text))
-                fail_msg("%s %s: %s", a, b, c);
-        rig_settle(r);
-        until(r, rig_count_temporaries(r) == 0);
-}
-
 static void pull(Rig *r, const char *reference) {
         g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "PullImage", "sa{sv}", reference, 0);
 
@@ -63,7 +45,7 @@ static void test_pull(void **state) {
         assert_null(launched(r, "digest"));
         assert_true(json_is_false(json_object_get(fake_find(r, FETCH)->launch, "insecure")));
         assert_int_equal(fake_fd(fake_find(r, FETCH), "credentials"), -1);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         assert_property(r, image, IMAGE, "Reference", PLACE ":1");
         assert_property(r, image, IMAGE, "Sources", "[{" PLACE ":1 sha256:" HEX3 "}]");
         assert_property(r, ROOT "/job/1", JOB, "Subject", image);
@@ -86,7 +68,7 @@ static void test_known(void **state) {
 
         r->play[KIND_FETCH] = play_known;
         pull(r, PLACE ":1");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         assert_null(fake_heard(fake_find(r, FETCH), "go"));
         assert_null(fake_find(r, "mcp-image@1.service"));
         assert_property(r, image, IMAGE, "Reference", REFERENCE);
@@ -95,7 +77,7 @@ static void test_known(void **state) {
         rig_start_daemon(r);
         assert_property(r, image, IMAGE, "Sources", "[{" PLACE ":1 sha256:" HEX3 "}]");
         pull(r, PLACE "@sha256:" HEX3); /* what was followed once need not be again */
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
 }
 
 /* A digest in the reference counts, whatever the helper and the worker say. */
@@ -103,9 +85,9 @@ static void test_digests(void **state) {
         Rig *r = *state;
 
         pull(r, PLACE "@sha256:" HEX);
-        assert_result(r, 1, "failed", ERROR("DigestMismatch"), HEX3);
+        assert_job_tidy(r, 1, "failed", ERROR("DigestMismatch"), HEX3);
         pull(r, PLACE ":1@sha256:" HEX3);
-        assert_result(r, 2, "done", "", "");
+        assert_job_tidy(r, 2, "done", "", "");
         r->play[KIND_FETCH] = play_known; /* its manifest is here, and nobody saw that the index leads to it */
         pull(r, PLACE "/other@sha256:" HEX3);
         until(r, fake_heard(fake_find(r, "mcp-fetch@3.service"), "go"));
@@ -125,7 +107,7 @@ static void test_not_followed(void **state) {
 
         r->play[KIND_FETCH] = play_other;
         pull(r, PLACE ":1");
-        assert_result(r, 1, "failed", ERROR("DigestMismatch"), HEX);
+        assert_job_tidy(r, 1, "failed", ERROR("DigestMismatch"), HEX);
         assert_missing(r, PLACE ":1");
 }
 
@@ -186,10 +168,10 @@ static void test_helper_leaves(void **state) {
 
         r->play[KIND_FETCH] = play_leave;
         pull(r, PLACE ":1");
-        assert_result(r, 1, "failed", ERROR("RegistryFailed"), "without an answer");
+        assert_job_tidy(r, 1, "failed", ERROR("RegistryFailed"), "without an answer");
         r->start[KIND_FETCH] = START_FAILS;
         pull(r, PLACE ":1");
-        assert_result(r, 2, "failed", ERROR("RegistryFailed"), "did not start");
+        assert_job_tidy(r, 2, "failed", ERROR("RegistryFailed"), "did not start");
 }
 
 static void test_cancel(void **state) {
@@ -202,7 +184,7 @@ static void test_cancel(void **state) {
         assert_int_equal(rig_count_temporaries(r), 1);
         cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
         assert_good(cancel);
-        assert_result(r, 1, "canceled", ERROR("Canceled"), "");
+        assert_job_tidy(r, 1, "canceled", ERROR("Canceled"), "");
         assert_int_equal(unit_runs(r, FETCH), 0);
         r->play[KIND_FETCH] = play_fetch;
         r->play[KIND_WORKER] = play_nothing;
@@ -210,7 +192,7 @@ static void test_cancel(void **state) {
         until(r, fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
         again = rig_call(r, ROOT "/job/2", JOB, "Cancel", NULL);
         assert_good(again);
-        assert_result(r, 2, "canceled", ERROR("Canceled"), "");
+        assert_job_tidy(r, 2, "canceled", ERROR("Canceled"), "");
         assert_int_equal(unit_runs(r, "mcp-image@1.service"), 0);
         assert_missing(r, PLACE ":1");
 }
@@ -230,7 +212,7 @@ static void test_line(void **state) {
         assert_good(cancel);
         fake_close(fake_find(r, FETCH));
         fake_close(fake_find(r, "mcp-fetch@2.service"));
-        assert_result(r, 2, "failed", ERROR("RegistryFailed"), "");
+        assert_job_tidy(r, 2, "failed", ERROR("RegistryFailed"), "");
         rig_assert_alive(r);
 }
 
@@ -262,7 +244,7 @@ static void test_run(void **state) {
         assert_int_equal(r->questions->len, 2);
         assert_string_equal(((Question *) r->questions->pdata[0])->action, NAME ".run-vm");
         assert_string_equal(((Question *) r->questions->pdata[1])->action, NAME ".pull-image");
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         assert_property(r, ROOT "/vm/web", VM, "State", "running");
         assert_property(r, ROOT "/vm/web", VM, "ImageDigest", "sha256:" HEX2);
         assert_property(r, ROOT "/job/1", JOB, "Subject", ROOT "/vm/web");
@@ -281,7 +263,7 @@ static void test_run_fails(void **state) {
 
         r->play[KIND_FETCH] = play_leave;
         run_web(r);
-        assert_result(r, 1, "failed", ERROR("RegistryFailed"), "");
+        assert_job_tidy(r, 1, "failed", ERROR("RegistryFailed"), "");
         assert_no_vm(r);
         r->play[KIND_FETCH] = play_nothing;
         run_web(r);
@@ -290,7 +272,7 @@ static void test_run_fails(void **state) {
         assert_property(r, ROOT "/vm/web", VM, "ImageDigest", "");
         stop = rig_call(r, ROOT "/vm/web", VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
         assert_good(stop);
-        assert_result(r, 2, "canceled", ERROR("Canceled"), "");
+        assert_job_tidy(r, 2, "canceled", ERROR("Canceled"), "");
         assert_no_vm(r);
         run_web(r);
         until(r, fake_heard(fake_find(r, "mcp-fetch@3.service"), "launch"));
@@ -335,7 +317,7 @@ static void test_push(void **state) {
         assert_int_equal(pread(fake_fd(fake_find(r, FETCH), "archive"), buf, sizeof buf, 0), 7);
         assert_string_equal(buf, "archive");
         assert_int_equal(fcntl(fake_fd(fake_find(r, FETCH), "archive"), F_GETFL) & O_ACCMODE, O_RDONLY);
-        assert_result(r, 1, "done", "", "");
+        assert_job_tidy(r, 1, "done", "", "");
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
                 g_autoptr(sd_bus_message) refused =
                         rig_call(r, ROOT, MANAGER, "PushImage", "ssa{sv}", bad[i].reference, bad[i].destination, 0);
