@@ -182,7 +182,8 @@ char *sha256_of(const GByteArray *data) {
         return g_strdup(text);
 }
 
-static char *add_blob(maker *m, const GByteArray *data, bool damage) {
+/* damage: its last byte is another than the digest is of. */
+static char *add_blob(maker *m, const GByteArray *data, const char *type, bool damage) {
         g_autofree char *digest = sha256_of(data);
         g_autofree char *path = g_strconcat("blobs/sha256/", digest + 7, NULL);
         g_autofree char *copy = g_memdup2(data->data, data->len);
@@ -190,26 +191,28 @@ static char *add_blob(maker *m, const GByteArray *data, bool damage) {
         if (damage)
                 copy[data->len - 1] ^= 1;
         maker_add(m, path, copy, data->len);
-        return g_steal_pointer(&digest);
+        return g_strdup_printf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%u}", type, digest, data->len);
 }
 
-static char *add_text_blob(maker *m, const char *text, const char *type) {
+char *maker_add_blob(maker *m, const GByteArray *data, const char *type) {
+        return add_blob(m, data, type, false);
+}
+
+char *maker_add_text_blob(maker *m, const char *text, const char *type) {
         g_autoptr(GByteArray) data =
                 g_byte_array_append(g_byte_array_new(), (const guint8 *) text, (guint) strlen(text));
-        g_autofree char *digest = add_blob(m, data, false);
 
-        return g_strdup_printf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%u}", type, digest, data->len);
+        return add_blob(m, data, type, false);
 }
 
 static char *layer_descriptors(maker *m, const struct oci_parts *parts) {
         GString *s = g_string_new(NULL);
 
         for (const GByteArray *const *l = parts->layers; *l; l++) {
-                g_autofree char *digest = add_blob(m, *l, parts->damage_layer && !l[1]);
+                g_autofree char *blob = add_blob(m, *l, parts->layer_type ?: "application/vnd.oci.image.layer.v1.tar",
+                        parts->damage_layer && !l[1]);
 
-                g_string_append_printf(s, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%u}",
-                        s->len > 0 ? "," : "", parts->layer_type ?: "application/vnd.oci.image.layer.v1.tar", digest,
-                        (*l)->len);
+                g_string_append_printf(s, "%s%s", s->len > 0 ? "," : "", blob);
         }
         return g_string_free(s, FALSE);
 }
@@ -217,7 +220,7 @@ static char *layer_descriptors(maker *m, const struct oci_parts *parts) {
 GByteArray *make_oci(const struct oci_parts *parts) {
         maker *m = maker_new();
         g_autofree char *layers = layer_descriptors(m, parts);
-        g_autofree char *config = add_text_blob(m,
+        g_autofree char *config = maker_add_text_blob(m,
                 parts->config
                         ?: "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"/"
                            "x\"],\"ExposedPorts\":{\"80/"
@@ -225,7 +228,7 @@ GByteArray *make_oci(const struct oci_parts *parts) {
                 "application/vnd.oci.image.config.v1+json");
         g_autofree char *manifest =
                 g_strdup_printf("{\"schemaVersion\":2,\"config\":%s,\"layers\":[%s]}", config, layers);
-        g_autofree char *descriptor = add_text_blob(m, manifest, "application/vnd.oci.image.manifest.v1+json");
+        g_autofree char *descriptor = maker_add_text_blob(m, manifest, "application/vnd.oci.image.manifest.v1+json");
         g_autoptr(GString) index = g_string_new(parts->index ?: "{\"schemaVersion\":2,\"manifests\":[%s]}");
 
         g_string_replace(index, "%s", descriptor, 0);

@@ -21,6 +21,9 @@ typedef struct maker maker;
 maker *maker_new(void);
 void maker_add(maker *m, const char *name, const void *data, size_t len);
 void maker_add_text(maker *m, const char *name, const char *text);
+/* A blob of an OCI layout under its digest; its descriptor. */
+char *maker_add_blob(maker *m, const GByteArray *data, const char *type);
+char *maker_add_text_blob(maker *m, const char *text, const char *type);
 GByteArray *maker_end(maker *m);
 
 /* What an OCI archive is made of; each text NULL for the usual one. */

@@ -122,20 +122,6 @@ struct parts {
         const char *damage; /* "digest", "cut", "plain", "empty"; NULL: it is sound */
 };
 
-static char *add_blob(maker *m, const GByteArray *data, const char *type) {
-        g_autofree char *digest = sha256_of(data), *name = g_strconcat("blobs/sha256/", digest + 7, NULL);
-
-        maker_add(m, name, data->data, data->len);
-        return g_strdup_printf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%u}", type, digest, data->len);
-}
-
-static char *add_text(maker *m, const char *text, const char *type) {
-        g_autoptr(GByteArray) data = g_byte_array_new();
-
-        g_byte_array_append(data, (const guint8 *) text, (guint) strlen(text));
-        return add_blob(m, data, type);
-}
-
 static GByteArray *make_layer(const char *damage) {
         int disk = make_disk();
         g_autoptr(GByteArray) whole = bytes_of(disk), none = g_byte_array_new();
@@ -152,7 +138,7 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
         g_autofree char *config = NULL, *blob = NULL, *text = NULL, *descriptor = NULL;
         maker *m = maker_new();
 
-        config = add_text(m, p->config ?: SAYS, p->config_type ?: ARTIFACT_NANOS_CONFIG);
+        config = maker_add_text_blob(m, p->config ?: SAYS, p->config_type ?: ARTIFACT_NANOS_CONFIG);
         if (g_strcmp0(p->damage, "digest") == 0) {
                 g_autofree char *digest = sha256_of(layer), *name = g_strconcat("blobs/sha256/", digest + 7, NULL);
 
@@ -161,11 +147,11 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
                 layer->data[layer->len - 1] ^= 1;
                 maker_add(m, name, layer->data, layer->len);
         } else
-                blob = add_blob(m, layer, p->layer_type ?: ARTIFACT_NANOS_LAYER);
+                blob = maker_add_blob(m, layer, p->layer_type ?: ARTIFACT_NANOS_LAYER);
         text = g_strdup_printf("{\"schemaVersion\":2,\"artifactType\":\"" ARTIFACT_NANOS
                                "\",\"config\":%s,\"layers\":[%s]}",
                 config, blob);
-        descriptor = add_text(m, text, MANIFEST_TYPE);
+        descriptor = maker_add_text_blob(m, text, MANIFEST_TYPE);
         *ret_digest = g_strndup(strstr(descriptor, "sha256:"), 71);
         maker_add_text(m, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
         whole = maker_end(m);

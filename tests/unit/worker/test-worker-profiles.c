@@ -211,20 +211,6 @@ struct parts {
         bool damage, cut; /* the layer has other bytes than its digest says; is not whole */
 };
 
-static char *add_blob(maker *m, const GByteArray *data, const char *type) {
-        g_autofree char *digest = sha256_of(data), *name = g_strconcat("blobs/sha256/", digest + 7, NULL);
-
-        maker_add(m, name, data->data, data->len);
-        return g_strdup_printf("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%u}", type, digest, data->len);
-}
-
-static char *add_text(maker *m, const char *text, const char *type) {
-        g_autoptr(GByteArray) data = g_byte_array_new();
-
-        g_byte_array_append(data, (const guint8 *) text, (guint) strlen(text));
-        return add_blob(m, data, type);
-}
-
 static int make_artifact(const struct parts *p, char **ret_digest) {
         static const char *const suffix[] = {[PLAIN] = "", [GZIP] = "+gzip", [ZSTD] = "+zstd"};
         g_autofree char *type = g_strconcat(ARTIFACT_PROFILE_LAYER, suffix[p->packing], NULL);
@@ -235,7 +221,7 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
 
         if (p->cut)
                 g_byte_array_set_size(layer, layer->len / 2);
-        config = add_text(m, p->config ?: "{}", p->config ? ARTIFACT_PROFILE_CONFIG : EMPTY_TYPE);
+        config = maker_add_text_blob(m, p->config ?: "{}", p->config ? ARTIFACT_PROFILE_CONFIG : EMPTY_TYPE);
         if (p->damage) {
                 g_autofree char *digest = sha256_of(layer), *name = g_strconcat("blobs/sha256/", digest + 7, NULL);
 
@@ -244,11 +230,11 @@ static int make_artifact(const struct parts *p, char **ret_digest) {
                 layer->data[layer->len - 1] ^= 1;
                 maker_add(m, name, layer->data, layer->len);
         } else
-                blob = add_blob(m, layer, type);
+                blob = maker_add_blob(m, layer, type);
         text = g_strdup_printf("{\"schemaVersion\":2,\"artifactType\":\"" ARTIFACT_PROFILE
                                "\",\"config\":%s,\"layers\":[%s]}",
                 config, blob);
-        descriptor = add_text(m, text, MANIFEST_TYPE);
+        descriptor = maker_add_text_blob(m, text, MANIFEST_TYPE);
         *ret_digest = g_strndup(strstr(descriptor, "sha256:"), 71);
         maker_add_text(m, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
         whole = maker_end(m);
