@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fetch/fetch.h"
+#include "shared/crash-point.h"
 
 static int run(struct job *job, json_t **ret_done, struct failure *f) {
         const char *op = job_string(job, "op");
@@ -35,9 +36,11 @@ static int work(struct job *job) {
         int r;
 
         r = run(job, &done, &f);
-        if (r >= 0)
+        if (r >= 0) {
+                CRASH_POINT(FETCH_WRITTEN);
                 r = job_done(job, done);
-        else {
+                CRASH_POINT(FETCH_DONE);
+        } else {
                 (void) fail_errno(&f, r, "the job");
                 r = job_failed(job, &f);
         }
@@ -60,6 +63,7 @@ int main(int argc, char **argv) {
         r = job_receive(&job);
         if (r > 0) {
                 (void) sd_notify(0, "READY=1");
+                CRASH_POINT(FETCH_TOLD);
                 r = work(&job);
         }
         job_clear(&job);

@@ -12,6 +12,7 @@
 #include "fetch/fetch.h"
 #include "fetch/manifest.h"
 #include "fetch/skopeo.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/wire.h"
 #include "worker/digest.h"
@@ -207,10 +208,14 @@ static int pull(struct pull *p, int archive, json_t **ret_done, struct failure *
         r = resolve(p, f);
         if (r >= 0)
                 r = ask_daemon(p, f);
-        if (r >= 0)
+        if (r >= 0) {
+                CRASH_POINT(FETCH_RESOLVED);
                 r = fetch(p, f);
-        if (r >= 0)
+        }
+        if (r >= 0) {
+                CRASH_POINT(FETCH_FETCHED);
                 r = write_archive(p, archive, &size, f);
+        }
         if (r < 0)
                 return r;
         *ret_done = json_pack("{s:s, s:s, s:I, s:s*}", "digest", p->documents[0].digest, "manifest", last(p)->digest,

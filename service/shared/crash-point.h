@@ -7,7 +7,7 @@
  * SIGKILL at the point whose number stands in /run/mcp-crash/point, once for each byte in the FIFO /run/mcp-crash/tokens.
  * tests/host/90-crash-walk.test reads this table and walks it; a point's number is its place here.
  *
- * X(NAME, program, how the walk gets there, what has just happened)
+ * X(NAME, program, how the walk gets there (by + more than one way), what has just happened)
  */
 /* clang-format off */
 #define CRASH_POINTS(X)                                                                                                 \
@@ -20,12 +20,22 @@
         X(HELPER_CLEARED, runtimed, import, "the unit's last run is over, the next is not asked for")                   \
         X(HELPER_TOLD, runtimed, import, "the helper has its orders")                                                   \
         X(IMPORT_WRITTEN, runtimed, import, "the worker has written the image")                                         \
-        X(IMPORT_HASHED, runtimed, import, "a second worker has hashed it")                                             \
-        X(IMPORT_LINKED, runtimed, import, "the image has its name, and no record")                                     \
-        X(IMPORT_RECORDED, runtimed, import, "the image has its record, the job is not done")                           \
+        X(IMPORT_HASHED, runtimed, import+pull, "a second worker has hashed it")                                        \
+        X(IMPORT_LINKED, runtimed, import+pull, "the image has its name, and no record")                                \
+        X(IMPORT_RECORDED, runtimed, import+pull, "the image has its record, the job is not done")                      \
         X(WORKER_TOLD, worker, import, "the worker has its orders")                                                     \
         X(WORKER_WRITTEN, worker, import, "the worker has written the image and did not say so")                        \
         X(WORKER_DONE, worker, import, "the worker has said that it is done")                                           \
+        X(PULL_ARCHIVE, runtimed, pull, "the archive's file is made, and empty")                                        \
+        X(PULL_RESOLVED, runtimed, pull, "mcp-fetch said what the reference stands for")                                \
+        X(PULL_FETCHED, runtimed, pull, "the archive is fetched, its import is next")                                   \
+        X(PULL_IMPORTED, runtimed, pull, "the pulled image is there, the job is not done")                              \
+        X(PULL_KNOWN, runtimed, pull-known, "the image has one more reference, the job is not done")                    \
+        X(FETCH_TOLD, fetch, pull, "mcp-fetch has its orders")                                                          \
+        X(FETCH_RESOLVED, fetch, pull, "mcp-fetch shall go on, nothing is fetched")                                     \
+        X(FETCH_FETCHED, fetch, pull, "skopeo has fetched all, the archive is empty")                                   \
+        X(FETCH_WRITTEN, fetch, pull, "the archive is written, nobody was told")                                        \
+        X(FETCH_DONE, fetch, pull, "mcp-fetch has said that it is done")                                                \
         X(START_JOB, runtimed, start, "the start's job is there")                                                       \
         X(START_INITRD, runtimed, start, "the accelerator is known, the initrd is next")                                \
         X(INITRD_FILE, runtimed, start-first, "the initrd's file is made, and empty")                                   \

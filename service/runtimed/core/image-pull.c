@@ -13,6 +13,7 @@
 #include "core/quota.h"
 #include "core/registry.h"
 #include "shared/artifact-type.h"
+#include "shared/crash-point.h"
 #include "shared/fd.h"
 
 #define FETCH_SHARE 0.6 /* of the progress; the rest is the import */
@@ -79,6 +80,7 @@ static void on_imported(Image *image, const Problem *problem, void *userdata) {
         Pull *p = userdata;
 
         p->import = NULL;
+        CRASH_POINT(PULL_IMPORTED);
         pull_end(p, image, problem);
 }
 
@@ -106,6 +108,7 @@ static void on_fetched(json_t *result, const Problem *problem, void *userdata) {
                 pull_fail(p, "BuildFailed", r, "the fetched archive");
                 return;
         }
+        CRASH_POINT(PULL_FETCHED);
         q.bytes = p->job->reserved;
         q.archive = g_steal_pointer(&p->archive);
         r = import_new(p->runtime, p->job, &q, on_imported, p, &p->import);
@@ -143,6 +146,7 @@ static void pull_known(Pull *p, Image *known) {
                 pull_fail(p, "BuildFailed", r, "the image's new name could not be stored");
                 return;
         }
+        CRASH_POINT(PULL_KNOWN);
         image_name_job(known, p->job);
         job_log(p->job, 6, "the image is here already");
         pull_end(p, known, NULL);
@@ -172,6 +176,7 @@ static void on_resolved(
         Image *known = g_hash_table_lookup(p->runtime->images, id);
         int r;
 
+        CRASH_POINT(PULL_RESOLVED);
         p->resolved = g_strdup(digest);
         p->manifest = g_strdup(manifest);
         text = g_strdup_printf("%s is %s", p->reference, digest);
@@ -212,6 +217,7 @@ static int pull_start(Pull *p, Problem **ret_problem) {
                 *ret_problem = image_problem("BuildFailed", archive, "the archive could not be made");
                 return archive;
         }
+        CRASH_POINT(PULL_ARCHIVE);
         r = registry_pull(p->job, p->owner, &p->place, p->architecture, archive, p->to * FETCH_SHARE, &fetch_ops, p,
                 &p->fetch);
         if (r < 0)
