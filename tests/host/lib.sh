@@ -4,7 +4,8 @@
 #     . "$(dirname "$0")/lib.sh"
 #     check "the manager answers" mcp ListVMs 'a{sv}' 0
 # It runs as root in an empty directory of its own ($MCP_TEST_DIR), removed afterwards. Its exit
-# status is 0 when all checks passed. $MCP_SOAK is set when the long counts are wanted.
+# status is 0 when all checks passed. $MCP_SOAK is set when the long counts are wanted, $MCP_SANITIZED where
+# the programs carry sanitizers.
 set -uo pipefail
 
 _failed=0
