@@ -78,6 +78,7 @@ static void test_broken(void **state) {
 
                 rig_stop_daemon(r, SIGTERM);
                 rig_write(r, "state/vms/good/other", ""); /* a directory without a record */
+                rig_write(r, "state/vms/half/.tmp-0123", "{"); /* nor is this, but nobody was told of it */
                 rig_write(r, name, text);
                 rig_start_daemon(r);
                 assert_property(r, ROOT, MANAGER, "VMCount", "2");

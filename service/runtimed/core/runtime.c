@@ -160,8 +160,11 @@ static VM *load_vm(Runtime *rt, const char *name) {
         int r;
 
         r = store_vm_load(rt->store, name, &text, &len);
-        if (r == -ENOENT && store_vm_remove_empty(rt->store, name) >= 0)
-                return NULL; /* its creation was broken off before there was a record */
+        if (r == -ENOENT) {
+                (void) store_vm_clean(rt->store, name); /* half a record, perhaps */
+                if (store_vm_remove_empty(rt->store, name) >= 0)
+                        return NULL; /* its creation was broken off before there was a record */
+        }
         if (r < 0)
                 return load_broken(
                         rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r), NULL);
