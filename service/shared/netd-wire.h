@@ -14,7 +14,9 @@
  * follows is ignored.
  */
 
+#ifndef NETD_SOCKET_PATH /* of a test */
 #define NETD_SOCKET_PATH "/run/mcp-runtime/net"
+#endif
 #define NETD_WIRE_VERSION 1U
 
 #define NETD_INTERFACE_SIZE 16U /* with NUL, as IFNAMSIZ */

@@ -40,24 +40,24 @@ static void call_end(NetdCall *c, const struct netd_reply *reply, int *fds, size
 }
 
 /* Those who wait hear that there will be no answer: all of them, or those whose request went out. Only from the loop,
- * so that nobody is called from within netd_call(). */
+ * so that nobody is called from within netd_call(), and only while there is a retry to come: what they ask for then
+ * waits for that, behind what waits already. */
 static void fail_calls(Netd *n, bool all) {
-        GQueue calls = n->calls;
+        GQueue calls = n->calls, failed = G_QUEUE_INIT;
         NetdCall *c;
 
         g_queue_init(&n->calls);
         while ((c = g_queue_pop_head(&calls)))
-                if (all || c->sent)
-                        call_end(c, NULL, NULL, 0);
-                else
-                        g_queue_push_tail(&n->calls, c);
+                g_queue_push_tail(all || c->sent ? &failed : &n->calls, c);
+        while ((c = g_queue_pop_head(&failed)))
+                call_end(c, NULL, NULL, 0);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         Netd *n = userdata;
 
-        n->retry = sd_event_source_unref(n->retry);
         fail_calls(n, false);
+        n->retry = sd_event_source_unref(n->retry);
         netd_wake(n);
         if (n->fd < 0)
                 fail_calls(n, true);
