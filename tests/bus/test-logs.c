@@ -253,6 +253,52 @@ static void test_follow_removed(void **state) {
         until(r, has_ended(reader));
 }
 
+/* An ephemeral VM goes with its end, and its log with it: who reads it reads it all, however slowly. */
+static void test_follow_ephemeral(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) run = NULL, reply = NULL;
+        g_autoptr(GString) much = g_string_new(NULL);
+        g_autoptr(Reader) reader = NULL;
+        unsigned last = 4000;
+
+        run = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 4, "Image", "s", REFERENCE, "Accelerator", "s",
+                "tcg", "Network", "s", "none", "Ephemeral", "b", 1);
+        assert_good(run);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        for (unsigned i = 1; i <= last; i++)
+                g_string_append_printf(much, "%u 1000 1 p this is line number %u of what a program says\n", i, i);
+        append(r, "log0", much->str);
+        reply = rig_call(r, WEB, VM, "OpenLog", "a{sv}", 1, "follow", "b", 1);
+        fake_exited(fake_find(r, MONITOR), "guest-exit", 0);
+        until(r, trace_has(r, "VMRemoved web"));
+        reader = reader_new(reply);
+        until(r, has_ended(reader));
+        assert_non_null(strstr(reader->text->str, "line number 4000 of"));
+}
+
+/* Whoever follows from the first moment on sees the first line, though there is no log yet. */
+static void test_follow_before_the_log(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) start = NULL, reply = NULL;
+        g_autoptr(Reader) reader = NULL;
+        FakeHelper *worker;
+
+        create_web(r);
+        r->play[KIND_WORKER] = play_nothing; /* makes the initrd, not yet */
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        until(r, fake_heard(worker = r->helpers->pdata[r->helpers->len - 1], "launch") && worker->kind == KIND_WORKER);
+        assert_property(r, WEB, VM, "State", "preparing");
+        assert_false(rig_has(r, "state/vms/web/log0"));
+        reply = rig_call(r, WEB, VM, "OpenLog", "a{sv}", 1, "follow", "b", 1);
+        reader = reader_new(reply);
+        r->play[KIND_WORKER] = play_worker;
+        play_worker(worker, worker->launch);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        append(r, "log0", "1 1000 1 p its first word\n");
+        until(r, has(reader, "its first word\n"));
+}
+
 /* So many for a user who is not root; one that was closed makes room. */
 static void test_streams_limit(void **state) {
         g_autoptr(GPtrArray) readers = g_ptr_array_new_with_free_func((GDestroyNotify) reader_free);
@@ -288,6 +334,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_pages, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_follow, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_follow_former_boot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_follow_ephemeral, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_follow_before_the_log, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_follow_over_restart, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_follow_over_death, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_follow_removed, rig_setup, rig_teardown),

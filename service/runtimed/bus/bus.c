@@ -229,7 +229,7 @@ static void on_vm_removed(VM *vm, void *userdata) {
         Bus *b = userdata;
         char *path = bus_vm_path(vm->name);
 
-        log_streams_forget(b, vm);
+        log_streams_end(b, vm);
         vm_waits_end(b, vm);
         send_named(b, "VMRemoved", vm->name, path, false);
         signals_object_removed(b, path, BUS_INTERFACE("VM"));

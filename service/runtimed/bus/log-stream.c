@@ -109,7 +109,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 }
 
 static int on_change(sd_event_source *source, const struct inotify_event *event, void *userdata) {
-        stream_pump(userdata);
+        LogStream *s = userdata;
+
+        console_log_look_again(s->log);
+        stream_pump(s);
         return 0;
 }
 
@@ -162,12 +165,15 @@ int log_stream_new(Bus *b, VM *vm, uint32_t uid, const LogStreamOptions *options
         return pair[0];
 }
 
-void log_streams_forget(Bus *b, const VM *vm) {
-        for (guint i = b->streams->len; i > 0; i--) {
-                LogStream *s = b->streams->pdata[i - 1];
+void log_streams_end(Bus *b, const VM *vm) {
+        for (guint i = 0; i < b->streams->len; i++) {
+                LogStream *s = b->streams->pdata[i];
 
-                if (strcmp(s->vm, vm->name) == 0)
-                        stream_free(s);
+                if (strcmp(s->vm, vm->name) != 0)
+                        continue;
+                s->options.follow = false;
+                s->watch = sd_event_source_disable_unref(s->watch);
+                (void) sd_event_source_set_io_events(s->io, EPOLLOUT);
         }
 }
 

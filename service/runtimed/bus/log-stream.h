@@ -19,6 +19,6 @@ typedef struct LogStreamOptions {
 /* Returns the reading end, the caller's. -EDQUOT beyond LogFollowersPerUser=, for who is not root. */
 int log_stream_new(Bus *b, VM *vm, uint32_t uid, const LogStreamOptions *options);
 
-/* The VM goes: its streams end with what they have. */
-void log_streams_forget(Bus *b, const VM *vm);
+/* The VM goes, and its log with it: its streams end when their readers have what is in it. */
+void log_streams_end(Bus *b, const VM *vm);
 void log_streams_free(Bus *b);

@@ -15,7 +15,9 @@
 #define CHUNK (64U * 1024U)
 
 struct ConsoleLog {
-        int fds[LOG_SEGMENTS];
+        Store *store;
+        char *vm;
+        int fds[LOG_SEGMENTS]; /* -1: it was not there */
         unsigned segment;
         off_t offset;
         uint64_t first_seq; /* of the segment when it was entered: another one there now means that it was emptied */
@@ -227,16 +229,25 @@ bool console_log_next(ConsoleLog *l, struct log_line *ret) {
         return enter_segment(l) && next_in_segment(l, ret);
 }
 
-int console_log_open(Store *s, const char *vm, ConsoleLog **ret) {
-        ConsoleLog *l = g_new0(ConsoleLog, 1);
-
-        l->segment = LOG_SEGMENTS;
+void console_log_look_again(ConsoleLog *l) {
         for (unsigned i = 0; i < LOG_SEGMENTS; i++) {
                 char name[16];
 
                 (void) snprintf(name, sizeof name, "log%u", i);
-                l->fds[i] = store_vm_open(s, vm, name, O_RDONLY);
+                if (l->fds[i] < 0)
+                        l->fds[i] = store_vm_open(l->store, l->vm, name, O_RDONLY);
         }
+}
+
+int console_log_open(Store *s, const char *vm, ConsoleLog **ret) {
+        ConsoleLog *l = g_new0(ConsoleLog, 1);
+
+        l->store = s;
+        l->vm = g_strdup(vm);
+        l->segment = LOG_SEGMENTS;
+        for (unsigned i = 0; i < LOG_SEGMENTS; i++)
+                l->fds[i] = -1;
+        console_log_look_again(l);
         *ret = l;
         return 0;
 }
@@ -246,6 +257,7 @@ ConsoleLog *console_log_free(ConsoleLog *l) {
                 return NULL;
         for (unsigned i = 0; i < LOG_SEGMENTS; i++)
                 (void) close_fd(l->fds[i]);
+        g_free(l->vm);
         g_free(l);
         return NULL;
 }

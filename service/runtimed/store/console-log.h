@@ -19,6 +19,8 @@ typedef enum LogKey {
 
 /* A log that does not exist yet is empty. Stands at its beginning. */
 int console_log_open(Store *s, const char *vm, ConsoleLog **ret);
+/* A VM's first boot makes the log: opens what is there by now. */
+void console_log_look_again(ConsoleLog *l);
 ConsoleLog *console_log_free(ConsoleLog *l);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConsoleLog, console_log_free)
 
