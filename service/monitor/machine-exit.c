@@ -193,24 +193,10 @@ void machine_ended(struct machine *m, const siginfo_t *info) {
 }
 
 json_t *machine_hello(struct machine *m) {
-        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:i, s:I, s:b, s:b, s:s}",
-                "type",
-                "hello",
-                "version",
-                LAUNCH_WIRE_VERSION,
-                "boot",
-                (json_int_t) m->launch->boot,
-                "state",
-                machine_state_to_string(m->state),
-                "pid",
-                (int) m->pid,
-                "started",
-                (json_int_t) m->started,
-                "program",
-                (int) m->program,
-                "ready",
-                (int) m->ready,
-                "health",
+        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:b, s:i, s:I, s:b, s:b, s:s}", "type", "hello", "version",
+                LAUNCH_WIRE_VERSION, "boot", (json_int_t) m->launch->boot, "state", machine_state_to_string(m->state),
+                "asked", (int) ladder_is_active(&m->ladder), "pid", (int) m->pid, "started", (json_int_t) m->started,
+                "program", (int) m->program, "ready", (int) m->ready, "health",
                 health_state_to_string(m->launch->health.state));
 
         if (hello)

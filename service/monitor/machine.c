@@ -51,7 +51,8 @@ void machine_set_state(struct machine *m, enum machine_state state) {
                 (void) sd_notify(0, "READY=1");
         } else
                 daemon_link_send(
-                        m->link, json_pack("{s:s, s:s}", "type", "state", "state", machine_state_to_string(state)));
+                        m->link, json_pack("{s:s, s:s, s:b}", "type", "state", "state", machine_state_to_string(state),
+                                         "asked", (int) ladder_is_active(&m->ladder)));
         machine_notify_status(m);
 }
 

@@ -15,7 +15,7 @@
  *   {"type":"hello","version":1}                              a new instance: it asks for its launch message
  *   {"type":"hello","version":1,"boot":N,"state":STATE,       a monitor whose connection broke (daemon restarted)
  *    "pid":PID,"started":T,"program":BOOL,"ready":BOOL,       EXIT as in "exited"; STATE starting|running|paused|
- *    "health":HEALTH,"exit":EXIT?}                            stopping|exited; HEALTH none|starting|healthy|unhealthy
+ *    "health":HEALTH,"asked":BOOL,"exit":EXIT?}               stopping|exited; HEALTH none|starting|healthy|unhealthy
  *
  * daemon -> helper, the answer to a first hello:
  *   {"type":"launch", ..., "fds":[...]}                       what it holds depends on the kind, see below
@@ -53,7 +53,8 @@
  *   {"type":"ready","ready":BOOL?}                            it is ready; false: it was reset, and begins anew
  *   {"type":"memory","target":N?,"actual":N?}                 bytes: what was asked for, what the guest has; in the hello as "memory"
  *   {"type":"health","health":HEALTH}                         its health has changed
- *   {"type":"state","state":"paused"|"running"|"stopping"}    seen through QMP, or the ladder began
+ *   {"type":"state","state":"paused"|"running"|"stopping",    seen through QMP (QEMU shuts down), or the stop ladder
+ *    "asked":BOOL}                                            runs: that is asked
  *   {"type":"guest-error","message":TEXT}                     guest init could not do what it was told (untrusted text)
  *   {"type":"exited","reason":REASON,"code":N,"at":T,"asked":BOOL,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason;
  *                                                             asked: the stop ladder ran

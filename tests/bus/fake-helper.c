@@ -169,7 +169,7 @@ void play_monitor(FakeHelper *h, json_t *message) {
                 fake_say(h, json_pack("{s:s, s:[]}", "type", "ready", "picked"));
         } else if (strcmp(type, "stop") == 0) {
                 reply_to(h, message);
-                fake_say(h, json_pack("{s:s, s:s}", "type", "state", "state", "stopping"));
+                fake_say(h, json_pack("{s:s, s:s, s:b}", "type", "state", "state", "stopping", "asked", 1));
                 fake_exited(h, "powered-off", 0);
         } else if (strcmp(type, "kill") == 0) {
                 reply_to(h, message);

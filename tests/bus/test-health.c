@@ -131,7 +131,7 @@ static void test_unhealthy_restarts(void **state) {
         until(r, (stop = fake_heard(h, "stop")));
         assert_true(json_is_true(json_object_get(stop, "unhealthy")));
         assert_property(r, WEB, VM, "State", "stopping");
-        fake_say(h, json_pack("{s:s, s:s}", "type", "state", "state", "stopping"));
+        fake_say(h, json_pack("{s:s, s:s, s:b}", "type", "state", "state", "stopping", "asked", 1));
         fake_exited(h, "unhealthy", 0);
         until(r, trace_has(r, "changed /vm/web ExitReason=unhealthy"));
         until(r, trace_has(r, "changed /vm/web RestartCount=1"));

@@ -293,7 +293,7 @@ static void test_stopped_while_booting(void **state) {
         run_web(r, "always");
         until(r, fake_heard(fake_find(r, MONITOR), "launch"));
         h = fake_find(r, MONITOR);
-        fake_say(h, json_pack("{s:s, s:s}", "type", "state", "state", "stopping"));
+        fake_say(h, json_pack("{s:s, s:s, s:b}", "type", "state", "state", "stopping", "asked", 1));
         fake_exited(h, "killed", 137);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 canceled"));
         rig_idle(r, G_USEC_PER_SEC / 2);

@@ -75,12 +75,14 @@ static void on_health(VM *vm, json_t *message) {
                 vm_end_unhealthy(vm);
 }
 
-static void on_state(VM *vm, const char *text) {
+static void on_state(VM *vm, json_t *message) {
+        const char *text = json_string_value(json_object_get(message, "state"));
         VMState state = text ? vm_state_from_string(text) : VM_STATE_INVALID;
 
         /* A ladder that was not asked for here was asked for by systemd: systemctl stop, or the host goes down. It is
-         * no end to restart from, and no wish to stay down after the host's next boot either. */
-        if (state == VM_STOPPING) {
+         * no end to restart from, and no wish to stay down after the host's next boot either. A guest that goes down by
+         * itself is stopping, too, and nobody asked for that. */
+        if (state == VM_STOPPING && json_is_true(json_object_get(message, "asked"))) {
                 vm->stopped_outside = !vm->stop_timer;
                 vm->end_asked = vm->end_asked || !vm->unhealthy_end;
         }
@@ -129,7 +131,7 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
         else if (strcmp(type, "memory") == 0)
                 memory_is(vm, message);
         else if (strcmp(type, "state") == 0)
-                on_state(vm, json_string_value(json_object_get(message, "state")));
+                on_state(vm, message);
         else if (strcmp(type, "reply") == 0)
                 requests_reply(vm, message);
         else if (strcmp(type, "guest-error") == 0) {
@@ -192,7 +194,7 @@ void vm_adopt(VM *vm, json_t *hello) {
         }
         if (state && strcmp(state, "starting") != 0) {
                 on_running(vm, hello);
-                on_state(vm, state);
+                on_state(vm, hello);
         }
         if (json_is_true(json_object_get(hello, "ready")))
                 on_ready(vm, hello);

@@ -104,10 +104,18 @@ void expect_state(const char *name) {
         json_decref(message);
 }
 
+void expect_stopping(bool asked) {
+        json_t *message = fake_daemon_expect(&t.daemon, "state");
+
+        assert_string_equal(text_of(message, "state"), "stopping");
+        assert_int_equal(json_is_true(json_object_get(message, "asked")), asked);
+        json_decref(message);
+}
+
 void stop(uint64_t timeout) {
         ask(json_pack("{s:s, s:I}", "type", "stop", "timeout", (json_int_t) timeout));
         expect_reply("");
-        expect_state("stopping");
+        expect_stopping(true);
 }
 
 /* The record on disk is what was said, and names the boot. */

@@ -33,6 +33,7 @@ void launch_silent(const char *mode);
 void ask(json_t *message);
 void expect_reply(const char *error);
 void expect_state(const char *name);
+void expect_stopping(bool asked);
 void stop(uint64_t timeout);
 
 /* The record on disk is what was said, and names the boot. */

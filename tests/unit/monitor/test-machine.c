@@ -15,7 +15,7 @@ static void test_program_exits(void **state) {
         char notified[8192];
 
         launch_ready("exit-7");
-        expect_state("stopping");
+        expect_stopping(false);
         expect_exit("guest-exit", 7, "");
         assert_true(logged(" 5 k booting\n"));
         assert_true(logged(" 5 p hello\n"));
@@ -28,7 +28,7 @@ static void test_program_exits(void **state) {
 
 static void test_powers_off(void **state) {
         launch_ready("poweroff");
-        expect_state("stopping");
+        expect_stopping(false);
         expect_exit("powered-off", 0, "");
 }
 
