@@ -337,6 +337,24 @@ static void test_unanswered_requests(void **state) {
         g_ptr_array_unref(pending);
 }
 
+/* A monitor that hears nothing, and whose unit is killed for it: that was us, nobody is lost. */
+static void test_deaf(void **state) {
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+        g_autoptr(sd_bus_message) stop = NULL;
+        int runs = unit_runs(r, MONITOR);
+
+        r->play[KIND_VM] = play_nothing;
+        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        assert_good(stop);
+        until(r, unit_runs(r, MONITOR) < runs);
+        fake_close(h);
+        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
+        assert_property(r, WEB, VM, "State", "stopped");
+        assert_property(r, WEB, VM, "ExitReason", "killed");
+        assert_property(r, WEB, VM, "ExitCode", "137");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_garbage, rig_setup, rig_teardown),
@@ -355,6 +373,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lost_while_starting, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_request_errors, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unanswered_requests, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_deaf, rig_setup, rig_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static int append_missing(sd_bus_message *reply, const Metrics *m) {
 static uint64_t uptime(const VM *vm) {
         uint64_t now = now_realtime(), started = vm->record->started_at;
 
-        return now > started ? now - started : 0;
+        return started > 0 && now > started ? now - started : 0;
 }
 
 static int append_running(sd_bus_message *reply, const VM *vm) {

@@ -130,13 +130,11 @@ static int run_run(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         vm_path = bus_vm_path(vm->name);
-        if (vm_start(vm, c->uid, NULL, &job, &problem) < 0) {
+        if (vm_start(vm, c->uid, NULL, ((SpecRequest *) c->request)->wait_ready, &job, &problem) < 0) {
                 free(vm_path);
                 vm_discard(vm);
                 return bus_error_problem(error, problem);
         }
-        if (((SpecRequest *) c->request)->wait_ready)
-                vm_wait_ready(vm);
         bus_watch_job(c->bus, job, c->message);
         job_path = bus_job_path(job);
         r = sd_bus_reply_method_return(c->message, "ouo", vm_path, job->id, job_path);

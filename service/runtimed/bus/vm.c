@@ -73,9 +73,7 @@ static int run_start(Call *c, sd_bus_error *error) {
         if (q->credentials)
                 r = vm_check_credentials(vm, q->credentials, &problem);
         if (r >= 0)
-                r = vm_start(vm, c->uid, &q->payload, &job, &problem);
-        if (r >= 0 && q->wait_ready)
-                vm_wait_ready(vm);
+                r = vm_start(vm, c->uid, &q->payload, q->wait_ready, &job, &problem);
         return r < 0 ? bus_error_problem(error, problem) : answer_job(c, job);
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/image-check.h"
 #include "core/initrd.h"
@@ -11,6 +12,7 @@
 #include "core/nanos.h"
 #include "core/network.h"
 #include "core/profile.h"
+#include "core/request.h"
 #include "core/restart.h"
 #include "core/storage.h"
 #include "shared/crash-point.h"
@@ -90,11 +92,13 @@ void boot_abort(Boot *b, const Problem *problem) {
         reason = g_strdup_printf("the start failed: %s", problem->error);
         vm_set_health(vm, HEALTH_NONE);
         vm_set_state(vm, VM_FAILED, reason);
-        /* A first start that fails is the caller's to see; a later one is tried again like any other. */
-        if (vm->record->restart_count > 0)
-                (void) restart_consider(vm, EXIT_CRASHED, 0);
+        /* A start by request that fails is the caller's to see, and secrets that are missing stay so until there is
+         * one. */
+        if (vm->by_policy && strcmp(problem->error, "CredentialsMissing") != 0)
+                (void) restart_retry(vm);
         (void) vm_save(vm);
         finish_job(vm, j, problem);
+        vm_after_end(vm);
 }
 
 void boot_abort_errno(Boot *b, int r, const char *what) {
@@ -191,6 +195,8 @@ void boot_start(VM *vm) {
                 boot_take_monitor(b);
         vm->failure = NULL;
         g_clear_pointer(&vm->guest_error, g_free);
+        vm_changing(vm, "StartedAt");
+        vm->record->started_at = 0; /* this boot has not run yet, and may never */
         limits_apply_at_start(vm);
         vm_set_state(vm, VM_PREPARING, "");
         if (vm->job)

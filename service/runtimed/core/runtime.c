@@ -24,6 +24,7 @@
 #include "core/users.h"
 #include "core/vm.h"
 #include "model/name.h"
+#include "shared/fd.h"
 #include "shared/log.h"
 
 #define KVM_UNIT "mcp-kvm-probe@0.service"
@@ -194,24 +195,25 @@ static void review_host(VM *vm) {
                 return;
         g_free(vm->record->host_boot);
         vm->record->host_boot = g_strdup(rt->host_boot);
-        (void) vm_save(vm);
         restart_with_host(vm);
+        (void) vm_save(vm); /* with the start that is due: should this daemon not come that far, the next one does */
 }
 
 /* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back.
  */
 static void review_active(VM *vm) {
         Runtime *rt = vm->runtime;
+        uint64_t last_seen = vm->record->started_at ?: now_realtime();
 
         if (!vm_state_is_active(vm_state(vm)))
                 return;
         if (strcmp(vm->record->host_boot, rt->host_boot) != 0) {
                 vm->awaited = false;
-                vm_ended(vm, EXIT_HOST_REBOOT, 0, vm->record->started_at, "the host was restarted", NULL);
+                vm_ended(vm, EXIT_HOST_REBOOT, 0, last_seen, "the host was restarted", NULL);
                 return;
         }
         if (vm_state(vm) == VM_PREPARING) {
-                vm_ended(vm, EXIT_LOST, 0, vm->record->started_at, "the daemon ended while the VM was prepared", NULL);
+                vm_ended(vm, EXIT_LOST, 0, last_seen, "the daemon ended while the VM was prepared", NULL);
                 return;
         }
         /* The record of a boot is its monitor's last word; without it the monitor is alive, or it is lost. */
@@ -230,8 +232,10 @@ static void review(VM *vm) {
                 return;
         }
         review_active(vm);
-        if (runtime_find_vm(rt, name) == vm) /* an ephemeral one has gone */
-                review_host(vm);
+        if (runtime_find_vm(rt, name) != vm) /* an ephemeral one has gone */
+                return;
+        review_host(vm);
+        restart_resume(vm);
 }
 
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -330,7 +334,7 @@ static void start_by_unit(VM *vm) {
                 helper_adopt(vm->runtime->launch, &vm_monitor_ops, vm, &vm->monitor) < 0)
                 return;
         log_info("%s: started by its unit", vm->name);
-        if (vm_start(vm, vm_owner(vm), NULL, &job, &problem) < 0) {
+        if (vm_start(vm, vm_owner(vm), NULL, false, &job, &problem) < 0) {
                 log_warning("%s: %s", vm->name, problem->text);
                 vm->monitor = helper_dismiss(vm->monitor);
         }

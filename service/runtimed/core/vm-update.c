@@ -8,6 +8,7 @@
 #include "core/image.h"
 #include "core/network.h"
 #include "core/quota.h"
+#include "core/restart.h"
 #include "core/storage.h"
 #include "core/user-network.h"
 #include "core/vm.h"
@@ -57,7 +58,7 @@ static int check(VM *vm, const char *keys, Problem **ret_problem) {
         }
         if (vm->publication)
                 return problem_set(ret_problem, "Busy", NULL, "VM '%s' is about to publish other ports", vm->name);
-        if (vm->job || vm->restart)
+        if (vm->job)
                 return problem_set(ret_problem, "Busy", NULL, "VM '%s' is about to start or to go", vm->name);
         return 0;
 }
@@ -223,9 +224,11 @@ int vm_update(VM *vm, const VMSpec *spec, SpecPayload *payload, VMDone done, voi
                 return r;
         if (!vm_state_is_active(vm_state(vm)) || strcmp(spec->network, NETWORK_USER) != 0 || !difference.ports) {
                 r = commit(vm, spec, payload, ret_problem);
-                if (r >= 0)
-                        done(NULL, userdata);
-                return r;
+                if (r < 0)
+                        return r;
+                done(NULL, userdata);
+                restart_review(vm);
+                return 0;
         }
         u = g_new(Update, 1);
         *u = (Update){vm, vm_spec_copy(spec), done, userdata};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The verbs of a VM: start, stop, remove as jobs; kill, pause, resume as requests to its monitor. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "core/boot-plan.h"
@@ -15,6 +16,7 @@
 #include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "shared/log.h"
+#include "shared/signal-names.h"
 
 typedef struct Request {
         VMDone done;
@@ -130,6 +132,10 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
+        if (signal && signal_from_name(signal) == SIGKILL) { /* wanted down, as by a stop */
+                vm->record->wanted = false;
+                (void) vm_save(vm);
+        }
         return 0;
 }
 
@@ -221,6 +227,7 @@ static void start_cancel(Job *j, void *userdata) {
         vm_set_state(vm, VM_STOPPED, "the start was canceled");
         (void) vm_save(vm);
         vm_job_finish(vm, problem);
+        vm_after_end(vm);
 }
 
 static int check_start(VM *vm, Problem **ret_problem) {
@@ -263,7 +270,7 @@ static int begin_start(VM *vm, uint32_t caller, Job **ret, Problem **ret_problem
         return 0;
 }
 
-int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem **ret_problem) {
+int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, bool wait_ready, Job **ret, Problem **ret_problem) {
         int r;
 
         r = check_start(vm, ret_problem);
@@ -278,17 +285,14 @@ int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem *
                 r = begin_start(vm, caller, ret, ret_problem);
         if (r < 0)
                 return r;
-        vm->wait_ready = false;
-        vm->restart_row = 0;
+        vm->wait_ready = wait_ready;
+        vm->by_policy = false;
+        vm->record->restart_row = 0;
         vm->record->wanted = true;
         vm_changing(vm, "RestartCount");
         vm->record->restart_count = 0;
         boot_start(vm);
         return 0;
-}
-
-void vm_wait_ready(VM *vm) {
-        vm->wait_ready = true;
 }
 
 int vm_start_by_policy(VM *vm, Problem **ret_problem) {
@@ -299,6 +303,7 @@ int vm_start_by_policy(VM *vm, Problem **ret_problem) {
         if (r < 0)
                 return r;
         vm->wait_ready = false;
+        vm->by_policy = true;
         boot_start(vm);
         return 0;
 }
@@ -320,6 +325,7 @@ static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdat
 
         vm->stop_timer = sd_event_source_unref(vm->stop_timer);
         log_warning("%s: its monitor did not end it in time, the unit is killed", vm->name);
+        vm->unit_killed = true;
         systemd_kill_and_forget(vm->runtime->systemd, unit);
         systemd_stop_and_forget(vm->runtime->systemd, unit);
         return 0;
@@ -428,7 +434,7 @@ int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_
                 /* Nothing runs; it only would have. */
                 vm->record->wanted = false;
                 (void) vm_save(vm);
-                vm_job_finish(vm, NULL);
+                vm_after_end(vm);
         } else
                 begin_stop(vm, timeout, "stopped by request");
         return 0;

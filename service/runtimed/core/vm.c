@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "core/boot-plan.h"
@@ -25,6 +26,8 @@
 #include "shared/log.h"
 
 #define EXIT_RECORD_MAX 65536U
+#define EXIT_CODE_KILLED (128 + SIGKILL)
+#define GUEST_SIGRTMIN 34 /* the kernel's, as in shared/signal-names.c */
 
 VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
         VM *vm = g_new0(VM, 1);
@@ -46,7 +49,7 @@ void vm_free(VM *vm) {
                 return;
         if (vm->saver) /* the daemon ends */
                 (void) vm_save(vm);
-        (void) restart_cancel(vm);
+        sd_event_source_disable_unref(vm->restart);
         sd_event_source_disable_unref(vm->stop_timer);
         sd_event_source_disable_unref(vm->boot_timer);
         (void) systemd_call_free(vm->unit_stop);
@@ -217,6 +220,9 @@ static char *describe_end(ExitReason reason, int code) {
         case EXIT_GUEST_EXIT:
                 return g_strdup_printf("the program ended with exit code %d", code);
         case EXIT_GUEST_SIGNAL:
+                if (code >= GUEST_SIGRTMIN)
+                        return g_strdup_printf(
+                                "the program was ended by signal %d (RTMIN+%d)", code, code - GUEST_SIGRTMIN);
                 return g_strdup_printf(
                         "the program was ended by signal %d (%s)", code, sigabbrev_np(code) ?: "unknown");
         case EXIT_POWERED_OFF:
@@ -248,7 +254,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         record->exit_code = code;
         record->exited_at = at;
         vm->main_pid = 0;
-        vm->unhealthy_end = false;
+        vm->unhealthy_end = vm->unit_killed = false;
         vm_set_ready(vm, false);
         vm_set_health(vm, HEALTH_NONE);
         memory_end(vm);
@@ -297,7 +303,12 @@ bool vm_end_is_recorded(VM *vm) {
 }
 
 void vm_ended_by_record(VM *vm) {
-        if (!vm_end_is_recorded(vm))
+        if (vm_end_is_recorded(vm))
+                return;
+        if (vm->unit_killed)
+                vm_ended(vm, vm->unhealthy_end && !vm->end_asked ? EXIT_UNHEALTHY : EXIT_KILLED, EXIT_CODE_KILLED,
+                        now_realtime(), "its monitor did not end it in time, and the unit was killed", NULL);
+        else
                 vm_ended(vm, EXIT_LOST, 0, now_realtime(), "its monitor ended without an exit record", NULL);
 }
 

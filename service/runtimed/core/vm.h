@@ -40,13 +40,14 @@ struct VM {
         bool remove_wanted;                               /* the job under way ends with the VM's removal */
         bool ending;          /* its unit is being stopped after a boot's end; who connects from it is not heard */
         bool stopped_outside; /* systemd was asked by somebody else to stop the unit: it is systemd's to end */
+        bool unit_killed;     /* by us, its monitor did not end it: there will be no exit record */
         SystemdCall *unit_stop;
         sd_event_source *stop_timer; /* the monitor should have been done by then */
         sd_event_source *saver;      /* its record is to be written */
         sd_event_source *boot_timer; /* an adopted guest must be up by then */
         bool end_asked;              /* somebody asked for the end of this boot: no restart by policy */
         sd_event_source *restart;    /* a restart by policy is due */
-        uint32_t restart_row;        /* restarts in a row, for the delay */
+        bool by_policy;              /* this boot was nobody's request: where it cannot begin it is tried again */
         const char *failure;         /* why this boot has failed, for everybody; static, NULL: it has not */
         SpecPayload payload;  /* credentials, -1: there are none, or they are gone; archives until they are stored */
         bool keep_disks;             /* when it is removed */
@@ -97,11 +98,10 @@ const char *vm_state_reason(const VM *vm);
 Image *vm_image(VM *vm);
 
 /* Jobs; VMRunning, VMNotRunning, Busy where the state does not allow it. A start takes credentials of the payload,
- * which may be NULL, in place of those that are known. */
-int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, Job **ret, Problem **ret_problem);
-/* Right after it: the job is done when the VM is ready, and fails with Timeout when it is not within Ready's
- * StartPeriod. */
-void vm_wait_ready(VM *vm);
+ * which may be NULL, in place of those that are known; with wait_ready its job is done when the VM is ready, and fails
+ * with Timeout when it is not within Ready's StartPeriod. An ephemeral VM whose start fails at once has gone when this
+ * returns. */
+int vm_start(VM *vm, uint32_t caller, SpecPayload *payload, bool wait_ready, Job **ret, Problem **ret_problem);
 int vm_stop(VM *vm, uint32_t caller, uint64_t timeout, Job **ret, Problem **ret_problem);
 int vm_remove(VM *vm, uint32_t caller, bool keep_disks, Job **ret, Problem **ret_problem);
 

@@ -78,6 +78,9 @@ json_t *vm_record_to_json(const VMRecord *r) {
         set_time(o, "exited", r->exited_at);
         json_object_set_new(o, "boot_id", json_integer(r->boot_id));
         json_object_set_new(o, "restart_count", json_integer(r->restart_count));
+        if (r->restart_row > 0)
+                json_object_set_new(o, "restart_row", json_integer(r->restart_row));
+        set_time(o, "restart_at", r->restart_at);
         json_object_set_new(o, "wanted", json_boolean(r->wanted));
         if (r->pulling)
                 json_object_set_new(o, "pulling", json_true());
@@ -252,12 +255,14 @@ static int read_state(const Reader *r, VMRecord *record) {
 }
 
 static int read_boot(const Reader *r, VMRecord *record) {
-        json_int_t code = 0, boot = 0, restarts = 0;
+        json_int_t code = 0, boot = 0, restarts = 0, row = 0;
         json_t *wanted = member(r, "wanted");
 
         if (read_integer(r, "exit_code", INT32_MIN, INT32_MAX, &code) < 0 ||
                 read_integer(r, "boot_id", 0, UINT32_MAX, &boot) < 0 ||
                 read_integer(r, "restart_count", 0, UINT32_MAX, &restarts) < 0 ||
+                read_integer(r, "restart_row", 0, UINT32_MAX, &row) < 0 ||
+                read_time(r, "restart_at", &record->restart_at) < 0 ||
                 read_time(r, "created", &record->created_at) < 0 || read_time(r, "started", &record->started_at) < 0 ||
                 read_time(r, "exited", &record->exited_at) < 0 ||
                 read_string(r, "boot_accelerator", &record->accelerator) < 0 ||
@@ -268,6 +273,7 @@ static int read_boot(const Reader *r, VMRecord *record) {
         record->exit_code = (int32_t) code;
         record->boot_id = (uint32_t) boot;
         record->restart_count = (uint32_t) restarts;
+        record->restart_row = (uint32_t) row;
         if (wanted && !json_is_boolean(wanted))
                 return wrong(r, "wanted", "true or false");
         record->wanted = json_is_true(wanted);

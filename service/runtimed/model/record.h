@@ -28,6 +28,8 @@ typedef struct VMRecord {
         uint64_t created_at, started_at, exited_at;
         uint32_t boot_id;
         uint32_t restart_count; /* since the last start by request */
+        uint32_t restart_row;   /* restarts in a row, for the delay */
+        uint64_t restart_at;    /* when the next one is due, 0: none is */
         bool pulling;           /* made before its image is there: it goes where that does not come */
         bool wanted;            /* started, and not stopped, by request */
         char *accelerator;      /* of the last boot: "kvm", "tcg" or "" */
