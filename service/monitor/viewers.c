@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -47,10 +48,21 @@ static void viewer_drop(struct viewer *w) {
         w->write = false;
 }
 
+static struct viewer *find_writer(struct viewers *v) {
+        for (size_t i = 0; i < VIEWERS_MAX; i++)
+                if (v->list[i].fd >= 0 && v->list[i].write)
+                        return &v->list[i];
+        return NULL;
+}
+
 static void forget_guest(struct viewers *v) {
+        struct viewer *writer = find_writer(v);
+
         v->guest_io = sd_event_source_disable_unref(v->guest_io);
         v->guest = close_fd(v->guest);
         v->n_pending = 0;
+        if (writer)
+                (void) sd_event_source_set_enabled(writer->io, SD_EVENT_ON);
 }
 
 struct viewers *viewers_free(struct viewers *v) {
@@ -64,14 +76,7 @@ struct viewers *viewers_free(struct viewers *v) {
         return NULL;
 }
 
-static struct viewer *find_writer(struct viewers *v) {
-        for (size_t i = 0; i < VIEWERS_MAX; i++)
-                if (v->list[i].fd >= 0 && v->list[i].write)
-                        return &v->list[i];
-        return NULL;
-}
-
-/* Gives the guest what was typed. The writer is heard again once all of it is gone. */
+/* Gives the guest what was typed. The writer is heard again once all of it is gone; until then its end is no news. */
 static void push_pending(struct viewers *v) {
         struct viewer *writer = find_writer(v);
         ssize_t n = 0;
@@ -88,7 +93,7 @@ static void push_pending(struct viewers *v) {
         if (v->guest_io)
                 (void) sd_event_source_set_enabled(v->guest_io, v->n_pending > 0 ? SD_EVENT_ON : SD_EVENT_OFF);
         if (writer)
-                (void) sd_event_source_set_io_events(writer->io, v->n_pending > 0 ? 0 : EPOLLIN);
+                (void) sd_event_source_set_enabled(writer->io, v->n_pending > 0 ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 static int on_guest(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -115,8 +120,10 @@ static int on_viewer(sd_event_source *source, int fd, uint32_t revents, void *us
         char unread[256];
         ssize_t n;
 
+        if (w->write && v->n_pending > 0)
+                return 0;
         /* What a mere reader sends is dropped; its end is what is looked for. */
-        if (w->write && v->n_pending == 0)
+        if (w->write)
                 n = recv(fd, v->pending, sizeof v->pending, MSG_DONTWAIT);
         else
                 n = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
@@ -133,7 +140,20 @@ static int on_viewer(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+/* A writer that has gone is kept as long as the guest takes what it typed, and nobody else wants to write. */
+static bool may_write(struct viewers *v) {
+        struct viewer *writer = find_writer(v);
+        struct pollfd p = {.fd = writer ? writer->fd : -1};
+
+        if (writer && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP)) {
+                viewer_drop(writer);
+                return true;
+        }
+        return !writer;
+}
+
 int viewers_add(struct viewers *v, int fd, bool write) {
+        bool free_to_write = !write || may_write(v);
         struct viewer *w = NULL;
         int r = 0;
 
@@ -144,7 +164,7 @@ int viewers_add(struct viewers *v, int fd, bool write) {
                 r = -EINVAL;
         else if (!w)
                 r = -EMFILE;
-        else if (write && find_writer(v))
+        else if (!free_to_write)
                 r = -EBUSY;
         else
                 r = sd_event_add_io(v->event, &w->io, fd, EPOLLIN, on_viewer, w);
@@ -154,6 +174,8 @@ int viewers_add(struct viewers *v, int fd, bool write) {
         }
         w->fd = fd;
         w->write = write;
+        if (write && v->n_pending > 0) /* of the one before */
+                (void) sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
         return 0;
 }
 
@@ -161,8 +183,9 @@ void viewers_show(struct viewers *v, const void *data, size_t len) {
         for (size_t i = 0; i < VIEWERS_MAX; i++) {
                 struct viewer *w = &v->list[i];
 
+                /* A writer that does not listen any more may have typed what the guest has not got yet. */
                 if (w->fd >= 0 && send(w->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
-                        errno != EINTR)
+                        errno != EINTR && !w->write)
                         viewer_drop(w);
         }
 }
