@@ -353,8 +353,10 @@ void runtime_stranger(const char *unit, json_t *hello, void *userdata) {
         unit = strchr(unit, '@') + 1;
         instance = g_strndup(unit, strlen(unit) - strlen(".service"));
         vm = g_hash_table_lookup(rt->instances, instance);
-        if (!vm)
+        if (!vm) {
+                log_notice("mcp-%s@%s.service was started, and no VM has that unit", passt ? "passt" : "vm", instance);
                 return;
+        }
         if (passt) {
                 user_network_adopt(vm, hello);
                 return;
