@@ -80,7 +80,8 @@ int main(int argc, char *argv[]) {
         if (fd < 0)
                 return fail("no launch message", strerror(-fd));
         if (strcmp(wire_type(message), "goodbye") == 0) {
-                (void) fputs("mcp-vm-monitor: there is nothing to run; the journal of mcp-runtimed.service says why\n", stderr);
+                (void) fputs(
+                        "mcp-vm-monitor: there is nothing to run; the journal of mcp-runtimed says why\n", stderr);
                 json_decref(message);
                 (void) close_fd(fd);
                 return EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "shared/log.h"
 #include "store/store-private.h"
 
 /* What belongs to an image beside its record. */
@@ -54,6 +55,7 @@ static void drop_orphans(int dir, struct image_walk *w) {
         g_hash_table_iter_init(&iter, w->roots);
         while (g_hash_table_iter_next(&iter, &hex, NULL))
                 if (!g_hash_table_contains(w->records, hex)) {
+                        log_notice("the image file %s has no record, and is removed", (const char *) hex);
                         unlink_image_files(dir, hex);
                         w->dropped++;
                 }

@@ -15,6 +15,7 @@
 #include "model/record.h"
 #include "shared/atomic-file.h"
 #include "shared/fd.h"
+#include "shared/log.h"
 #include "store/store-private.h"
 
 int store_file_open(int dir, const char *name, int flags) {
@@ -94,11 +95,17 @@ struct cleaning {
 
 static void clean_entry(int dir, const char *name, void *userdata) {
         struct cleaning *c = userdata;
+        struct stat st;
 
         if (!store_is_temporary(name) || g_hash_table_contains(c->store->temporaries, name))
                 return;
         if (unlinkat(dir, name, 0) < 0 && errno == EISDIR)
                 store_directory_remove(dir, name);
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) >= 0) {
+                log_warning("%s was left half written, and cannot be removed", name);
+                return;
+        }
+        log_notice("%s was left half written, and is removed", name);
         c->removed++;
 }
 

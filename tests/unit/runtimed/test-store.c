@@ -214,6 +214,10 @@ static void test_cleaning(void **state) {
                 if (!scratch_has(b->dir, whole[i]))
                         fail_msg("%s has gone", whole[i]);
         assert_false(scratch_has(b->dir, "vms/.tmp-gone-old"));
+        scratch_text(b->dir, "cache/.tmp-deep/nobody/made/this", "");
+        scratch_text(b->dir, "cache/.tmp-flat", "");
+        assert_int_equal(store_clean(b->store), 1); /* what cannot be removed is no repair, the second time neither */
+        assert_int_equal(store_clean(b->store), 0);
 }
 
 /* Cleaning stays in its directory: what a link points to is not touched. */
