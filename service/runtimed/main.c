@@ -15,9 +15,11 @@
 #include "authz/glib-loop.h"
 #include "bus/bus.h"
 #include "bus/leavers.h"
+#include "bus/signals.h"
 #include "config.h"
 #include "core/job-record.h"
 #include "core/runtime.h"
+#include "core/settle.h"
 #include "launch/sockets.h"
 #include "shared/log.h"
 
@@ -32,11 +34,13 @@ typedef struct Daemon {
         Launch *launch;
         SocketWatch *sockets;
         Runtime *runtime;
+        Settle *settle;
 } Daemon;
 
 static void daemon_clear(Daemon *d) {
         if (d->bus)
                 leavers_end(d->bus); /* what is done for callers, while what it is about is there */
+        (void) settle_free(d->settle);
         (void) runtime_free(d->runtime);
         (void) launch_free(d->launch);
         (void) socket_watch_free(d->sockets);
@@ -65,10 +69,20 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                           " cannot be had: is another mcp-runtimed running, is the bus policy installed?");
                 return sd_event_exit(d->event, EXIT_FAILURE);
         }
-        d->bus->announced = true;
+        signals_announce(d->bus);
         jobs_interrupted(d->runtime);
         (void) sd_notify(0, "READY=1");
         return 0;
+}
+
+static void on_settled(void *userdata) {
+        Daemon *d = userdata;
+        int r = sd_bus_request_name_async(d->connection, NULL, BUS_NAME, 0, on_name, d);
+
+        if (r < 0) {
+                log_error("the name " BUS_NAME " cannot be asked for: %s", strerror(-r));
+                (void) sd_event_exit(d->event, r);
+        }
 }
 
 static int setup_bus(Daemon *d) {
@@ -118,11 +132,14 @@ static int setup(Daemon *d) {
         d->runtime->launch = d->launch;
         d->runtime->fd_store = d->fd_store;
         d->bus->runtime = d->runtime;
+        d->bus->told = told_new(d->fd_store);
         r = bus_export(d->bus);
         if (r < 0)
                 return r;
         runtime_load(d->runtime);
-        return sd_bus_request_name_async(d->connection, NULL, BUS_NAME, 0, on_name, d);
+        d->bus->loaded = true;
+        signals_review(d->bus);
+        return settle_wait(d->runtime, on_settled, d, &d->settle);
 }
 
 static void block_signals(void) {

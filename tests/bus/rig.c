@@ -190,20 +190,13 @@ static void write_daemon_config(Rig *r) {
 
 static void exec_daemon(Rig *r) {
         g_autofree char *config = rig_path(r, "runtime.conf"), *log = rig_path(r, "daemon.log");
-        g_autofree char *pid = g_strdup_printf("%d", (int) getpid());
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
         in_child();
         (void) dup2(fd, STDERR_FILENO);
-        if (r->launch == 3)
-                (void) fcntl(3, F_SETFD, 0);
-        else
-                (void) dup2(r->launch, 3);
         (void) setenv("DBUS_SYSTEM_BUS_ADDRESS", r->address, 1);
         (void) setenv("MCP_HOST_BOOT", r->host_boot, 1);
-        (void) setenv("LISTEN_FDS", "1", 1);
-        (void) setenv("LISTEN_PID", pid, 1);
-        (void) unsetenv("NOTIFY_SOCKET");
+        fake_fd_store_pass(r);
         if (r->preload) {
                 g_autofree char *options = g_strconcat(g_getenv("ASAN_OPTIONS") ?: "", ":verify_asan_link_order=0", NULL);
 
@@ -229,16 +222,21 @@ static bool name_is_owned(Rig *r, bool wanted) {
 }
 
 void rig_fork_daemon(Rig *r) {
+        fake_fd_store_take(r);
         r->daemon_pid = fork();
         assert_true(r->daemon_pid >= 0);
         if (r->daemon_pid == 0)
                 exec_daemon(r);
 }
 
+void rig_await_daemon(Rig *r) {
+        until(r, name_is_owned(r, true));
+        trace_look(r);
+}
+
 void rig_start_daemon(Rig *r) {
         rig_fork_daemon(r);
-        until(r, name_is_owned(r, true));
-        trace_forget(r);
+        rig_await_daemon(r);
 }
 
 static bool daemon_has_ended(Rig *r, int *status) {
@@ -310,6 +308,7 @@ int rig_setup_without_daemon(void **state) {
         rig_add_image(r, HEX, REFERENCE);
         r->caller = rig_connect(r);
         fake_systemd_start(r);
+        fake_fd_store_start(r);
         fake_polkit_start(r);
         trace_watch(r);
         return 0;
@@ -359,6 +358,7 @@ static void free_rig(Rig *r) {
         sd_bus_flush_close_unref(r->polkit);
         sd_event_unref(r->event);
         (void) close_fd(r->launch);
+        fake_fd_store_free(r);
         (void) g_string_free(r->units, TRUE);
         (void) g_string_free(r->unchanged, TRUE);
         (void) g_string_free(r->alien, TRUE);

@@ -80,7 +80,8 @@ struct Rig {
         pid_t bus_pid, daemon_pid;
         sd_event *event;
         sd_bus *caller;
-        int launch;
+        int launch, notify;
+        GArray *kept; /* of fake-fd-store.c */
         char *host_boot;
         const char *preload; /* a library for the daemon, and the file that it shares with the test (faults.h); NULL: none */
         char *faults;
@@ -116,6 +117,7 @@ int rig_teardown(void **state);
 void rig_start_daemon(Rig *r);
 /* Without waiting for it. */
 void rig_fork_daemon(Rig *r);
+void rig_await_daemon(Rig *r);
 /* SIGTERM must end it cleanly, SIGKILL anyhow. */
 void rig_stop_daemon(Rig *r, int sig);
 
@@ -214,7 +216,7 @@ void trace_dump(Rig *r);
 
 /* For rig.c */
 void trace_watch(Rig *r);
-void trace_forget(Rig *r);
+void trace_look(Rig *r);
 void trace_note(Rig *r, const char *text);
 /* The next complete value of the message as text; the signature "" is the whole message. */
 void append_value(GString *out, sd_bus_message *m);
@@ -227,6 +229,13 @@ HelperKind kind_of_unit(const char *unit);
 
 /* How often the unit was started and not stopped since. */
 int unit_runs(Rig *r, const char *unit);
+
+/* Its descriptor store. */
+void fake_fd_store_start(Rig *r);
+void fake_fd_store_free(Rig *r);
+void fake_fd_store_take(Rig *r);   /* what was handed over so far */
+void fake_fd_store_pass(Rig *r);   /* in the child that becomes the daemon */
+void fake_fd_store_forget(Rig *r); /* its unit was stopped, or the host was */
 
 /* ---- polkit ---- */
 

@@ -163,6 +163,8 @@ static void test_host_reboot(void **state) {
         rig_stop_daemon(r, SIGKILL);
         g_free(r->host_boot);
         r->host_boot = g_strdup("5f4a4c06-0000-4000-8000-000000000002");
+        fake_fd_store_forget(r);
+        g_hash_table_remove_all(r->known);
         fake_close(fake_find(r, MONITOR));
         rig_start_daemon(r);
         assert_property(r, WEB, VM, "State", "stopped");
@@ -201,6 +203,78 @@ static void test_stop_of_an_awaited(void **state) {
         assert_startable(r);
 }
 
+/* The daemon dies, and the VM's monitor says hello to the next one; what a subscriber hears who stays is in the trace. */
+static void next_daemon(Rig *r, json_t *hello) {
+        rig_stop_daemon(r, SIGKILL);
+        for (guint i = 0; i < r->helpers->len; i++)
+                fake_close(r->helpers->pdata[i]);
+        trace_clear(r);
+        rig_fork_daemon(r);
+        if (hello)
+                (void) fake_connect(r, MONITOR, hello);
+        rig_await_daemon(r);
+        rig_settle(r);
+}
+
+static unsigned count(Rig *r, const char *prefix) {
+        unsigned n = 0;
+
+        for (int i = -1; (i = trace_find(r, prefix, i + 1)) >= 0;)
+                n++;
+        return n;
+}
+
+/* Who stays through deaths of the daemon hears each change once, and nothing that he knows (that is the rig's check, too). */
+static void test_subscriber(void **state) {
+        static const char *const states[] = {"paused", "running", "stopping"};
+        Rig *r = *state;
+        json_t *hello;
+
+        (void) ready_web(r);
+        for (unsigned i = 0; i < 2; i++) {
+                next_daemon(r, hello_again("running", true));
+                assert_property(r, WEB, VM, "Ready", "true");
+                assert_int_equal(count(r, "changed"), 0);
+                assert_int_equal(count(r, "added") + count(r, "VMNew") + count(r, "Job"), 0);
+        }
+        for (unsigned i = 0; i < G_N_ELEMENTS(states); i++) { /* what has happened meanwhile is told, once */
+                g_autofree char *told = g_strconcat("changed /vm/web State=", states[i], NULL);
+
+                next_daemon(r, hello_again(states[i], true));
+                assert_int_equal(count(r, told), 1);
+                assert_int_equal(count(r, "changed /vm/web"), 1);
+                next_daemon(r, hello_again(states[i], true));
+                assert_int_equal(count(r, "changed"), 0);
+        }
+        hello = hello_again("exited", true);
+        (void) json_object_set_new(hello, "exit",
+                json_pack("{s:s, s:s, s:i, s:I}", "type", "exited", "reason", "crashed", "code", 139, "at", (json_int_t) 1700000003000000));
+        next_daemon(r, hello);
+        assert_int_equal(count(r, "changed /vm/web State="), 1);
+        assert_int_equal(count(r, "changed /vm/web State=failed"), 1);
+        assert_int_equal(count(r, "changed /vm/web ExitCode=139"), 1);
+        assert_int_equal(count(r, "changed /vm/web Ready=false"), 1);
+        assert_property(r, ROOT, MANAGER, "RunningCount", "0");
+        next_daemon(r, NULL);
+        assert_int_equal(count(r, "changed"), 0);
+}
+
+/* One whose monitor takes its time: what is not known is not said to be so, and said again when it is. */
+static void test_subscriber_waits(void **state) {
+        Rig *r = *state;
+
+        (void) ready_web(r);
+        next_daemon(r, NULL);
+        assert_property(r, WEB, VM, "Ready", "false");
+        assert_int_equal(count(r, "changed /vm/web Ready=false"), 1);
+        assert_int_equal(count(r, "changed /vm/web State="), 0);
+        trace_clear(r);
+        (void) fake_connect(r, MONITOR, hello_again("running", true));
+        rig_settle(r);
+        assert_int_equal(count(r, "changed /vm/web Ready=true"), 1);
+        assert_int_equal(count(r, "changed /vm/web State="), 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_adoption, rig_setup, rig_teardown),
@@ -212,6 +286,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_killed_while_starting, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_preparing, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_host_reboot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_subscriber, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_subscriber_waits, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_grace, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_stop_of_an_awaited, rig_setup, rig_teardown),
         };

@@ -114,6 +114,21 @@ static void test_credentials(void **state) {
 }
 
 /* Without systemd's store they are gone with the daemon: said by name, and what is given anew is taken. */
+/* systemd keeps them for the next daemon. */
+static void test_credentials_kept(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) created = call_with(r, "CreateVM", "token", SECRET), start = NULL;
+
+        assert_good(created);
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        assert_nowhere(r);
+        start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+        assert_good(start);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        assert_handed_over(r, SECRET);
+}
+
 static void test_credentials_gone(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) created = call_with(r, "CreateVM", "token", SECRET), start = NULL, other = NULL, less = NULL,
@@ -122,6 +137,7 @@ static void test_credentials_gone(void **state) {
         assert_good(created);
         assert_nowhere(r);
         rig_stop_daemon(r, SIGTERM);
+        fake_fd_store_forget(r);
         rig_start_daemon(r);
         start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
         assert_error(start, ERROR("CredentialsMissing"));
@@ -439,6 +455,7 @@ static void test_disk_interrupted(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_credentials, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_credentials_kept, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_gone, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_update, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_credentials_refused, rig_setup, rig_teardown),

@@ -147,12 +147,11 @@ void trace_watch(Rig *r) {
         assert_true(sd_bus_add_match(r->caller, NULL, "type='signal',sender='" NAME "'", on_signal, r) >= 0);
 }
 
-/* A new daemon: what was known of the last one's properties counts no more. */
-void trace_forget(Rig *r) {
+/* A new daemon, and a subscriber that stays: what it knows of the last one's properties it need not be told again. */
+void trace_look(Rig *r) {
         static const char *const interfaces[] = {"org.freedesktop.DBus.Properties"};
         g_autoptr(sd_bus_message) reply = NULL;
 
-        g_hash_table_remove_all(r->known);
         reply = rig_call(r, ROOT, interfaces[0], "GetAll", "s", MANAGER);
         assert_good(reply);
         read_properties(r, reply, ROOT, false);

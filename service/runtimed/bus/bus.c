@@ -31,6 +31,12 @@ char *bus_vm_path(const char *name) {
         return path;
 }
 
+char *bus_vm_name(const char *path) {
+        char *name = NULL;
+
+        return sd_bus_path_decode(path, VM_PREFIX, &name) > 0 ? name : NULL;
+}
+
 char *bus_network_path(const char *name) {
         char *path = NULL;
 
@@ -75,13 +81,9 @@ char *bus_job_subject(const Job *job) {
 static int find_vm(
         sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         Bus *b = userdata;
-        char *name = NULL;
-        int r;
+        char *name = bus_vm_name(path);
 
-        r = sd_bus_path_decode(path, VM_PREFIX, &name);
-        if (r <= 0)
-                return r;
-        *ret = runtime_find_vm(b->runtime, name);
+        *ret = name ? runtime_find_vm(b->runtime, name) : NULL;
         free(name);
         return *ret != NULL;
 }
@@ -374,6 +376,7 @@ Bus *bus_free(Bus *b) {
                 return NULL;
         log_streams_free(b);
         signals_free(b);
+        (void) told_free(b->told);
         leavers_free(b);
         g_ptr_array_unref(b->calls);
         g_ptr_array_unref(b->streams);

@@ -4,6 +4,7 @@
 #include <systemd/sd-bus.h>
 
 #include "authz/authority.h"
+#include "bus/told.h"
 #include "core/runtime.h"
 
 /* The front: objects, vtables, signals on one connection to the system bus. */
@@ -32,7 +33,10 @@ typedef struct Bus {
         GHashTable *questions; /* see questions.h */
         GHashTable *leavers;   /* unique name -> GPtrArray of Leaver, borrowed; see leavers.h */
         sd_bus_slot *leavers_match;
-        bool announced;       /* we have the name; before that nobody listens, and nothing is said */
+        bool loaded;          /* what comes now is new; before that it is what the records have */
+        bool announced;       /* we have the name; what changed before that is said then */
+        bool reviewing;       /* it is being said */
+        Told *told;           /* owned; NULL without */
         GPtrArray *calls;     /* Call under way, borrowed */
         GPtrArray *streams;   /* LogStream, owned */
         GPtrArray *waits;     /* VM.Wait calls under way, owned */
@@ -50,6 +54,7 @@ int bus_export(Bus *b);
 
 /* Paths; the caller frees (free()). */
 char *bus_vm_path(const char *name);
+char *bus_vm_name(const char *path); /* of a VM's path; else NULL */
 char *bus_job_path(const Job *job);
 char *bus_image_path(const Image *image);
 char *bus_network_path(const char *name);

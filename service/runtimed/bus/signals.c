@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/network.h"
+#include "core/vm.h"
+
 /* A property and its value, as text, before the turn. */
 typedef struct Note {
         const char *property;
@@ -73,16 +76,19 @@ static char *value_text(Bus *b, const char *path, const Changes *c, const char *
         return text;
 }
 
+static void flush_soon(Bus *b) {
+        if (b->announced)
+                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+}
+
 void signals_note(
         Bus *b, char *path, const char *interface, const sd_bus_vtable *vtable, const char *property, void *subject) {
         gpointer known;
         Changes *c;
         Note note;
 
-        if (!path || !b->announced) {
-                free(path);
+        if (!path)
                 return;
-        }
         if (g_hash_table_lookup_extended(b->changes, path, &known, (gpointer *) &c)) {
                 free(path);
                 path = known;
@@ -91,7 +97,7 @@ void signals_note(
                 *c = (Changes){interface, vtable, subject, g_array_new(FALSE, FALSE, sizeof(Note))};
                 g_array_set_clear_func(c->notes, note_clear);
                 (void) g_hash_table_insert(b->changes, path, c);
-                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+                flush_soon(b);
         }
         for (guint i = 0; i < c->notes->len; i++)
                 if (strcmp(g_array_index(c->notes, Note, i).property, property) == 0)
@@ -100,17 +106,65 @@ void signals_note(
         g_array_append_val(c->notes, note);
 }
 
+static void note_all(Bus *b, const char *path, const char *interface, const sd_bus_vtable *vtable,
+        const char *const *properties, void *subject) {
+        for (; *properties; properties++)
+                signals_note(b, strdup(path), interface, vtable, *properties, subject);
+}
+
+/* State is in the record, but not each one, and not at once. */
+static void review_vm(Bus *b, VM *vm) {
+        static const char *const always[] = {"State", "StateReason", "JobPath", NULL};
+        static const char *const while_active[] = {"MainPID", "Ready", "Health", "MemoryTarget", "MemoryActual", NULL};
+        char *path = bus_vm_path(vm->name);
+        bool active = vm->record && vm_state_is_active(vm_state(vm)),
+             changed = path && g_hash_table_contains(b->changes, path);
+
+        if (path && told_knows(b->told, path)) {
+                const Changes c = {.interface = BUS_INTERFACE("VM"), .vtable = vm_vtable, .subject = vm};
+                char *state = value_text(b, path, &c, "State");
+
+                active = active || told_ask(b->told, path, "State", state ?: "") == TOLD_OTHER;
+                free(state);
+                note_all(b, path, BUS_INTERFACE("VM"), vm_vtable, always, vm);
+                if (active)
+                        note_all(b, path, BUS_INTERFACE("VM"), vm_vtable, while_active, vm);
+        } else if (path && told_is_fresh(b->told) && (active || changed))
+                note_all(b, path, BUS_INTERFACE("VM"), vm_vtable, while_active, vm);
+        free(path);
+}
+
+void signals_review(Bus *b) {
+        static const char *const counts[] = {"VMCount", "RunningCount", "JobCount", NULL}, *const up[] = {"Up", NULL};
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, b->runtime->vms);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                review_vm(b, value);
+        g_hash_table_iter_init(&iter, b->runtime->networks);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                char *path = bus_network_path(((Network *) value)->name);
+
+                if (path && told_knows(b->told, path))
+                        note_all(b, path, BUS_INTERFACE("Network"), network_vtable, up, value);
+                free(path);
+        }
+        if (told_knows(b->told, BUS_ROOT))
+                note_all(b, BUS_ROOT, BUS_INTERFACE("Manager"), manager_vtable, counts, b);
+}
+
 static void add_entry(Bus *b, GPtrArray *list, const char *path, const char *removed_interface, sd_bus_message *m) {
         Entry *e;
 
-        if (!b->announced) {
+        if (list == b->arrivals && !b->loaded) {
                 sd_bus_message_unref(m);
                 return;
         }
         e = g_new(Entry, 1);
         *e = (Entry){g_strdup(path), removed_interface, m};
         g_ptr_array_add(list, e);
-        (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+        flush_soon(b);
 }
 
 void signals_object_added(Bus *b, const char *path) {
@@ -142,8 +196,32 @@ static bool forget_arrival(Bus *b, const char *path) {
 
 void signals_object_removed(Bus *b, const char *path, const char *interface) {
         (void) g_hash_table_remove(b->changes, path);
+        told_forget(b->told, path);
         if (!forget_arrival(b, path))
                 add_entry(b, b->departures, path, interface, NULL);
+}
+
+/* Jobs end with their daemon, and change often. */
+static bool is_remembered(const Changes *c) {
+        return strcmp(c->interface, BUS_INTERFACE("Job")) != 0;
+}
+
+/* Of objects that have records, a daemon that has just come back knows something of before. What has no record, and may
+ * have been told, is rather told twice than not at all. */
+static bool is_news(const Bus *b, const char *path, const Changes *c, const Note *n, const char *now) {
+        bool changed = g_strcmp0(n->before, now) != 0, lasts = strcmp(c->interface, BUS_INTERFACE("VM")) == 0 ||
+                                                               strcmp(c->interface, BUS_INTERFACE("Network")) == 0;
+
+        if (!b->reviewing)
+                return changed;
+        switch (told_ask(b->told, path, n->property, now ?: "")) {
+        case TOLD_SAME:
+                return false;
+        case TOLD_OTHER:
+                return true;
+        default:
+                return told_is_fresh(b->told) ? lasts || (changed && c->vtable == manager_vtable) : lasts && changed;
+        }
 }
 
 static void emit_changes(Bus *b, const char *path, const Changes *c) {
@@ -153,14 +231,32 @@ static void emit_changes(Bus *b, const char *path, const Changes *c) {
                 const Note *n = &g_array_index(c->notes, Note, i);
                 char *now = value_text(b, path, c, n->property);
 
-                if (g_strcmp0(n->before, now) != 0)
+                if (is_news(b, path, c, n, now)) {
                         g_ptr_array_add(names, (gpointer) n->property);
+                        if (is_remembered(c))
+                                told_set(b->told, path, n->property, now ?: "");
+                }
                 free(now);
         }
         if (names->len == 0)
                 return;
         g_ptr_array_add(names, NULL);
         (void) sd_bus_emit_properties_changed_strv(b->bus, path, c->interface, (char **) names->pdata);
+}
+
+/* An object that comes has its values; of a VM that begins with a start, this one does not stay. */
+static void remember_arrival(Bus *b, const char *path) {
+        char *name = bus_vm_name(path);
+        VM *vm = name ? runtime_find_vm(b->runtime, name) : NULL;
+        const Changes c = {.interface = BUS_INTERFACE("VM"), .vtable = vm_vtable, .subject = vm};
+        char *state;
+
+        free(name);
+        if (!vm || !vm->record || !vm_state_is_active(vm_state(vm)))
+                return;
+        state = value_text(b, path, &c, "State");
+        told_set(b->told, path, "State", state ?: "");
+        free(state);
 }
 
 static void emit_entries(Bus *b, GPtrArray *list) {
@@ -176,8 +272,10 @@ static void emit_entries(Bus *b, GPtrArray *list) {
                                 "org.freedesktop.DBus.Properties", e->removed_interface, NULL};
 
                         (void) sd_bus_emit_interfaces_removed_strv(b->bus, e->path, (char **) interfaces);
-                } else
+                } else {
                         (void) sd_bus_emit_object_added(b->bus, e->path);
+                        remember_arrival(b, e->path);
+                }
         }
 }
 
@@ -201,6 +299,12 @@ static int on_flush(sd_event_source *source, void *userdata) {
                 emit_changes(b, path, value);
         emit_entries(b, departures);
         return 0;
+}
+
+void signals_announce(Bus *b) {
+        b->announced = b->reviewing = true;
+        (void) on_flush(b->flush, b);
+        b->reviewing = false;
 }
 
 int signals_new(Bus *b) {

@@ -24,6 +24,13 @@ void signals_object_removed(Bus *b, const char *path, const char *interface);
  * path is the object it is about. */
 void signals_send(Bus *b, const char *path, sd_bus_message *m, bool early);
 
+/* We have the name. What changed since the records were read is said, as far as subscribers of the last daemon do not
+ * know it. */
+void signals_announce(Bus *b);
+
+/* What subscribers of the last daemon may know otherwise: to be called when the records were read. */
+void signals_review(Bus *b);
+
 /* The event source that flushes; enabled when there is something. */
 int signals_new(Bus *b);
 void signals_free(Bus *b);

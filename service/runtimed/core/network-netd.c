@@ -209,6 +209,7 @@ static void on_kept(const struct netd_reply *reply, int *fds, size_t n_fds, void
 }
 
 typedef struct Sweep {
+        Runtime *runtime;
         NetworkSwept done; /* or NULL */
         void *userdata;
 } Sweep;
@@ -217,6 +218,7 @@ static void on_swept(const struct netd_reply *reply, int *fds, size_t n_fds, voi
         Sweep *s = userdata;
         unsigned n = reply && reply->error == NETD_OK ? reply->n_bridges + reply->n_ports : 0;
 
+        s->runtime->netd_awaited = false;
         if (n > 0)
                 log_notice("mcp-netd removed %u bridges and %u ports that no network or VM has", reply->n_bridges,
                         reply->n_ports);
@@ -255,7 +257,7 @@ static void name_all(Runtime *rt, NetworkSwept done, void *done_data) {
                 if (has_port(value) && fill_port(value, NETD_PORT_KEEP, 1, &request))
                         netd_call(rt->netd, &request, on_kept, NULL);
         }
-        *s = (Sweep){done, done_data};
+        *s = (Sweep){rt, done, done_data};
         netd_call(rt->netd, &sweep, on_swept, s);
 }
 
@@ -280,6 +282,10 @@ bool networks_were_used(Runtime *rt) {
 
         json_decref(fact);
         return used;
+}
+
+bool networks_are_awaited(const Runtime *rt) {
+        return rt->netd_awaited;
 }
 
 /* Each new connection begins with it. */

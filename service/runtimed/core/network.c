@@ -126,6 +126,7 @@ void networks_load(Runtime *rt) {
         g_hash_table_iter_init(&iter, rt->networks);
         while (g_hash_table_iter_next(&iter, NULL, &value))
                 wake = wake || ((Network *) value)->wanted;
+        rt->netd_awaited = wake;
         if (wake)
                 netd_wake(rt->netd);
 }

@@ -34,6 +34,9 @@ void networks_sweep(Runtime *rt, NetworkSwept done, void *userdata);
 /* Whether a daemon of this boot of the host has used mcp-netd. */
 bool networks_were_used(Runtime *rt);
 
+/* Whether mcp-netd was woken at the start, and has not told of its bridges yet. */
+bool networks_are_awaited(const Runtime *rt);
+
 /* For netd_new(); userdata is the Runtime. */
 extern const NetdOps networks_netd_ops;
 

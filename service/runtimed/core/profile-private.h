@@ -38,6 +38,8 @@ void profile_scan_free(struct ProfileScan *s);
 
 /* Asks for versions that are not known yet. */
 void profiles_ask_versions(struct Profiles *ps);
+/* What a daemon before heard of files that are the same today. */
+void profiles_recall_versions(struct Profiles *ps);
 void qemu_versions_free(struct QEMUVersions *v);
 
 void profiles_clean_free(struct ProfilesClean *c);

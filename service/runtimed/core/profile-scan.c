@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns the reading of manifests and the asking for QEMU's versions: workers do both. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/profile-private.h"
 #include "shared/fd.h"
 #include "shared/log.h"
+#include "store/stamp.h"
 
 #define VERSION_INSTANCE "qemu-version" /* of mcp-image@ */
 
@@ -217,6 +219,43 @@ static const char *version_in(json_t *result, const char *program) {
         return s ?: "";
 }
 
+#define VERSIONS_FACT "qemu.json"
+
+/* Which version each file is, for daemons to come. */
+static void remember_host_versions(struct Profiles *ps) {
+        json_t *fact = json_object();
+        GHashTableIter iter;
+        gpointer program, version;
+
+        g_hash_table_iter_init(&iter, ps->host_versions);
+        while (g_hash_table_iter_next(&iter, &program, &version)) {
+                _cleanup_close_ int fd = open(program, O_PATH | O_CLOEXEC);
+                Stamp stamp;
+
+                if (*(char *) version && fd >= 0 && stamp_of(fd, &stamp) >= 0)
+                        (void) json_object_set_new(fact, program,
+                                json_pack("{s:o, s:s}", "stamp", stamp_to_json(&stamp), "version", version));
+        }
+        if (store_fact_save(ps->runtime->store, VERSIONS_FACT, fact) < 0)
+                log_warning("QEMU's version could not be stored; it will be asked for again");
+        json_decref(fact);
+}
+
+void profiles_recall_versions(struct Profiles *ps) {
+        json_t *fact = store_fact_load(ps->runtime->store, VERSIONS_FACT), *entry;
+        const char *program;
+
+        json_object_foreach(fact, program, entry) {
+                const char *version = json_string_value(json_object_get(entry, "version"));
+                Stamp stamp = stamp_from_json(json_object_get(entry, "stamp"));
+                _cleanup_close_ int fd = open(program, O_PATH | O_CLOEXEC);
+
+                if (version && fd >= 0 && stamp_is_of(&stamp, fd))
+                        (void) g_hash_table_insert(ps->host_versions, g_strdup(program), plain_text(version, 64));
+        }
+        json_decref(fact);
+}
+
 static void take_host_versions(struct Profiles *ps, json_t *result) {
         GHashTableIter iter;
         gpointer program;
@@ -225,7 +264,9 @@ static void take_host_versions(struct Profiles *ps, json_t *result) {
                 profile_changing(&ps->all[id], "QEMUVersion");
         g_hash_table_iter_init(&iter, ps->host_versions);
         while (g_hash_table_iter_next(&iter, &program, NULL))
-                g_hash_table_iter_replace(&iter, plain_text(version_in(result, program), 64));
+                if (*version_in(result, program))
+                        g_hash_table_iter_replace(&iter, plain_text(version_in(result, program), 64));
+        remember_host_versions(ps);
 }
 
 static void on_versions(json_t *result, const Problem *problem, void *userdata) {

@@ -286,6 +286,7 @@ void profiles_load(Runtime *rt) {
         Waiter *unused;
 
         recall(ps);
+        profiles_recall_versions(ps);
         profiles_choose(ps);
         for (ProfileId id = 0; ps->store && id < PROFILE_MAX; id++)
                 ps->all[id].assembled = profile_store_current(ps->store, ps->all[id].name);

@@ -259,7 +259,7 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static bool is_anybody_awaited(Runtime *rt) {
+bool runtime_awaits_monitors(Runtime *rt) {
         GHashTableIter iter;
         gpointer value;
 
@@ -307,7 +307,7 @@ void runtime_load(Runtime *rt) {
         for (guint i = 0; i < vms->len; i++)
                 review(vms->pdata[i]);
         owners_review(rt);
-        if (is_anybody_awaited(rt))
+        if (runtime_awaits_monitors(rt))
                 (void) sd_event_add_time_relative(
                         rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
         logins_restore(rt->logins);

@@ -76,7 +76,7 @@ struct Runtime {
         uint32_t last_job;
         Logins *logins;
         uint32_t last_work, last_fetch;
-        bool netd_remembered;
+        bool netd_remembered, netd_awaited; /* the latter: its first session since our start is not over */
         struct Users *users;         /* see core/users.h */
         GPtrArray *unclean;          /* names of VMs whose directories were not cleaned yet */
         sd_event_source *cleaner;    /* cleans one of them a turn, when there is nothing else to do */
@@ -101,6 +101,9 @@ void runtime_load(Runtime *rt);
 
 /* A connection of a unit that nobody started here: for launch_new(). */
 void runtime_stranger(const char *unit, json_t *hello, void *userdata);
+
+/* Whether a monitor that should be there has not come back yet. */
+bool runtime_awaits_monitors(Runtime *rt);
 
 VM *runtime_find_vm(Runtime *rt, const char *name);
 VM *runtime_find_vm_by_uuid(Runtime *rt, const char *uuid);
