@@ -33,6 +33,7 @@ static const char usage[] =
         "       mcp-fd run [OPTION...] VM IMAGE [COMMAND...]\n"
         "                                       make and start a VM\n"
         "       mcp-fd console VM               see and use the VM's console; Ctrl-] leaves it\n"
+        "       mcp-fd view VM                  see it only, as up to eight may at a time\n"
         "       mcp-fd display VM               the VM's display, for a VNC viewer on standard input and output\n"
         "\n"
         "  -c, --credential NAME=FILE   the file's content for the guest's program, in $CREDENTIALS_DIRECTORY\n"
@@ -358,8 +359,8 @@ static bool make_raw(struct termios *ret_before) {
 }
 
 /* Until the console ends, or Ctrl-] is typed. The end of a piped input leaves the output running. */
-static int use_console(int fd) {
-        struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+static int use_console(int fd, bool write) {
+        struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = write ? STDIN_FILENO : -1, .events = POLLIN}};
         char buf[4096];
 
         for (;;) {
@@ -387,7 +388,8 @@ static int use_console(int fd) {
 }
 
 /* OpenConsole or OpenDisplay; the descriptor is the reply's. Tells what went wrong. */
-static int open_view(sd_bus *bus, const char *name, const char *method, sd_bus_message **ret_reply, int *ret) {
+static int open_view(
+        sd_bus *bus, const char *name, const char *method, bool write, sd_bus_message **ret_reply, int *ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *call = NULL;
         const char *path;
@@ -396,7 +398,8 @@ static int open_view(sd_bus *bus, const char *name, const char *method, sd_bus_m
         if (r >= 0)
                 r = new_call(bus, path, SERVICE ".VM", method, &call);
         if (r >= 0)
-                r = sd_bus_message_append(call, "a{sv}", 0);
+                r = write ? sd_bus_message_append(call, "a{sv}", 0)
+                          : sd_bus_message_append(call, "a{sv}", 1, "write", "b", 0);
         if (r >= 0)
                 r = sd_bus_call(bus, call, FOREVER, &error, ret_reply);
         if (r >= 0)
@@ -406,18 +409,18 @@ static int open_view(sd_bus *bus, const char *name, const char *method, sd_bus_m
         return r;
 }
 
-static int open_console(sd_bus *bus, const char *name) {
+static int open_console(sd_bus *bus, const char *name, bool write) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         struct termios before;
         bool raw;
-        int fd, r = open_view(bus, name, "OpenConsole", &reply, &fd);
+        int fd, r = open_view(bus, name, "OpenConsole", write, &reply, &fd);
 
         if (r < 0)
                 return EXIT_FAILURE;
-        raw = make_raw(&before);
+        raw = write && make_raw(&before);
         if (raw)
                 (void) fputs("mcp-fd: connected; Ctrl-] leaves\n", stderr);
-        r = use_console(fd);
+        r = use_console(fd, write);
         if (raw)
                 (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
         return r < 0 ? say(NULL, r) : EXIT_SUCCESS;
@@ -425,7 +428,7 @@ static int open_console(sd_bus *bus, const char *name) {
 
 static int open_display(sd_bus *bus, const char *name) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int fd, r = open_view(bus, name, "OpenDisplay", &reply, &fd);
+        int fd, r = open_view(bus, name, "OpenDisplay", true, &reply, &fd);
 
         if (r < 0)
                 return EXIT_FAILURE;
@@ -468,7 +471,7 @@ int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         struct log_options options = {0};
         bool run = argc > 1 && strcmp(argv[1], "run") == 0, console = argc == 3 && strcmp(argv[1], "console") == 0;
-        bool display = argc == 3 && strcmp(argv[1], "display") == 0;
+        bool display = argc == 3 && strcmp(argv[1], "display") == 0, view = argc == 3 && strcmp(argv[1], "view") == 0;
         bool signing_in = argc == 4 && strcmp(argv[1], "login") == 0;
         bool profile = argc == 4 && strcmp(argv[1], "import-profile") == 0;
         bool import = profile || (argc == 4 && strcmp(argv[1], "import") == 0), log = argc > 1 && strcmp(argv[1], "log") == 0;
@@ -478,7 +481,7 @@ int main(int argc, char *argv[]) {
                 return fputs(usage, stdout) < 0;
         if (log)
                 log = parse_log(argc - 1, argv + 1, &options);
-        if (!import && !signing_in && !log && !console && !display && !run) {
+        if (!import && !signing_in && !log && !console && !view && !display && !run) {
                 (void) fputs(usage, stderr);
                 return 2;
         }
@@ -489,8 +492,8 @@ int main(int argc, char *argv[]) {
         }
         if (signing_in)
                 return login(bus, argv[2], argv[3]);
-        if (console)
-                return open_console(bus, argv[2]);
+        if (console || view)
+                return open_console(bus, argv[2], console);
         if (display)
                 return open_display(bus, argv[2]);
         if (run) {
