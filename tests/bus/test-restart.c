@@ -123,6 +123,26 @@ static void test_delay_of_what_cannot_begin(void **state) {
         until(r, trace_has(r, "changed /vm/web Ready=true"));
 }
 
+/* A guest that does not come up in time is ended by us, and that is a failure: nobody wanted it down. */
+static void test_boot_out_of_time(void **state) {
+        Rig *r = *state;
+        FakeHelper *h;
+
+        rig_stop_daemon(r, SIGTERM);
+        rig_write(r, "runtime.conf.d/boot.conf", "[Runtime]\nBootTimeoutSec=2\n");
+        rig_start_daemon(r);
+        r->play[KIND_VM] = play_nothing;
+        run(r, "on-failure", 0);
+        until(r, (h = fake_find(r, MONITOR)) && fake_heard(h, "launch"));
+        until(r, fake_heard(h, "stop"));
+        fake_say(h, json_pack("{s:s, s:s, s:b}", "type", "state", "state", "stopping", "asked", 1));
+        r->play[KIND_VM] = play_monitor;
+        fake_say(h, json_pack("{s:s, s:s, s:i, s:I, s:b}", "type", "exited", "reason", "killed", "code", 137, "at",
+                            (json_int_t) 1700000001000000, "asked", 1));
+        until(r, trace_has(r, "changed /vm/web Ready=true"));
+        assert_property(r, WEB, VM, "RestartCount", "1");
+}
+
 /* ---- Ephemeral ones ---- */
 
 static void assert_gone(Rig *r) {
@@ -200,6 +220,9 @@ static void test_start_with_host_outlives_daemon(void **state) {
         r->start[KIND_VM] = START_OK;
         restart(r, SIGKILL);
         until(r, trace_has(r, "changed /vm/web Ready=true"));
+        /* That the host was restarted was over before anybody was told: such a reason is rather told twice (is_news()). */
+        assert_true(r->unchanged->len == 0 || strcmp(r->unchanged->str, "/vm/web StateReason= ") == 0);
+        (void) g_string_truncate(r->unchanged, 0);
 }
 
 /* Kill with KILL is a request as Stop is. */
@@ -245,6 +268,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_daemon_ends_before_it_is_due, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_remaining_time, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_delay_of_what_cannot_begin, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_boot_out_of_time, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_stopped_before_it_is_due, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_that_cannot_start, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_canceled, rig_setup, rig_teardown),

@@ -84,7 +84,7 @@ static void on_state(VM *vm, json_t *message) {
          * itself is stopping, too, and nobody asked for that. */
         if (state == VM_STOPPING && json_is_true(json_object_get(message, "asked"))) {
                 vm->stopped_outside = !vm->stop_timer;
-                vm->end_asked = vm->end_asked || !vm->unhealthy_end;
+                vm->end_asked = vm->end_asked || vm->stopped_outside || !(vm->unhealthy_end || vm->failure);
         }
 
         if ((state == VM_PAUSED || state == VM_RUNNING || state == VM_STOPPING) &&
@@ -104,7 +104,7 @@ static void on_exited(VM *vm, json_t *message) {
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
-        if (json_is_true(json_object_get(message, "asked")) && !vm->failure)
+        if (json_is_true(json_object_get(message, "asked")) && (!vm->failure || vm->stopped_outside))
                 vm->end_asked = true;
         /* Its stopping was taken for somebody's wish where a daemon died in between; its end says what it was. */
         if (reason == EXIT_UNHEALTHY && !json_is_true(json_object_get(message, "asked")))

@@ -133,6 +133,7 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
         if (signal && signal_from_name(signal) == SIGKILL) { /* wanted down, as by a stop */
+                vm->end_asked = true;
                 vm->record->wanted = false;
                 (void) vm_save(vm);
         }

@@ -272,7 +272,8 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         CRASH_POINT(STOP_RELEASED);
         requests_fail(vm->requests, "VMNotRunning", "the VM ended");
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
-        (void) restart_consider(vm, reason, code);
+        /* One that we ended because it did not come up has failed; nobody wanted it down. */
+        (void) restart_consider(vm, vm->failure && reason == EXIT_KILLED ? EXIT_CRASHED : reason, code);
         save_soon(vm);
         vm_after_end(vm);
 }
