@@ -283,12 +283,13 @@ remove() {
     vm_job "$1" Remove 'a{sv}' 0
 }
 
-# lines NAME: the console log
+# lines NAME: the console log as it is now; on a slow machine a guest may print faster than this reads
 lines() {
-    local cursor=0 answer
-    while answer=$(vm "$1" ReadLog tu "$cursor" 1000) && jq -e '.data[0] | length > 0' <<<"$answer" >/dev/null; do
+    local cursor=0 last=0 now=${EPOCHREALTIME/./} answer
+    while [ "$last" -lt "$now" ] && answer=$(vm "$1" ReadLog tu "$cursor" 1000) &&
+        jq -e '.data[0] | length > 0' <<<"$answer" >/dev/null; do
         jq -r '.data[0][][2]' <<<"$answer"
-        cursor=$(jq -r '.data[1]' <<<"$answer")
+        read -r cursor last < <(jq -r '"\(.data[1]) \(.data[0][-1][0])"' <<<"$answer")
     done
 }
 
