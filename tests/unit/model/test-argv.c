@@ -55,7 +55,7 @@ static void assert_argv(char **argv, const char *const *expected) {
 static void test_tcg_with_network(void **state) {
         static const char *const expected[] = {
                 HEAD, "-machine", MACHINE "tcg", "-cpu", "max", "-smp", "1", "-m", "256M",
-                "-kernel", "/proc/self/fd/7", "-initrd", "/proc/self/fd/8", "-append", KERNEL " noreplace-smp",
+                "-kernel", "/proc/self/fd/7", "-initrd", "/proc/self/fd/8", "-append", KERNEL " noreplace-smp no_timer_check",
                 DISK,
                 "-netdev",
                 "{\"type\":\"stream\",\"id\":\"net0\",\"server\":false,\"addr\":{\"type\":\"fd\",\"str\":\"11\"}}",
@@ -194,7 +194,7 @@ static void test_root_directory(void **state) {
 
         p.root_directory = true;
         argv = qemu_argv(&p);
-        assert_true(contains(argv, KERNEL " noreplace-smp root=rootfs rootfstype=9p "
+        assert_true(contains(argv, KERNEL " noreplace-smp no_timer_check root=rootfs rootfstype=9p "
                                           "rootflags=trans=virtio,version=9p2000.L,msize=131072"));
         assert_true(contains(
                 argv, "local,id=rootfs,path=/proc/self/fd/10,security_model=none,readonly=on,multidevs=remap"));
