@@ -175,11 +175,21 @@ static void test_host_reboot(void **state) {
 /* The one that does not come back: lost after the grace time, its unit ended. */
 static void test_grace(void **state) {
         Rig *r = *state;
+        json_t *hello = hello_again("running", true);
+        g_autofree char *log = NULL;
+        FakeHelper *h;
         uint64_t begin;
 
         (void) ready_web(r);
         restart(r, SIGKILL);
         begin = rig_deadline(0);
+        /* One of a build that speaks otherwise counts as none, and the log says why. */
+        (void) json_object_set_new(hello, "version", json_integer(2));
+        h = fake_connect(r, MONITOR, hello);
+        until(r, h->closed);
+        log = rig_read(r, "daemon.log");
+        assert_non_null(strstr(
+                log, "mcp-vm@web.service speaks version 2 of the launch socket's language, this daemon version 1"));
         assert_property(r, WEB, VM, "State", "running"); /* as far as anybody knows */
         until(r, trace_has(r, "changed /vm/web State=failed"));
         assert_true(rig_deadline(0) - begin > 5 * G_USEC_PER_SEC);

@@ -348,18 +348,59 @@ static void test_adopted_boot_ends_in_time(void **state) {
 
 /* ---- Files cut anywhere ---- */
 
+#define OTHERS_MAX 16U
+
+/* What lies in the cache, with what is in it. */
+static size_t find_others(Rig *r, char **names, char **texts) {
+        static const char *const directories[] = {"state/cache", "state/cache/jobs"};
+        size_t n = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
+                g_autofree char *path = rig_path(r, directories[i]);
+                g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+                const char *name;
+
+                while (dir && n < OTHERS_MAX && (name = g_dir_read_name(dir)))
+                        if (g_str_has_suffix(name, ".json") || i > 0) {
+                                names[n] = g_build_filename(directories[i], name, NULL);
+                                texts[n] = rig_read(r, names[n]);
+                                n++;
+                        }
+        }
+        return n;
+}
+
+/* What is no object's record, cut at the same part of its length. */
+static void cut_others(Rig *r, char *const *names, char *const *texts, size_t n, size_t of) {
+        for (size_t i = 0; names[i]; i++) {
+                g_autofree char *text = g_strndup(texts[i], strlen(texts[i]) * n / of);
+
+                rig_write(r, names[i], text);
+        }
+}
+
 /* Each record at each of its bytes: the daemon starts, what is broken is said, the rest works. */
 static void test_cut_records(void **state) {
         Rig *r = *state;
         g_autofree char *vm = NULL, *image_name = g_strdup_printf("state/images/%u/" HEX ".json", r->uid),
                         *image = NULL;
+        g_autoptr(sd_bus_message) done = NULL;
+        char *others[OTHERS_MAX + 1] = {}, *texts[OTHERS_MAX] = {};
         size_t step = is_soak() ? 1 : 41, cuts = 0, len;
 
         create(r, "web");
         create(r, "good");
+        done = rig_call(
+                r, ROOT, MANAGER, "RunVM", "sa{sv}", "other", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
+        assert_good(done);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
+        fake_exited(fake_find(r, "mcp-vm@other.service"), "guest-exit", 0);
+        until(r, trace_has(r, "changed /vm/other State=stopped"));
+        rig_settle(r);
         vm = rig_read(r, "state/vms/web/meta.json");
         image = rig_read(r, image_name);
         len = strlen(vm);
+        assert_true(find_others(r, others, texts) >= 3); /* a job, the profiles, KVM */
         for (size_t n = 0; n <= len; n += n + step > len && n < len ? len - n : step) {
                 g_autofree char *text = g_strndup(vm, n), *image_text = g_strndup(image, MIN(n, strlen(image)));
                 g_autofree char *got = NULL, *good = NULL;
@@ -371,6 +412,7 @@ static void test_cut_records(void **state) {
                 rig_write(r, "state/networks/cut.json", text);
                 rig_write(r, "state/cache/kvm.json", text);
                 rig_write(r, "state/cache/netd.json", text);
+                cut_others(r, others, texts, n, len);
                 rig_write(r, image_name, image_cut ? image_text : image);
                 rig_start_daemon(r);
                 got = rig_get(r, WEB, VM, "State");
@@ -385,6 +427,10 @@ static void test_cut_records(void **state) {
                 cuts++;
         }
         print_message("%zu cuts of %zu bytes\n", cuts, len);
+        for (size_t i = 0; others[i]; i++) {
+                g_free(others[i]);
+                g_free(texts[i]);
+        }
 }
 
 /* What a broken record says may be its owner's secret. */

@@ -126,6 +126,39 @@ static void test_exited_nonsense(void **state) {
         }
 }
 
+/* Each end by its own name, and whether it is a failure. */
+static void test_ends(void **state) {
+        static const struct {
+                const char *reason, *state, *words;
+                int code;
+        } cases[] = {
+                {"guest-exit", "stopped", "exit code 0", 0},
+                {"guest-exit", "stopped", "exit code 3", 3},
+                {"guest-signal", "stopped", "signal 11 (SEGV)", 11},
+                {"powered-off", "stopped", "powered itself off", 0},
+                {"killed", "stopped", "ended by request", 137},
+                {"crashed", "failed", "crashed", 139},
+                {"oom", "failed", "memory ran out", 137},
+                {"unhealthy", "failed", "unhealthy", 143},
+        };
+        Rig *r = *state;
+
+        (void) ready_web(r);
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autofree char *code = g_strdup_printf("%d", cases[i].code), *reason = NULL;
+
+                trace_clear(r);
+                fake_exited(fake_find(r, MONITOR), cases[i].reason, cases[i].code);
+                until_state(r, cases[i].state);
+                assert_property(r, WEB, VM, "ExitReason", cases[i].reason);
+                assert_property(r, WEB, VM, "ExitCode", code);
+                reason = rig_get(r, WEB, VM, "StateReason");
+                if (!strstr(reason, cases[i].words))
+                        fail_msg("%s: %s", cases[i].reason, reason);
+                assert_startable(r);
+        }
+}
+
 static void flood(FakeHelper *h, json_t *message) {
         if (strcmp(json_string_value(json_object_get(message, "type")), "launch") == 0)
                 fake_running(h);
@@ -361,6 +394,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_huge_message, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_guest_text, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unknown_words, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_ends, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_exited_nonsense, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_flood, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_second_connection, rig_setup, rig_teardown),

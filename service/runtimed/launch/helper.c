@@ -41,6 +41,7 @@ struct Launch {
         GHashTable *helpers; /* unit -> Helper, borrowed */
         GPtrArray *peers;
         Peer *current; /* during the stranger callback */
+        bool version_told;
 };
 
 struct Helper {
@@ -429,6 +430,20 @@ static void peer_dispatch(Peer *p, json_t *hello) {
                 peer_goodbye(g_steal_pointer(&l->current));
 }
 
+/* Of another build, before an upgrade or after it was taken back; said once, though it asks again and again. */
+static bool is_our_version(Peer *p, json_t *hello) {
+        json_int_t version = json_integer_value(json_object_get(hello, "version"));
+
+        if (version == LAUNCH_WIRE_VERSION)
+                return true;
+        if (!p->launch->version_told)
+                log_error("%s speaks version %" JSON_INTEGER_FORMAT
+                          " of the launch socket's language, this daemon version %d: it is not heard",
+                        p->unit, version, LAUNCH_WIRE_VERSION);
+        p->launch->version_told = true;
+        return false;
+}
+
 static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Peer *p = userdata;
         json_t *hello = NULL;
@@ -444,8 +459,7 @@ static int on_peer_io(sd_event_source *source, int fd, uint32_t revents, void *u
                 return 0;
         }
         close_fds(fds, n_fds);
-        if (strcmp(wire_type(hello), "hello") == 0 &&
-                json_integer_value(json_object_get(hello, "version")) == LAUNCH_WIRE_VERSION)
+        if (strcmp(wire_type(hello), "hello") == 0 && is_our_version(p, hello))
                 peer_dispatch(p, hello);
         else
                 (void) peer_free(p);
