@@ -221,8 +221,19 @@ static bool name_is_owned(Rig *r, bool wanted) {
         return (owned != 0) == wanted;
 }
 
+/* Nothing and nobody is left of the host's last boot. */
+static void look_at_host(Rig *r) {
+        if (g_strcmp0(r->last_boot, r->host_boot) == 0)
+                return;
+        fake_fd_store_forget(r);
+        g_hash_table_remove_all(r->known);
+        g_free(r->last_boot);
+        r->last_boot = g_strdup(r->host_boot);
+}
+
 void rig_fork_daemon(Rig *r) {
         fake_fd_store_take(r);
+        look_at_host(r);
         r->daemon_pid = fork();
         assert_true(r->daemon_pid >= 0);
         if (r->daemon_pid == 0)
@@ -364,6 +375,7 @@ static void free_rig(Rig *r) {
         (void) g_string_free(r->alien, TRUE);
         (void) nftw(r->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         g_free(r->host_boot);
+        g_free(r->last_boot);
         g_free(r->faults);
         g_free(r->address);
         g_free(r->dir);

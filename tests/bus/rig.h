@@ -82,7 +82,7 @@ struct Rig {
         sd_bus *caller;
         int launch, notify;
         GArray *kept; /* of fake-fd-store.c */
-        char *host_boot;
+        char *host_boot, *last_boot;
         const char *preload; /* a library for the daemon, and the file that it shares with the test (faults.h); NULL: none */
         char *faults;
 

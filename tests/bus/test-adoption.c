@@ -163,8 +163,6 @@ static void test_host_reboot(void **state) {
         rig_stop_daemon(r, SIGKILL);
         g_free(r->host_boot);
         r->host_boot = g_strdup("5f4a4c06-0000-4000-8000-000000000002");
-        fake_fd_store_forget(r);
-        g_hash_table_remove_all(r->known);
         fake_close(fake_find(r, MONITOR));
         rig_start_daemon(r);
         assert_property(r, WEB, VM, "State", "stopped");

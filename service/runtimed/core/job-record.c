@@ -79,7 +79,8 @@ static Job *read_job(json_t *object) {
         return j;
 }
 
-/* How long an ended job is still to be read; nothing where that is over. A clock that was set back does not prolong it.
+/* How long an ended job is still to be read; nothing where that is over: then it goes at once, and who saw it is told.
+ * A clock that was set back does not prolong it.
  */
 static uint64_t grace_left(const Job *j) {
         uint64_t now = now_realtime(), age = now > j->ended_at ? now - j->ended_at : 0;
@@ -94,7 +95,7 @@ static void load_job(const char *text, size_t len, uint32_t id, void *userdata) 
         bool ended = j && job_state_is_finished(j->state);
 
         json_decref(object);
-        if (!j || j->id != id || g_hash_table_size(rt->jobs) >= JOBS_RESTORED_MAX || (ended && grace_left(j) == 0)) {
+        if (!j || j->id != id || g_hash_table_size(rt->jobs) >= JOBS_RESTORED_MAX) {
                 job_free(j);
                 store_job_remove(rt->store, id);
                 return;
