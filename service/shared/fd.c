@@ -70,9 +70,9 @@ int read_file(int fd, size_t max, char **ret, size_t *ret_len) {
                         free(buf);
                         return r;
                 }
-                if (n == 0)
-                        break;
                 done += (size_t) n;
+                if (n == 0 || (st.st_size > 0 && done == (size_t) st.st_size)) /* that read had room for more */
+                        break;
         }
         if (done > max || (st.st_size > 0 && done == size)) {
                 free(buf);
