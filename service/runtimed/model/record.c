@@ -207,20 +207,8 @@ static int spec_problem_as_field(const Reader *r, const GPtrArray *problems) {
 
 static int read_spec(const Reader *r, const SpecLimits *limits, VMSpec **ret) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func((GDestroyNotify) problem_free);
-        SpecLimits form = *limits;
-        json_t *values = json_object();
-        int e;
+        int e = vm_spec_parse_record(r->object, limits, problems, ret);
 
-        form.form_only = true;
-        form.default_network = NETWORK_USER;
-        for (const SpecKey *k = spec_keys(); k->name; k++) {
-                json_t *v = member(r, k->record);
-
-                if (v)
-                        json_object_set(values, k->name, v);
-        }
-        e = vm_spec_parse(values, &form, problems, ret);
-        json_decref(values);
         return e < 0 ? spec_problem_as_field(r, problems) : 0;
 }
 

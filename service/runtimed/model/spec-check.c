@@ -321,11 +321,13 @@ void spec_check_profile(const VMSpec *spec, const SpecCheck *check) {
 }
 
 void spec_check_restart(const VMSpec *spec, const SpecCheck *check) {
-        g_autofree char *quoted = problem_quote(spec->restart);
         RestartPolicy policy;
 
-        if (restart_policy_parse(spec->restart, &policy) < 0)
+        if (restart_policy_parse(spec->restart, &policy) < 0) {
+                g_autofree char *quoted = problem_quote(spec->restart);
+
                 spec_problem(check, "%s: " RESTART_ACCEPTED, quoted);
+        }
 }
 
 void spec_check_stop_timeout(const VMSpec *spec, const SpecCheck *check) {

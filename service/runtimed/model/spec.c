@@ -442,12 +442,18 @@ static void report_wrong_type(const SpecKey *k, json_t *value, const SpecCheck *
                 spec_problem(check, "%s '%s', got %s", accepted, k->signature, json_type_name(value));
 }
 
-int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret) {
-        g_autoptr(VMSpec) spec = spec_new(limits);
-        guint before = problems->len;
+/* A record says null where it says nothing. */
+static json_t *value_of(json_t *object, const SpecKey *k, bool of_record) {
+        json_t *v = json_object_get(object, of_record ? k->record : k->name);
+
+        return of_record && json_is_null(v) ? NULL : v;
+}
+
+static VMSpec *parse_keys(json_t *object, bool of_record, const SpecLimits *limits, GPtrArray *problems) {
+        VMSpec *spec = spec_new(limits);
 
         for (const SpecKey *k = keys; k->name; k++) {
-                json_t *value = json_object_get(object, k->name);
+                json_t *value = value_of(object, k, of_record);
                 SpecCheck check = {limits, problems, k->name};
                 guint n = problems->len;
 
@@ -456,10 +462,30 @@ int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems,
                 if (problems->len == n && k->field->check)
                         k->field->check(spec, &check);
         }
-        if (!json_object_get(object, "StopTimeout") && spec_is_nanos(spec))
+        if (spec_is_nanos(spec) && !value_of(object, spec_key_find("StopTimeout"), of_record))
                 spec->stop_timeout = MAX(spec->stop_timeout, SPEC_NANOS_STOP_TIMEOUT);
+        return spec;
+}
+
+int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret) {
+        guint before = problems->len;
+        g_autoptr(VMSpec) spec = parse_keys(object, false, limits, problems);
+
         report_unknown_keys(object, problems);
         if (problems->len > before || problems->len >= SPEC_PROBLEMS_MAX)
+                return -EINVAL;
+        *ret = g_steal_pointer(&spec);
+        return 0;
+}
+
+int vm_spec_parse_record(json_t *record, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret) {
+        SpecLimits form = *limits;
+        g_autoptr(VMSpec) spec = NULL;
+
+        form.form_only = true;
+        form.default_network = NETWORK_USER;
+        spec = parse_keys(record, true, &form, problems);
+        if (problems->len > 0)
                 return -EINVAL;
         *ret = g_steal_pointer(&spec);
         return 0;

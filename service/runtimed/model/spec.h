@@ -131,6 +131,10 @@ const SpecKey *spec_key_find(const char *name);
  * Returns 0 and *ret, or -EINVAL when there is any problem. */
 int vm_spec_parse(json_t *object, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret);
 
+/* The same of a VM's record, whose other fields are not looked at: a record beyond today's limits is still a record, so
+ * only the form is checked against them. problems must be empty. */
+int vm_spec_parse_record(json_t *record, const SpecLimits *limits, GPtrArray *problems, VMSpec **ret);
+
 /* The whole spec keyed by bus names, defaults filled in; new reference. Round trip with vm_spec_parse(). */
 json_t *vm_spec_to_json(const VMSpec *spec);
 
