@@ -220,10 +220,14 @@ static void send_named(Bus *b, const char *member, const char *name, const char 
 }
 
 static void on_vm_new(VM *vm, void *userdata) {
-        char *path = bus_vm_path(vm->name);
+        Bus *b = userdata;
+        char *path;
 
-        signals_object_added(userdata, path);
-        send_named(userdata, "VMNew", vm->name, path, true);
+        if (!b->loaded) /* it was there before this daemon */
+                return;
+        path = bus_vm_path(vm->name);
+        signals_object_added(b, path);
+        send_named(b, "VMNew", vm->name, path, true);
         free(path);
 }
 
