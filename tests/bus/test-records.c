@@ -133,6 +133,38 @@ static void test_links(void **state) {
         assert_property(r, WEB, VM, "State", "created");
 }
 
+#define MANY 300U
+
+/* So many that several threads read them: each VM is what its own record says, and the first answer knows all of them. */
+static void test_many(void **state) {
+        Rig *r = *state;
+        g_autofree char *record = good_record(r);
+
+        rig_stop_daemon(r, SIGTERM);
+        for (unsigned i = 0; i < MANY; i++) {
+                g_autofree char *name = g_strdup_printf("vm-%03u", i), *file = g_strdup_printf("state/vms/%s/meta.json", name);
+                g_autofree char *named = g_strdup_printf("\"name\": \"%s\"", name), *unit = g_strdup_printf("\"unit\": \"%s\"", name);
+                g_autofree char *memory = g_strdup_printf("\"memory_mb\": %u", 64 + i);
+                g_autofree char *one = replaced(record, "\"name\": \"web\"", named), *two = replaced(one, "\"unit\": \"web\"", unit);
+                g_autofree char *three = replaced(two, "\"memory_mb\": 256", memory);
+
+                rig_write(r, file, i % 50 == 7 ? "{" : three);
+        }
+        rig_start_daemon(r);
+        assert_property(r, ROOT, MANAGER, "VMCount", "301");
+        for (unsigned i = 0; i < MANY; i++) {
+                g_autofree char *name = g_strdup_printf("vm-%03u", i), *path = path_of(name), *memory = g_strdup_printf("%u", 64 + i);
+
+                if (i % 50 == 7) {
+                        assert_broken(r, name);
+                        continue;
+                }
+                assert_property(r, path, VM, "State", "created");
+                assert_property(r, path, VM, "MemoryMiB", memory);
+        }
+        assert_property(r, ROOT, MANAGER, "VMCount", "295");
+}
+
 /* The same unit twice: one works, the other one is broken, whichever. */
 static void test_same_unit(void **state) {
         Rig *r = *state;
@@ -215,6 +247,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_unreadable, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_monstrous, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_links, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_many, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_same_unit, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_broken_images, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_image_gone, rig_setup, rig_teardown),

@@ -152,39 +152,64 @@ static uint32_t salvage_owner(const char *text, size_t len) {
         return uid > 0 && uid < UINT32_MAX ? (uint32_t) uid : 0;
 }
 
-static VM *load_vm(Runtime *rt, const char *name) {
-        g_autoptr(Problem) problem = NULL;
-        VMRecord *record = NULL;
-        char *text = NULL;
-        size_t len;
-        VM *vm;
-        int r;
+/* A record that was read, or why it was not. */
+typedef struct Loaded {
+        VMRecord *record;
+        int r;            /* of reading the file */
+        Problem *problem; /* of what is in it */
+        uint32_t owner;   /* likewise */
+} Loaded;
 
-        r = store_vm_load(rt->store, name, &text, &len);
-        if (r == -ENOENT) {
+/* In any thread: the limits are all that it may look at. */
+static void *read_vm(int r, const char *text, size_t len, const void *limits) {
+        Loaded *l = g_new(Loaded, 1);
+
+        *l = (Loaded){.r = r};
+        if (r >= 0 && vm_record_parse(text, len, limits, &l->record, &l->problem) < 0)
+                l->owner = salvage_owner(text, len);
+        return l;
+}
+
+static VM *load_record(Runtime *rt, const char *name, Loaded *l) {
+        VM *vm;
+
+        if (!l->record) {
+                vm = load_broken(rt, name, "its record cannot be understood; the service's journal says why",
+                        l->problem ? l->problem->text : NULL);
+                vm->broken_owner = l->owner;
+                return vm;
+        }
+        if (strcmp(l->record->name, name) != 0 || g_hash_table_contains(rt->instances, l->record->unit))
+                return load_broken(rt, name, "it names another VM", NULL);
+        vm = vm_new(rt, name, g_steal_pointer(&l->record));
+        vm_credentials_restore(vm);
+        return vm;
+}
+
+static VM *load_vm(Runtime *rt, const char *name, Loaded *l) {
+        if (l->r == -ENOENT) {
                 (void) store_vm_clean(rt->store, name); /* half a record, perhaps */
                 if (store_vm_remove_empty(rt->store, name) >= 0)
                         return NULL; /* its creation was broken off before there was a record */
         }
-        if (r < 0)
+        if (l->r < 0)
                 return load_broken(
-                        rt, name, r == -ENOENT ? "there is no record in its directory" : g_strerror(-r), NULL);
-        r = vm_record_parse(text, len, &rt->limits, &record, &problem);
-        if (r < 0) {
-                vm = load_broken(rt, name, "its record cannot be understood; the service's journal says why",
-                        problem ? problem->text : g_strerror(-r));
-                vm->broken_owner = salvage_owner(text, len);
+                        rt, name, l->r == -ENOENT ? "there is no record in its directory" : g_strerror(-l->r), NULL);
+        return load_record(rt, name, l);
+}
+
+static void on_vm_read(const char *name, void *result, void *userdata) {
+        Loaded *l = result;
+        Runtime *rt = userdata;
+        VM *vm = load_vm(rt, name, l);
+
+        if (vm) {
+                g_ptr_array_add(rt->unclean, g_strdup(name));
+                rt->observer->vm_new(vm, rt->observer_data);
         }
-        free(text);
-        if (r < 0)
-                return vm;
-        if (strcmp(record->name, name) != 0 || g_hash_table_contains(rt->instances, record->unit)) {
-                vm_record_free(record);
-                return load_broken(rt, name, "it names another VM", NULL);
-        }
-        vm = vm_new(rt, name, record);
-        vm_credentials_restore(vm);
-        return vm;
+        vm_record_free(l->record);
+        problem_free(l->problem);
+        g_free(l);
 }
 
 /* The host's boot in which a VM was last seen is written once, so that it starts with the host once. */
@@ -289,23 +314,23 @@ static void clean_later(Runtime *rt) {
                 log_warning("half files of VMs stay until the next reconciliation");
 }
 
-void runtime_load(Runtime *rt) {
-        g_autoptr(GPtrArray) vms = g_ptr_array_new();
-        GPtrArray *names = rt->unclean = store_vm_names(rt->store);
+/* A VM goes where its image did not come, or where it was ephemeral and has ended. */
+static void review_vms(Runtime *rt) {
+        for (guint i = 0; i < rt->unclean->len; i++) {
+                VM *vm = runtime_find_vm(rt, rt->unclean->pdata[i]);
 
+                if (vm)
+                        review(vm);
+        }
+}
+
+void runtime_load(Runtime *rt) {
         images_load(rt);
         jobs_load(rt);
-        for (guint i = 0; i < names->len; i++) {
-                VM *vm = load_vm(rt, names->pdata[i]);
-
-                if (!vm)
-                        continue;
-                g_ptr_array_add(vms, vm);
-                rt->observer->vm_new(vm, rt->observer_data);
-        }
+        rt->unclean = g_ptr_array_new_with_free_func(g_free);
+        store_vms_load(rt->store, read_vm, &rt->limits, on_vm_read, rt);
         networks_load(rt);
-        for (guint i = 0; i < vms->len; i++)
-                review(vms->pdata[i]);
+        review_vms(rt);
         owners_review(rt);
         if (runtime_awaits_monitors(rt))
                 (void) sd_event_add_time_relative(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <dirent.h>
 #include <sys/types.h>
 
 #include "store/store.h"
@@ -14,8 +15,16 @@ struct Store {
 
 typedef void (*StoreEntryFound)(int dir, const char *name, void *userdata);
 
+/* For readdir(3), apart from dir; NULL. */
+DIR *store_entries_open(int dir);
+
 /* All but "." and "..". */
 void store_each_entry(int dir, StoreEntryFound found, void *userdata);
+
+#define STORE_VM_RECORD "meta.json"
+
+/* vms/NAME, opened. */
+int store_vm_directory(Store *s, const char *name);
 
 /* Whether it is half of something. */
 bool store_is_temporary(const char *name);

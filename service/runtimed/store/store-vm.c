@@ -5,44 +5,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/name.h"
 #include "shared/atomic-file.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
 #include "store/store-private.h"
 
-#define META "meta.json"
-
-static void collect_vm(int dir, const char *name, void *userdata) {
-        if (vm_name_is_valid(name))
-                g_ptr_array_add(userdata, g_strdup(name));
-}
-
-GPtrArray *store_vm_names(Store *s) {
-        GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-
-        store_each_entry(s->vms, collect_vm, names);
-        return names;
-}
-
-static int open_vm(Store *s, const char *name) {
+int store_vm_directory(Store *s, const char *name) {
         return store_file_open(s->vms, name, O_RDONLY | O_DIRECTORY);
 }
 
-int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len) {
-        _cleanup_close_ int dir = open_vm(s, name);
-
-        return dir < 0 ? dir : store_text_load(dir, META, ret, ret_len);
-}
-
 bool store_vm_is_saved(Store *s, const char *name, json_t *record) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
-        return dir >= 0 && store_record_is_saved(dir, META, record);
+        return dir >= 0 && store_record_is_saved(dir, STORE_VM_RECORD, record);
 }
 
 int store_vm_save(Store *s, const char *name, json_t *record) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         if (dir == -ENOENT) {
                 dir = store_subdirectory(s->vms, name);
@@ -50,7 +29,7 @@ int store_vm_save(Store *s, const char *name, json_t *record) {
                         return -errno;
                 CRASH_POINT(CREATE_DIRECTORY);
         }
-        return dir < 0 ? dir : store_record_save(dir, META, record);
+        return dir < 0 ? dir : store_record_save(dir, STORE_VM_RECORD, record);
 }
 
 int store_vm_remove(Store *s, const char *name) {
@@ -70,45 +49,45 @@ int store_vm_remove_empty(Store *s, const char *name) {
 }
 
 int store_vm_open(Store *s, const char *name, const char *file, int flags) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         return store_file_open(dir, file, flags);
 }
 
 int store_vm_put(Store *s, const char *name, const char *file, const void *data, size_t len, mode_t mode) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         return dir < 0 ? dir : atomic_write(dir, file, data, len, mode);
 }
 
 int store_vm_create(Store *s, const char *name, char **ret_tmp) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         return dir < 0 ? dir : store_temporary_create(s, dir, ret_tmp);
 }
 
 int store_vm_commit(Store *s, const char *name, const char *tmp, const char *file) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         return dir < 0 ? dir : store_temporary_commit(s, dir, tmp, file, 0400);
 }
 
 void store_vm_discard(Store *s, const char *name, const char *tmp) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         if (dir >= 0)
                 store_temporary_discard(s, dir, tmp);
 }
 
 uint64_t store_vm_size(Store *s, const char *name, const char *file) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
         struct stat st;
 
         return dir >= 0 && fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t) st.st_size : 0;
 }
 
 int store_vm_unlink(Store *s, const char *name, const char *file) {
-        _cleanup_close_ int dir = open_vm(s, name);
+        _cleanup_close_ int dir = store_vm_directory(s, name);
 
         if (dir < 0)
                 return dir == -ENOENT ? 0 : dir;

@@ -60,19 +60,24 @@ bool store_is_temporary(const char *name) {
         return g_str_has_prefix(name, ATOMIC_TMP_PREFIX);
 }
 
-void store_each_entry(int dir, StoreEntryFound found, void *userdata) {
+DIR *store_entries_open(int dir) {
         int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!d)
+                (void) close_fd(fd);
+        return d;
+}
+
+void store_each_entry(int dir, StoreEntryFound found, void *userdata) {
+        DIR *d = store_entries_open(dir);
         struct dirent *e;
 
-        if (!d) {
-                (void) close_fd(fd);
-                return;
-        }
-        while ((e = readdir(d)))
+        while (d && (e = readdir(d)))
                 if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
                         found(dir, e->d_name, userdata);
-        (void) closedir(d);
+        if (d)
+                (void) closedir(d);
 }
 
 static void remove_file(int dir, const char *name, void *userdata) {

@@ -32,11 +32,12 @@ uint64_t store_free_bytes(Store *s);
 /* The same in one VM's directory, which need not be there. */
 unsigned store_vm_clean(Store *s, const char *name);
 
-/* Directories of VMs, by name; with meta.json or without it. */
-GPtrArray *store_vm_names(Store *s);
-
-/* The text of a record; caller frees. */
-int store_vm_load(Store *s, const char *name, char **ret, size_t *ret_len);
+/* Reads all records, in several threads where there are many. read is called in any of them, with the text of a record
+ * (borrowed), or with why there is none: r is -ENOENT, -ENOTDIR, -ELOOP, ... What it returns is given to found, which is
+ * called here, for one VM after another, and may remove that VM. */
+typedef void *(*StoreVMRead)(int r, const char *text, size_t len, const void *context);
+typedef void (*StoreVMFound)(const char *name, void *result, void *userdata);
+void store_vms_load(Store *s, StoreVMRead read, const void *context, StoreVMFound found, void *userdata);
 
 /* Writes the record durably, making the VM's directory where it is new. */
 int store_vm_save(Store *s, const char *name, json_t *record);

@@ -98,47 +98,101 @@ static void test_open_link(void **state) {
         scratch_remove(dir);
 }
 
+static void *describe(int r, const char *text, size_t len, const void *context) {
+        if (r < 0)
+                return g_strdup_printf("%s%s", (const char *) context, strerrorname_np(-r));
+        return g_strdup_printf("%s%zu %.*s", (const char *) context, len, (int) MIN(len, 20), text);
+}
+
+static void collect_vm(const char *name, void *result, void *userdata) {
+        assert_true(g_hash_table_insert(userdata, g_strdup(name), result));
+}
+
+/* name -> "|" and the length and the beginning of its record, or the error's name. */
+static GHashTable *load_vms(Bench *b) {
+        GHashTable *vms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+        store_vms_load(b->store, describe, "|", collect_vm, vms);
+        return vms;
+}
+
+static void assert_loads(Bench *b, const char *name, const char *expected) {
+        g_autoptr(GHashTable) vms = load_vms(b);
+
+        assert_non_null(g_hash_table_lookup(vms, name));
+        assert_string_equal(g_hash_table_lookup(vms, name), expected);
+}
+
 static void test_record(void **state) {
         Bench *b = *state;
-        char *text = NULL;
-        json_t *record;
-        size_t len;
+        g_autoptr(GHashTable) none = load_vms(b);
 
-        assert_int_equal(store_vm_load(b->store, "web", &text, &len), -ENOENT);
+        assert_int_equal(g_hash_table_size(none), 0);
         save_vm(b, "web", "one");
         save_vm(b, "web", "two");
         assert_int_equal(mode_of(b, "vms/web"), 0700);
         assert_int_equal(mode_of(b, "vms/web/meta.json"), 0600);
         assert_int_equal(count_entries(b, "vms/web"), 1); /* no temporary file is left */
-        assert_int_equal(store_vm_load(b->store, "web", &text, &len), 0);
-        record = json_loadb(text, len, 0, NULL);
-        assert_string_equal(json_string_value(json_object_get(record, "key")), "two");
-        json_decref(record);
-        free(text);
+        assert_loads(b, "web", "|18 {\n  \"key\": \"two\"\n}");
 }
 
-/* Neither a link nor a pipe nor something endless is read as a record. */
+/* Neither a link nor a pipe nor something endless is read as a record, nor what is no directory. */
 static void test_record_hostile(void **state) {
         Bench *b = *state;
         g_autofree char *path = g_build_filename(b->dir, "vms/web/meta.json", NULL);
+        g_autofree char *linked = g_build_filename(b->dir, "vms/linked", NULL);
         g_autofree char *big = g_strnfill(RECORD_BYTES_MAX + 1, ' ');
-        char *text = (char *) 1;
-        size_t len;
 
         save_vm(b, "web", "one");
+        assert_int_equal(symlink("web", linked), 0);
+        assert_loads(b, "linked", "|ENOTDIR");
+        scratch_text(b->dir, "vms/file", "");
+        assert_loads(b, "file", "|ENOTDIR");
         assert_int_equal(unlink(path), 0);
+        assert_loads(b, "web", "|ENOENT");
         assert_int_equal(symlink("/etc/passwd", path), 0);
-        assert_int_equal(store_vm_load(b->store, "web", &text, &len), -ELOOP);
+        assert_loads(b, "web", "|ELOOP");
         assert_int_equal(unlink(path), 0);
         assert_int_equal(mkfifo(path, 0600), 0);
-        assert_true(store_vm_load(b->store, "web", &text, &len) < 0 || len == 0); /* and it does not wait for a writer */
-        if (text != (char *) 1)
-                free(text);
-        text = (char *) 1;
+        assert_loads(b, "web", "|0 "); /* and it does not wait for a writer */
         assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_loads(b, "web", "|EISDIR");
+        assert_int_equal(rmdir(path), 0);
         scratch_text(b->dir, "vms/web/meta.json", big);
-        assert_int_equal(store_vm_load(b->store, "web", &text, &len), -EFBIG);
-        assert_ptr_equal(text, (char *) 1);
+        assert_loads(b, "web", "|EFBIG");
+}
+
+/* Each gets its own, whichever thread has read it, and all of it. */
+static void test_many_records(void **state) {
+        static const size_t sizes[] = {0, 1, 16383, 16384, 16385, RECORD_BYTES_MAX};
+        Bench *b = *state;
+        g_autoptr(GHashTable) vms = NULL;
+
+        for (unsigned i = 0; i < 600; i++) {
+                g_autofree char *file = g_strdup_printf("vms/vm-%u/meta.json", i), *text = g_strdup_printf("%u", i);
+
+                scratch_text(b->dir, file, text);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+                g_autofree char *file = g_strdup_printf("vms/size-%zu/meta.json", i), *text = g_strnfill(sizes[i], 'x');
+
+                scratch_text(b->dir, file, text);
+        }
+        vms = load_vms(b);
+        assert_int_equal(g_hash_table_size(vms), 600 + G_N_ELEMENTS(sizes));
+        for (unsigned i = 0; i < 600; i++) {
+                g_autofree char *name = g_strdup_printf("vm-%u", i), *text = g_strdup_printf("%u", i);
+                g_autofree char *expected = g_strdup_printf("|%zu %s", strlen(text), text);
+
+                assert_string_equal(g_hash_table_lookup(vms, name), expected);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+                g_autofree char *name = g_strdup_printf("size-%zu", i), *text = g_strnfill(MIN(sizes[i], 20), 'x');
+                g_autofree char *expected = g_strdup_printf("|%zu %s", sizes[i], text);
+
+                assert_string_equal(g_hash_table_lookup(vms, name), expected);
+        }
 }
 
 static void test_remove(void **state) {
@@ -154,23 +208,18 @@ static void test_remove(void **state) {
         assert_true(scratch_has(b->dir, "vms/db/meta.json"));
 }
 
-static gint by_text(gconstpointer a, gconstpointer b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 static void test_names(void **state) {
         Bench *b = *state;
-        g_autoptr(GPtrArray) names = NULL;
+        g_autoptr(GHashTable) vms = NULL;
 
         save_vm(b, "web", "one");
         scratch_text(b->dir, "vms/empty/other", ""); /* without a record: still to be listed and removed */
         scratch_text(b->dir, "vms/UPPER/meta.json", "{}");
         scratch_text(b->dir, "vms/.hidden/meta.json", "{}");
-        names = store_vm_names(b->store);
-        g_ptr_array_sort(names, by_text);
-        assert_int_equal(names->len, 2);
-        assert_string_equal(names->pdata[0], "empty");
-        assert_string_equal(names->pdata[1], "web");
+        vms = load_vms(b);
+        assert_int_equal(g_hash_table_size(vms), 2);
+        assert_string_equal(g_hash_table_lookup(vms, "empty"), "|ENOENT");
+        assert_non_null(g_hash_table_lookup(vms, "web"));
 }
 
 static void test_vm_file(void **state) {
@@ -338,6 +387,7 @@ int main(void) {
                 cmocka_unit_test(test_open_link),
                 cmocka_unit_test_setup_teardown(test_record, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_record_hostile, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_many_records, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_names, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_vm_file, setup, teardown),
