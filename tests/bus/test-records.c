@@ -135,9 +135,8 @@ static void test_links(void **state) {
 
 #define MANY 300U
 
-/* So many that several threads read them: each VM is what its own record says, and the first answer knows all of them. */
-static void test_many(void **state) {
-        Rig *r = *state;
+/* VMs vm-000 and so on, as a daemon before has left them; every 50th broken where that is asked for. */
+static void write_many(Rig *r, bool some_broken) {
         g_autofree char *record = good_record(r);
 
         rig_stop_daemon(r, SIGTERM);
@@ -148,8 +147,15 @@ static void test_many(void **state) {
                 g_autofree char *one = replaced(record, "\"name\": \"web\"", named), *two = replaced(one, "\"unit\": \"web\"", unit);
                 g_autofree char *three = replaced(two, "\"memory_mb\": 256", memory);
 
-                rig_write(r, file, i % 50 == 7 ? "{" : three);
+                rig_write(r, file, some_broken && i % 50 == 7 ? "{" : three);
         }
+}
+
+/* So many that several threads read them: each VM is what its own record says, and the first answer knows all of them. */
+static void test_many(void **state) {
+        Rig *r = *state;
+
+        write_many(r, true);
         rig_start_daemon(r);
         assert_property(r, ROOT, MANAGER, "VMCount", "301");
         for (unsigned i = 0; i < MANY; i++) {
@@ -163,6 +169,36 @@ static void test_many(void **state) {
                 assert_property(r, path, VM, "MemoryMiB", memory);
         }
         assert_property(r, ROOT, MANAGER, "VMCount", "295");
+}
+
+static bool all_noted(Rig *r, const char *host_boot) {
+        for (unsigned i = 0; i < MANY; i++) {
+                g_autofree char *file = g_strdup_printf("state/vms/vm-%03u/meta.json", i), *text = rig_read(r, file);
+
+                if (!strstr(text, host_boot))
+                        return false;
+        }
+        return true;
+}
+
+/* A new boot of the host is noted in every record, behind the first answers, by this daemon or by the one after its death. */
+static void test_host_restarted(void **state) {
+        Rig *r = *state;
+
+        write_many(r, false);
+        r->host_boot[0] = '6';
+        rig_start_daemon(r);
+        assert_property(r, ROOT, MANAGER, "VMCount", "301");
+        rig_stop_daemon(r, SIGKILL);
+        rig_start_daemon(r);
+        assert_property(r, ROOT, MANAGER, "VMCount", "301");
+        until(r, all_noted(r, r->host_boot));
+        r->host_boot[0] = '7';
+        rig_stop_daemon(r, SIGTERM);
+        rig_start_daemon(r);
+        rig_stop_daemon(r, SIGTERM); /* which writes what is still to be written */
+        assert_true(all_noted(r, r->host_boot));
+        rig_start_daemon(r);
 }
 
 /* The same unit twice: one works, the other one is broken, whichever. */
@@ -248,6 +284,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_monstrous, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_links, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_many, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_host_restarted, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_same_unit, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_broken_images, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_image_gone, rig_setup, rig_teardown),

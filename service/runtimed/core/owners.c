@@ -27,7 +27,7 @@ static bool review(char **recorded, const char *now, uint32_t uid, const char *w
 
 static void review_vm(VM *vm, uint32_t uid, const char *name) {
         if (vm->record && vm->record->owner == uid && review(&vm->record->owner_name, name, uid, "", vm->name))
-                (void) vm_save(vm);
+                vm_save_soon(vm);
 }
 
 static void review_image(Image *image, uint32_t uid, const char *name) {

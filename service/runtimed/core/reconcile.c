@@ -153,7 +153,8 @@ static void save_vms(struct Reconciliation *pass) {
                 VM *vm = value;
                 json_t *record;
 
-                if (!vm->record || vm->job || vm->boot || vm_state(vm) == VM_PAUSED) /* of which no record tells */
+                if (!vm->record || vm->job || vm->boot || vm->saver ||
+                        vm_state(vm) == VM_PAUSED) /* of which no record tells */
                         continue;
                 record = vm_record_to_json(vm->record);
                 if (!store_vm_is_saved(pass->runtime->store, vm->name, record))

@@ -212,7 +212,8 @@ static void on_vm_read(const char *name, void *result, void *userdata) {
         g_free(l);
 }
 
-/* The host's boot in which a VM was last seen is written once, so that it starts with the host once. */
+/* The host's boot in which a VM was last seen is noted, so that it starts with the host once. A thousand records need
+ * not be on disk before the first caller is heard: whatever is done with a VM until then writes the note as well. */
 static void review_host(VM *vm) {
         Runtime *rt = vm->runtime;
 
@@ -221,7 +222,7 @@ static void review_host(VM *vm) {
         g_free(vm->record->host_boot);
         vm->record->host_boot = g_strdup(rt->host_boot);
         restart_with_host(vm);
-        (void) vm_save(vm); /* with the start that is due: should this daemon not come that far, the next one does */
+        vm_save_soon(vm); /* with the start that is due: should this daemon not come that far, the next one does */
 }
 
 /* What a VM that was active can be now: gone with the host's last boot, or in the hands of a monitor that comes back.

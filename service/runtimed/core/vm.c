@@ -114,11 +114,9 @@ static int on_save_due(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* Behind the signals of this turn, which nobody's disk shall hold up. */
 #define SAVE_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 1)
 
-/* For an end, which the monitor's exit record tells of as well. */
-static void save_soon(VM *vm) {
+void vm_save_soon(VM *vm) {
         if (vm->saver)
                 return;
         if (sd_event_add_defer(vm->runtime->event, &vm->saver, on_save_due, vm) < 0 ||
@@ -274,7 +272,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         /* One that we ended because it did not come up has failed; nobody wanted it down. */
         (void) restart_consider(vm, vm->failure && reason == EXIT_KILLED ? EXIT_CRASHED : reason, code);
-        save_soon(vm);
+        vm_save_soon(vm);
         vm_after_end(vm);
 }
 

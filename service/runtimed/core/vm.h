@@ -154,6 +154,9 @@ void vm_changing(VM *vm, const char *property); /* before the value changes */
 void vm_set_ready(VM *vm, bool ready);
 void vm_set_health(VM *vm, VMHealth health);
 int vm_save(VM *vm);
+/* Behind the calls and signals of this turn, which nobody's disk shall hold up: for what the next daemon would find out
+ * as this one did. */
+void vm_save_soon(VM *vm);
 extern const HelperOps vm_monitor_ops;
 
 /* The boot is over: how, and what is left of it. Resources are let go, the state is set, the record is written. words
