@@ -29,6 +29,7 @@
 
 #define KVM_UNIT "mcp-kvm-probe@0.service"
 #define KVM_FACT "kvm.json"
+#define CLEAN_DELAY_USEC G_USEC_PER_SEC
 
 int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret) {
         Runtime *rt;
@@ -296,22 +297,24 @@ bool runtime_awaits_monitors(Runtime *rt) {
         return false;
 }
 
-static int on_clean(sd_event_source *source, void *userdata) {
+static int on_clean(sd_event_source *source, uint64_t usec, void *userdata) {
         Runtime *rt = userdata;
 
-        if (rt->unclean->len > 0) {
-                (void) store_vm_clean(rt->store, rt->unclean->pdata[rt->unclean->len - 1]);
-                g_ptr_array_set_size(rt->unclean, (int) rt->unclean->len - 1);
-        } else
+        if (rt->unclean->len == 0) {
                 rt->cleaner = sd_event_source_disable_unref(rt->cleaner);
-        return 0;
+                return 0;
+        }
+        (void) store_vm_clean(rt->store, rt->unclean->pdata[rt->unclean->len - 1]);
+        g_ptr_array_set_size(rt->unclean, (int) rt->unclean->len - 1);
+        (void) sd_event_source_set_time(source, 0); /* the next one as soon as there is nothing else to do */
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* What a dead daemon left half written takes room and nothing else: callers come first. */
+/* What a dead daemon left half written takes room and nothing else: who waited for this one comes first. */
 static void clean_later(Runtime *rt) {
-        if (sd_event_add_defer(rt->event, &rt->cleaner, on_clean, rt) < 0 ||
-                sd_event_source_set_priority(rt->cleaner, SD_EVENT_PRIORITY_IDLE) < 0 ||
-                sd_event_source_set_enabled(rt->cleaner, SD_EVENT_ON) < 0)
+        if (sd_event_add_time_relative(
+                    rt->event, &rt->cleaner, CLOCK_MONOTONIC, CLEAN_DELAY_USEC, 0, on_clean, rt) < 0 ||
+                sd_event_source_set_priority(rt->cleaner, SD_EVENT_PRIORITY_IDLE) < 0)
                 log_warning("half files of VMs stay until the next reconciliation");
 }
 
