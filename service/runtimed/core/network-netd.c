@@ -103,6 +103,11 @@ typedef struct Rise {
         void *userdata;
 } Rise;
 
+static void rise_free(void *p) {
+        g_free(((Rise *) p)->name);
+        g_free(p);
+}
+
 static void on_bridge_up(const struct netd_reply *reply, int *fds, size_t n_fds, void *userdata) {
         Rise *rise = userdata;
         Network *n = network_find(rise->runtime, rise->name);
@@ -114,8 +119,7 @@ static void on_bridge_up(const struct netd_reply *reply, int *fds, size_t n_fds,
                 log_warning("network %s: %s", rise->name, problem->text);
         if (rise->done)
                 rise->done(problem, rise->userdata);
-        g_free(rise->name);
-        g_free(rise);
+        rise_free(rise);
 }
 
 void network_bring_up(Network *n, VMDone done, void *userdata) {
@@ -124,14 +128,14 @@ void network_bring_up(Network *n, VMDone done, void *userdata) {
 
         *rise = (Rise){n->runtime, g_strdup(n->name), done, userdata};
         fill_bridge(n, &request);
-        netd_call(n->runtime->netd, &request, on_bridge_up, rise);
+        netd_call(n->runtime->netd, &request, on_bridge_up, rise_free, rise);
 }
 
 void network_bring_down(Network *n) {
         struct netd_request request = {.verb = NETD_BRIDGE_DOWN};
 
         (void) snprintf(request.bridge.name, sizeof request.bridge.name, "%s", n->spec->bridge);
-        netd_call(n->runtime->netd, &request, NULL, NULL);
+        netd_call(n->runtime->netd, &request, NULL, NULL, NULL);
 }
 
 /* ---- One VM ---- */
@@ -174,14 +178,14 @@ void network_attach(VM *vm, uint16_t queues, NetworkAttached done, void *userdat
         n->wanted = true;
         network_bring_up(
                 n, NULL, NULL); /* netd answers in order: the port finds its bridge, or says that it is not there */
-        netd_call(vm->runtime->netd, &request, on_port_added, *ret);
+        netd_call(vm->runtime->netd, &request, on_port_added, g_free, *ret);
 }
 
 void network_detach(VM *vm) {
         struct netd_request request = {.verb = NETD_PORT_REMOVE};
 
         (void) snprintf(request.port.uuid, sizeof request.port.uuid, "%s", vm->record->uuid);
-        netd_call(vm->runtime->netd, &request, NULL, NULL);
+        netd_call(vm->runtime->netd, &request, NULL, NULL, NULL);
 }
 
 static void on_traffic(const struct netd_reply *reply, int *fds, size_t n_fds, void *userdata) {
@@ -197,7 +201,7 @@ bool network_ask_traffic(VM *vm) {
         if (!network_is_living(vm))
                 return false;
         (void) snprintf(request.port.uuid, sizeof request.port.uuid, "%s", vm->record->uuid);
-        netd_call(vm->runtime->netd, &request, on_traffic, vm->runtime);
+        netd_call(vm->runtime->netd, &request, on_traffic, NULL, vm->runtime);
         return true;
 }
 
@@ -255,10 +259,10 @@ static void name_all(Runtime *rt, NetworkSwept done, void *done_data) {
                 struct netd_request request;
 
                 if (has_port(value) && fill_port(value, NETD_PORT_KEEP, 1, &request))
-                        netd_call(rt->netd, &request, on_kept, NULL);
+                        netd_call(rt->netd, &request, on_kept, NULL, NULL);
         }
         *s = (Sweep){rt, done, done_data};
-        netd_call(rt->netd, &sweep, on_swept, s);
+        netd_call(rt->netd, &sweep, on_swept, g_free, s);
 }
 
 #define NETD_FACT "netd.json"
@@ -297,7 +301,7 @@ static void on_connected(void *userdata) {
 void networks_sweep(Runtime *rt, NetworkSwept done, void *userdata) {
         const struct netd_request hello = {.verb = NETD_HELLO};
 
-        netd_call(rt->netd, &hello, NULL, NULL);
+        netd_call(rt->netd, &hello, NULL, NULL, NULL);
         name_all(rt, done, userdata);
 }
 

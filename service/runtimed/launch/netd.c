@@ -18,6 +18,7 @@
 typedef struct NetdCall {
         struct netd_request request;
         NetdDone done;
+        GDestroyNotify drop;
         void *userdata;
         bool sent;
 } NetdCall;
@@ -151,10 +152,10 @@ static void send_waiting(Netd *n) {
         }
 }
 
-static void append(Netd *n, const struct netd_request *request, NetdDone done, void *userdata) {
+static void append(Netd *n, const struct netd_request *request, NetdDone done, GDestroyNotify drop, void *userdata) {
         NetdCall *c = g_new0(NetdCall, 1);
 
-        *c = (NetdCall){.request = *request, .done = done, .userdata = userdata};
+        *c = (NetdCall){.request = *request, .done = done, .drop = drop, .userdata = userdata};
         c->request.version = NETD_WIRE_VERSION;
         c->request.cookie = ++n->last_cookie;
         g_queue_push_tail(&n->calls, c);
@@ -177,7 +178,7 @@ void netd_wake(Netd *n) {
         /* The session goes before what was asked meanwhile. */
         waiting = n->calls;
         g_queue_init(&n->calls);
-        append(n, &hello, NULL, NULL);
+        append(n, &hello, NULL, NULL, NULL);
         n->ops->connected(n->userdata);
         while (waiting.head)
                 g_queue_push_tail(&n->calls, g_queue_pop_head(&waiting));
@@ -185,8 +186,8 @@ void netd_wake(Netd *n) {
                 send_waiting(n);
 }
 
-void netd_call(Netd *n, const struct netd_request *request, NetdDone done, void *userdata) {
-        append(n, request, done, userdata);
+void netd_call(Netd *n, const struct netd_request *request, NetdDone done, GDestroyNotify drop, void *userdata) {
+        append(n, request, done, drop, userdata);
         if (n->fd >= 0)
                 send_waiting(n);
         else
@@ -201,13 +202,21 @@ Netd *netd_new(sd_event *event, const NetdOps *ops, void *userdata) {
         return n;
 }
 
+static void call_drop(void *p) {
+        NetdCall *c = p;
+
+        if (c->drop)
+                c->drop(c->userdata);
+        g_free(c);
+}
+
 Netd *netd_free(Netd *n) {
         if (!n)
                 return NULL;
         n->retry = sd_event_source_disable_unref(n->retry);
         n->io = sd_event_source_disable_unref(n->io);
         n->fd = close_fd(n->fd);
-        g_queue_clear_full(&n->calls, g_free);
+        g_queue_clear_full(&n->calls, call_drop);
         sd_event_unref(n->event);
         g_free(n);
         return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
@@ -25,8 +26,9 @@ Netd *netd_free(Netd *n);
  * the callee's where it sets them to -1; the others are closed. */
 typedef void (*NetdDone)(const struct netd_reply *reply, int *fds, size_t n_fds, void *userdata);
 
-/* Sends a request, connecting first where that is needed. done may be NULL; it is called once. */
-void netd_call(Netd *n, const struct netd_request *request, NetdDone done, void *userdata);
+/* Sends a request, connecting first where that is needed. done may be NULL; it is called once. drop (or NULL) frees
+ * userdata instead where the answer is still due when the daemon ends. */
+void netd_call(Netd *n, const struct netd_request *request, NetdDone done, GDestroyNotify drop, void *userdata);
 
 /* Connects where there is no connection, so that the session is made. */
 void netd_wake(Netd *n);

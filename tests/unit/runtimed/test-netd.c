@@ -90,11 +90,15 @@ static void on_answer(const struct netd_reply *reply, int *fds, size_t n_fds, vo
 
         g_string_append(b->trace, reply ? "answer " : "none ");
         if (!reply && b->asks_again)
-                netd_call(b->netd, &(struct netd_request){.verb = NETD_PORT_REMOVE}, on_answer, b);
+                netd_call(b->netd, &(struct netd_request){.verb = NETD_PORT_REMOVE}, on_answer, NULL, b);
 }
 
 static void ask(Bench *b, enum netd_verb verb) {
-        netd_call(b->netd, &(struct netd_request){.verb = verb}, on_answer, b);
+        netd_call(b->netd, &(struct netd_request){.verb = verb}, on_answer, NULL, b);
+}
+
+static void count_drop(void *userdata) {
+        (*(unsigned *) userdata)++;
 }
 
 static void test_answers(void **state) {
@@ -130,11 +134,24 @@ static void test_nobody(void **state) {
         run_until(b, "none none ");
 }
 
+/* What is still due in the end is dropped, sent or not: nobody is called any more. */
+static void test_end(void **state) {
+        Bench *b = *state;
+        unsigned dropped = 0;
+
+        netd_call(b->netd, &(struct netd_request){.verb = NETD_STATUS}, on_answer, count_drop, &dropped);
+        netd_call(b->netd, &(struct netd_request){.verb = NETD_SWEEP}, NULL, NULL, NULL);
+        b->netd = netd_free(b->netd);
+        assert_int_equal(dropped, 1);
+        assert_string_equal(b->trace->str, "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_death, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_end, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
