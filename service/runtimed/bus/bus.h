@@ -27,8 +27,8 @@ typedef struct Bus {
         Runtime *runtime;    /* set before bus_export() */
         GHashTable *callers; /* unique name -> Caller; a unique name is never given twice (D-Bus specification 0.41,
                              "Unique names") */
-        GHashTable *changes; /* path -> Changes; this and the next two are of signals.c */
-        GPtrArray *arrivals, *departures;
+        GHashTable *changes; /* path -> Changes, borrowed; this and the next line's are of signals.c */
+        GPtrArray *changed, *arrivals, *departures;
         sd_event_source *flush;
         GHashTable *questions; /* see questions.h */
         GHashTable *leavers;   /* unique name -> GPtrArray of Leaver, borrowed; see leavers.h */

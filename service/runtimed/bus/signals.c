@@ -2,20 +2,23 @@
 /* Owns the signals of a turn: what is said, in which order, and that nothing is said which is not so. */
 #include "bus/signals.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/value.h"
 #include "core/network.h"
 #include "core/vm.h"
+#include "shared/log.h"
 
-/* A property and its value, as text, before the turn. */
+/* A property and its value before the turn, then after it. */
 typedef struct Note {
-        const char *property;
-        char *before;
+        const sd_bus_vtable *property;
+        sd_bus_message *before, *after;
 } Note;
 
 typedef struct Changes {
+        char *path;
         const char *interface;
         const sd_bus_vtable *vtable;
         void *subject;
@@ -29,14 +32,21 @@ typedef struct Entry {
         sd_bus_message *message;
 } Entry;
 
+/* Before what else waits for its turn: what is known to be so is told first. */
+#define FLUSH_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 1)
+
 static void note_clear(void *p) {
-        free(((Note *) p)->before);
+        Note *n = p;
+
+        sd_bus_message_unref(n->before);
+        sd_bus_message_unref(n->after);
 }
 
 static void changes_free(void *p) {
         Changes *c = p;
 
         g_array_unref(c->notes);
+        free(c->path);
         g_free(c);
 }
 
@@ -55,25 +65,12 @@ static const sd_bus_vtable *find_property(const sd_bus_vtable *vtable, const cha
         return NULL;
 }
 
-/* The value as sd-bus would send it, in text; NULL where it cannot be had. The caller frees (free()). */
-static char *value_text(Bus *b, const char *path, const Changes *c, const char *property) {
-        const sd_bus_vtable *v = find_property(c->vtable, property);
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
-        char *text = NULL;
-        size_t len;
-        FILE *f;
+/* A VM's State, as told_set() takes it; "" where it cannot be had. */
+static char *state_text(Bus *b, const char *path, VM *vm) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *value =
+                value_get(b->bus, path, BUS_INTERFACE("VM"), find_property(vm_vtable, "State"), vm);
 
-        if (!v || sd_bus_message_new_signal(b->bus, &m, path, c->interface, "Value") < 0 ||
-                v->x.property.get(b->bus, path, c->interface, property, m, c->subject, &error) < 0 ||
-                sd_bus_message_seal(m, 1, 0) < 0)
-                return NULL;
-        f = open_memstream(&text, &len);
-        if (!f)
-                return NULL;
-        (void) sd_bus_message_dump(m, f, 0);
-        (void) fclose(f);
-        return text;
+        return value_text(value);
 }
 
 static void flush_soon(Bus *b) {
@@ -81,29 +78,48 @@ static void flush_soon(Bus *b) {
                 (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
 }
 
+static Changes *changes_of(Bus *b, char *path, const char *interface, const sd_bus_vtable *vtable, void *subject) {
+        Changes *c = g_hash_table_lookup(b->changes, path);
+
+        if (c) {
+                free(path);
+                return c;
+        }
+        c = g_new(Changes, 1);
+        *c = (Changes){path, interface, vtable, subject, g_array_new(FALSE, FALSE, sizeof(Note))};
+        g_array_set_clear_func(c->notes, note_clear);
+        g_ptr_array_add(b->changed, c);
+        (void) g_hash_table_insert(b->changes, path, c);
+        flush_soon(b);
+        return c;
+}
+
 void signals_note(
         Bus *b, char *path, const char *interface, const sd_bus_vtable *vtable, const char *property, void *subject) {
-        gpointer known;
         Changes *c;
         Note note;
 
         if (!path)
                 return;
-        if (g_hash_table_lookup_extended(b->changes, path, &known, (gpointer *) &c)) {
-                free(path);
-                path = known;
-        } else {
-                c = g_new(Changes, 1);
-                *c = (Changes){interface, vtable, subject, g_array_new(FALSE, FALSE, sizeof(Note))};
-                g_array_set_clear_func(c->notes, note_clear);
-                (void) g_hash_table_insert(b->changes, path, c);
-                flush_soon(b);
-        }
+        c = changes_of(b, path, interface, vtable, subject);
+        note.property = find_property(c->vtable, property);
+        if (!note.property)
+                return;
         for (guint i = 0; i < c->notes->len; i++)
-                if (strcmp(g_array_index(c->notes, Note, i).property, property) == 0)
+                if (g_array_index(c->notes, Note, i).property == note.property)
                         return;
-        note = (Note){property, value_text(b, path, c, property)};
+        note.before = value_get(b->bus, c->path, c->interface, note.property, c->subject);
+        note.after = NULL;
         g_array_append_val(c->notes, note);
+}
+
+static void forget_changes(Bus *b, const char *path) {
+        Changes *c = g_hash_table_lookup(b->changes, path);
+
+        if (!c)
+                return;
+        (void) g_hash_table_remove(b->changes, path);
+        (void) g_ptr_array_remove(b->changed, c);
 }
 
 static void note_all(Bus *b, const char *path, const char *interface, const sd_bus_vtable *vtable,
@@ -121,11 +137,9 @@ static void review_vm(Bus *b, VM *vm) {
              changed = path && g_hash_table_contains(b->changes, path);
 
         if (path && told_knows(b->told, path)) {
-                const Changes c = {.interface = BUS_INTERFACE("VM"), .vtable = vm_vtable, .subject = vm};
-                char *state = value_text(b, path, &c, "State");
+                g_autofree char *state = state_text(b, path, vm);
 
-                active = active || told_ask(b->told, path, "State", state ?: "") == TOLD_OTHER;
-                free(state);
+                active = active || told_ask(b->told, path, "State", state) == TOLD_OTHER;
                 note_all(b, path, BUS_INTERFACE("VM"), vm_vtable, always, vm);
                 if (active)
                         note_all(b, path, BUS_INTERFACE("VM"), vm_vtable, while_active, vm);
@@ -195,7 +209,7 @@ static bool forget_arrival(Bus *b, const char *path) {
 }
 
 void signals_object_removed(Bus *b, const char *path, const char *interface) {
-        (void) g_hash_table_remove(b->changes, path);
+        forget_changes(b, path);
         told_forget(b->told, path);
         if (!forget_arrival(b, path))
                 add_entry(b, b->departures, path, interface, NULL);
@@ -208,13 +222,13 @@ static bool is_remembered(const Changes *c) {
 
 /* Of objects that have records, a daemon that has just come back knows something of before. What has no record, and may
  * have been told, is rather told twice than not at all. */
-static bool is_news(const Bus *b, const char *path, const Changes *c, const Note *n, const char *now) {
-        bool changed = g_strcmp0(n->before, now) != 0, lasts = strcmp(c->interface, BUS_INTERFACE("VM")) == 0 ||
+static bool is_news(const Bus *b, const Changes *c, const Note *n, const char *now) {
+        bool changed = !value_equal(n->before, n->after), lasts = strcmp(c->interface, BUS_INTERFACE("VM")) == 0 ||
                                                                strcmp(c->interface, BUS_INTERFACE("Network")) == 0;
 
         if (!b->reviewing)
                 return changed;
-        switch (told_ask(b->told, path, n->property, now ?: "")) {
+        switch (told_ask(b->told, c->path, n->property->x.property.member, now)) {
         case TOLD_SAME:
                 return false;
         case TOLD_OTHER:
@@ -224,39 +238,76 @@ static bool is_news(const Bus *b, const char *path, const Changes *c, const Note
         }
 }
 
-static void emit_changes(Bus *b, const char *path, const Changes *c) {
-        g_autoptr(GPtrArray) names = g_ptr_array_new();
+/* Leaves the notes of what is to be told. */
+static void find_news(Bus *b, const Changes *c) {
+        for (guint i = c->notes->len; i > 0; i--) {
+                Note *n = &g_array_index(c->notes, Note, i - 1);
+                g_autofree char *now = NULL;
 
-        for (guint i = 0; i < c->notes->len; i++) {
-                const Note *n = &g_array_index(c->notes, Note, i);
-                char *now = value_text(b, path, c, n->property);
-
-                if (is_news(b, path, c, n, now)) {
-                        g_ptr_array_add(names, (gpointer) n->property);
-                        if (is_remembered(c))
-                                told_set(b->told, path, n->property, now ?: "");
+                n->after = value_get(b->bus, c->path, c->interface, n->property, c->subject);
+                if (b->reviewing)
+                        now = value_text(n->after);
+                if (!n->after || !is_news(b, c, n, now)) {
+                        g_array_remove_index(c->notes, i - 1);
+                        continue;
                 }
-                free(now);
+                if (!is_remembered(c))
+                        continue;
+                now = now ?: value_text(n->after);
+                told_set(b->told, c->path, n->property->x.property.member, now);
         }
-        if (names->len == 0)
+}
+
+static int append_note(sd_bus_message *m, const Note *n) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', n->property->x.property.member);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', n->property->x.property.signature);
+        if (r >= 0)
+                r = value_append(m, n->after);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* What sd_bus_emit_properties_changed() would send, without asking for each value once more. */
+static void emit_changes(Bus *b, const Changes *c) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        int r;
+
+        find_news(b, c);
+        if (c->notes->len == 0)
                 return;
-        g_ptr_array_add(names, NULL);
-        (void) sd_bus_emit_properties_changed_strv(b->bus, path, c->interface, (char **) names->pdata);
+        r = sd_bus_message_new_signal(b->bus, &m, c->path, "org.freedesktop.DBus.Properties", "PropertiesChanged");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', c->interface);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        for (guint i = 0; i < c->notes->len && r >= 0; i++)
+                r = append_note(m, &g_array_index(c->notes, Note, i));
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "as", 0);
+        if (r >= 0)
+                r = sd_bus_send(b->bus, m, NULL);
+        if (r < 0 && r != -ENOTCONN)
+                log_warning("changes of %s could not be signalled: %s", c->path, g_strerror(-r));
 }
 
 /* An object that comes has its values; of a VM that begins with a start, this one does not stay. */
 static void remember_arrival(Bus *b, const char *path) {
         char *name = bus_vm_name(path);
         VM *vm = name ? runtime_find_vm(b->runtime, name) : NULL;
-        const Changes c = {.interface = BUS_INTERFACE("VM"), .vtable = vm_vtable, .subject = vm};
-        char *state;
+        g_autofree char *state = NULL;
 
         free(name);
         if (!vm || !vm->record || !vm_state_is_active(vm_state(vm)))
                 return;
-        state = value_text(b, path, &c, "State");
-        told_set(b->told, path, "State", state ?: "");
-        free(state);
+        state = state_text(b, path, vm);
+        told_set(b->told, path, "State", state);
 }
 
 static void emit_entries(Bus *b, GPtrArray *list) {
@@ -279,24 +330,30 @@ static void emit_entries(Bus *b, GPtrArray *list) {
         }
 }
 
+static void new_lists(Bus *b) {
+        b->changes = g_hash_table_new(g_str_hash, g_str_equal);
+        b->changed = g_ptr_array_new_with_free_func(changes_free);
+        b->arrivals = g_ptr_array_new_with_free_func(entry_free);
+        b->departures = g_ptr_array_new_with_free_func(entry_free);
+}
+
 static int on_flush(sd_event_source *source, void *userdata) {
         Bus *b = userdata;
         g_autoptr(GHashTable) changes = b->changes;
-        g_autoptr(GPtrArray) arrivals = b->arrivals, departures = b->departures;
-        GHashTableIter iter;
-        gpointer path, value;
+        g_autoptr(GPtrArray) changed = b->changed, arrivals = b->arrivals, departures = b->departures;
 
-        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
-        b->arrivals = g_ptr_array_new_with_free_func(entry_free);
-        b->departures = g_ptr_array_new_with_free_func(entry_free);
+        new_lists(b);
         (void) sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
 
         emit_entries(b, arrivals);
         for (guint i = 0; i < arrivals->len; i++) /* they came with their values */
                 (void) g_hash_table_remove(changes, ((Entry *) arrivals->pdata[i])->path);
-        g_hash_table_iter_init(&iter, changes);
-        while (g_hash_table_iter_next(&iter, &path, &value))
-                emit_changes(b, path, value);
+        for (guint i = 0; i < changed->len; i++) {
+                const Changes *c = changed->pdata[i];
+
+                if (g_hash_table_contains(changes, c->path))
+                        emit_changes(b, c);
+        }
         emit_entries(b, departures);
         return 0;
 }
@@ -310,16 +367,17 @@ void signals_announce(Bus *b) {
 int signals_new(Bus *b) {
         int r;
 
-        b->changes = g_hash_table_new_full(g_str_hash, g_str_equal, free, changes_free);
-        b->arrivals = g_ptr_array_new_with_free_func(entry_free);
-        b->departures = g_ptr_array_new_with_free_func(entry_free);
+        new_lists(b);
         r = sd_event_add_defer(b->event, &b->flush, on_flush, b);
+        if (r >= 0)
+                r = sd_event_source_set_priority(b->flush, FLUSH_PRIORITY);
         return r < 0 ? r : sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
 }
 
 void signals_free(Bus *b) {
         b->flush = sd_event_source_disable_unref(b->flush);
         g_hash_table_unref(b->changes);
+        g_ptr_array_unref(b->changed);
         g_ptr_array_unref(b->arrivals);
         g_ptr_array_unref(b->departures);
 }
