@@ -124,6 +124,8 @@ static int on_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return -EINVAL;
         if (kind_of_unit(unit) == KIND_MAX)
                 g_string_append_printf(r->alien, "a foreign unit was stopped: %s\n", unit);
+        if (r->first_stop == 0)
+                (void) sd_bus_message_get_cookie(m, &r->first_stop);
         if (!strstr(r->units->str, unit))
                 return sd_bus_error_setf(error, SYSTEMD ".NoSuchUnit", "Unit %s not loaded.", unit);
         g_string_append_printf(r->units, "-%s ", unit);

@@ -95,6 +95,7 @@ struct Rig {
         GString *units;     /* "+UNIT " for each start, "-UNIT " for each stop */
         uint32_t last_job;
         uint32_t slow_stop; /* stops are merged into this job, until fake_stop_ends(); 0: they are done at once */
+        uint64_t first_stop; /* cookie of the first stop since this was 0: what the daemon sends is numbered */
 
         sd_bus *polkit;
         PolkitMode answer;

@@ -388,6 +388,35 @@ static void test_deaf(void **state) {
         assert_property(r, WEB, VM, "ExitCode", "137");
 }
 
+/* ---- The order of an end ---- */
+
+static uint64_t vm_told, manager_told;
+
+static int on_vm_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return vm_told > 0 ? 0 : sd_bus_message_get_cookie(m, &vm_told);
+}
+
+static int on_manager_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return manager_told > 0 ? 0 : sd_bus_message_get_cookie(m, &manager_told);
+}
+
+/* Subscribers hear of an end before systemd is asked to do anything about it, and of the VM before the sum of all. */
+static void test_end_is_told_first(void **state) {
+        static const char properties[] = "org.freedesktop.DBus.Properties", changed[] = "PropertiesChanged";
+        Rig *r = *state;
+        FakeHelper *h = ready_web(r);
+
+        assert_true(sd_bus_match_signal(r->caller, NULL, NULL, WEB, properties, changed, on_vm_changed, NULL) >= 0);
+        assert_true(sd_bus_match_signal(r->caller, NULL, NULL, ROOT, properties, changed, on_manager_changed, NULL) >= 0);
+        rig_settle(r);
+        vm_told = manager_told = r->first_stop = 0;
+        fake_exited(h, "guest-exit", 0);
+        until(r, vm_told > 0 && manager_told > 0 && r->first_stop > 0);
+        assert_true(vm_told < manager_told);
+        assert_true(manager_told < r->first_stop);
+        until(r, unit_runs(r, MONITOR) == 0 && unit_runs(r, PASST) == 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_garbage, rig_setup, rig_teardown),
@@ -405,6 +434,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_record_tells, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_record_of_another_boot, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_lost_while_starting, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_end_is_told_first, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_request_errors, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unanswered_requests, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_deaf, rig_setup, rig_teardown),

@@ -18,7 +18,15 @@ struct Systemd {
         sd_bus_slot *match, *subscribe;
         GPtrArray *calls;  /* SystemdCall, borrowed */
         GHashTable *early; /* job path -> result of jobs that ended before their call was answered */
+        GQueue held;       /* Held: stops of this turn */
+        sd_event_source *release;
 };
+
+/* A stop that is sent when the turn is over. */
+typedef struct Held {
+        char *unit;
+        SystemdCall *call; /* NULL: nobody waits for its end */
+} Held;
 
 struct SystemdCall {
         Systemd *systemd;
@@ -28,11 +36,20 @@ struct SystemdCall {
         void *userdata;
 };
 
+/* Nobody waits for it any more; it is sent all the same. */
+static void forget_held(Systemd *s, const SystemdCall *c) {
+        for (GList *l = s->held.head; l; l = l->next)
+                if (((Held *) l->data)->call == c)
+                        ((Held *) l->data)->call = NULL;
+}
+
 SystemdCall *systemd_call_free(SystemdCall *c) {
         if (!c)
                 return NULL;
-        if (c->systemd)
+        if (c->systemd) {
                 (void) g_ptr_array_remove_fast(c->systemd->calls, c);
+                forget_held(c->systemd, c);
+        }
         sd_bus_slot_unref(c->slot);
         g_free(c->unit);
         g_free(c->job);
@@ -95,7 +112,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         for (guint i = 0; i < s->calls->len; i++) {
                 SystemdCall *c = s->calls->pdata[i];
 
-                if (!c->job && strcmp(c->unit, unit) == 0)
+                if (c->slot && !c->job && strcmp(c->unit, unit) == 0)
                         (void) g_hash_table_replace(s->early, g_strdup(path), g_strdup(result));
         }
         return 0;
@@ -129,15 +146,85 @@ static int on_job_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-static int call_unit(
-        Systemd *s, const char *verb, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+                log_warning("a unit could not be stopped or restarted: %s", e->message);
+        return 0;
+}
+
+static int send_verb(Systemd *s, const char *verb, const char *unit, SystemdCall *c) {
+        return sd_bus_call_method_async(s->bus, c ? &c->slot : NULL, DESTINATION, PATH, INTERFACE, verb,
+                c ? on_job_reply : on_forgotten_reply, c, "ss", unit, "replace");
+}
+
+static SystemdCall *call_new(Systemd *s, const char *unit, SystemdDone done, void *userdata) {
         SystemdCall *c = g_new0(SystemdCall, 1);
-        int r;
 
         *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
         g_ptr_array_add(s->calls, c);
-        r = sd_bus_call_method_async(
-                s->bus, &c->slot, DESTINATION, PATH, INTERFACE, verb, on_job_reply, c, "ss", unit, "replace");
+        return c;
+}
+
+/* ---- Stops ---- */
+
+static void held_free(Held *h) {
+        g_free(h->unit);
+        g_free(h);
+}
+
+/* Sends them, up to the first that cannot be sent. */
+static int release_held(Systemd *s) {
+        Held *h;
+
+        while ((h = g_queue_peek_head(&s->held))) {
+                int r = send_verb(s, "StopUnit", h->unit, h->call);
+
+                if (r < 0)
+                        return r;
+                held_free(g_queue_pop_head(&s->held));
+        }
+        return 0;
+}
+
+static int on_release(sd_event_source *source, void *userdata) {
+        Systemd *s = userdata;
+        int r;
+
+        for (guint n = s->held.length; n > 0 && (r = release_held(s)) < 0; n--) {
+                Held *h = g_queue_pop_head(&s->held);
+
+                if (h->call)
+                        call_finish(h->call, r, "systemd could not be asked");
+                else if (r != -ENOTCONN) /* without a bus the daemon ends, and its helpers see that */
+                        log_warning("%s could not be stopped: %s", h->unit, g_strerror(-r));
+                held_free(h);
+        }
+        return 0;
+}
+
+/* What follows from an end, as the stop of the units of a VM that has ended, goes out behind the signals that tell of
+ * it. */
+static void hold_stop(Systemd *s, const char *unit, SystemdCall *c) {
+        Held *h = g_new(Held, 1);
+
+        *h = (Held){g_strdup(unit), c};
+        g_queue_push_tail(&s->held, h);
+        if (sd_event_source_set_enabled(s->release, SD_EVENT_ONESHOT) < 0) /* the loop has ended */
+                (void) release_held(s);
+}
+
+/* Of one unit, stops and starts reach systemd in the order in which they were asked for. */
+static int call_unit(
+        Systemd *s, const char *verb, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
+        SystemdCall *c;
+        int r = release_held(s);
+
+        if (r < 0)
+                return r;
+        c = call_new(s, unit, done, userdata);
+        r = send_verb(s, verb, unit, c);
         if (r < 0) {
                 (void) systemd_call_free(c);
                 return r;
@@ -155,7 +242,9 @@ int systemd_start_anew(Systemd *s, const char *unit, SystemdDone done, void *use
 }
 
 int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
-        return call_unit(s, "StopUnit", unit, done, userdata, ret);
+        *ret = call_new(s, unit, done, userdata);
+        hold_stop(s, unit, *ret);
+        return 0;
 }
 
 static int on_properties_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -191,9 +280,7 @@ int systemd_set_properties(Systemd *s, const char *unit, const char *const *name
                 r = append_properties(m, names, values, n);
         if (r < 0)
                 return r;
-        c = g_new0(SystemdCall, 1);
-        *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
-        g_ptr_array_add(s->calls, c);
+        c = call_new(s, unit, done, userdata);
         r = sd_bus_call_async(s->bus, &c->slot, m, on_properties_reply, c, 0);
         if (r < 0) {
                 (void) systemd_call_free(c);
@@ -203,34 +290,25 @@ int systemd_set_properties(Systemd *s, const char *unit, const char *const *name
         return 0;
 }
 
-static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
-                log_warning("a unit could not be stopped or restarted: %s", e->message);
-        return 0;
-}
-
 void systemd_restart_and_forget(Systemd *s, const char *unit) {
-        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "RestartUnit", on_forgotten_reply,
-                NULL, "ss", unit, "replace");
+        int r = release_held(s);
 
+        if (r >= 0)
+                r = send_verb(s, "RestartUnit", unit, NULL);
         if (r < 0)
                 log_warning("%s could not be restarted: %s", unit, g_strerror(-r));
 }
 
 void systemd_stop_and_forget(Systemd *s, const char *unit) {
-        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "StopUnit", on_forgotten_reply,
-                NULL, "ss", unit, "replace");
-
-        if (r < 0 && r != -ENOTCONN) /* without a bus the daemon ends, and its helpers see that */
-                log_warning("%s could not be stopped: %s", unit, g_strerror(-r));
+        hold_stop(s, unit, NULL);
 }
 
 void systemd_kill_and_forget(Systemd *s, const char *unit) {
-        int r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "KillUnit", on_forgotten_reply,
-                NULL, "ssi", unit, "all", SIGKILL);
+        int r = release_held(s);
 
+        if (r >= 0)
+                r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, INTERFACE, "KillUnit", on_forgotten_reply,
+                        NULL, "ssi", unit, "all", SIGKILL);
         if (r < 0 && r != -ENOTCONN)
                 log_warning("%s could not be killed: %s", unit, g_strerror(-r));
 }
@@ -303,9 +381,12 @@ static int on_units(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 int systemd_list(Systemd *s, const char *pattern, SystemdUnitsFound found, void *userdata, sd_bus_slot **ret) {
-        struct listing *l = g_new(struct listing, 1);
-        int r;
+        struct listing *l;
+        int r = release_held(s); /* what we know to be stopping is */
 
+        if (r < 0)
+                return r;
+        l = g_new(struct listing, 1);
         *l = (struct listing){found, userdata};
         r = sd_bus_call_method_async(
                 s->bus, ret, DESTINATION, PATH, INTERFACE, "ListUnitsByPatterns", on_units, l, "asas", 0, 1, pattern);
@@ -331,8 +412,11 @@ Systemd *systemd_new(sd_bus *bus) {
         s->bus = sd_bus_ref(bus);
         s->calls = g_ptr_array_new();
         s->early = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        if (sd_bus_match_signal_async(
-                    bus, &s->match, DESTINATION, PATH, INTERFACE, "JobRemoved", on_job_removed, NULL, s) < 0 ||
+        g_queue_init(&s->held);
+        if (sd_event_add_defer(sd_bus_get_event(bus), &s->release, on_release, s) < 0 ||
+                sd_event_source_set_enabled(s->release, SD_EVENT_OFF) < 0 ||
+                sd_bus_match_signal_async(
+                        bus, &s->match, DESTINATION, PATH, INTERFACE, "JobRemoved", on_job_removed, NULL, s) < 0 ||
                 sd_bus_call_method_async(
                         bus, &s->subscribe, DESTINATION, PATH, INTERFACE, "Subscribe", on_subscribed, s, NULL) < 0)
                 return systemd_free(s);
@@ -342,6 +426,9 @@ Systemd *systemd_new(sd_bus *bus) {
 Systemd *systemd_free(Systemd *s) {
         if (!s)
                 return NULL;
+        (void) release_held(s);
+        g_queue_clear_full(&s->held, (GDestroyNotify) held_free);
+        sd_event_source_disable_unref(s->release);
         for (guint i = 0; i < s->calls->len; i++)
                 ((SystemdCall *) s->calls->pdata[i])->systemd = NULL;
         g_ptr_array_unref(s->calls);

@@ -25,7 +25,8 @@ int systemd_start(Systemd *s, const char *unit, SystemdDone done, void *userdata
 /* The same, whatever is left of its last run. */
 int systemd_start_anew(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
 
-/* Stops the unit; done when it is inactive. A unit that is not loaded counts as stopped. */
+/* Stops the unit; done when it is inactive. A unit that is not loaded counts as stopped. systemd hears of it when this turn's
+ * signals are sent, or before the next call here, so that what is asked for one unit is asked in this order. */
 int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret);
 
 /* The same with nobody waiting for the answer; a refusal is logged. */
