@@ -50,6 +50,9 @@ int event_loop_with_glib(sd_event *event) {
         s->loop = loop;
         s->poll = (GPollFD){.fd = sd_event_get_fd(event), .events = G_IO_IN | G_IO_HUP | G_IO_ERR};
         g_source_add_poll(&s->source, &s->poll);
+        /* Nothing of ours runs this loop within itself. GLib need not take the descriptor out for each dispatch, and wake
+         * itself up because it did. */
+        g_source_set_can_recurse(&s->source, TRUE);
         (void) g_source_attach(&s->source, NULL);
 
         g_main_loop_run(loop);
