@@ -180,6 +180,33 @@ static int on_set_properties(sd_bus_message *m, void *userdata, sd_bus_error *er
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int append_unit(sd_bus_message *m, const char *unit, const char *state) {
+        return sd_bus_message_append(m, "(ssssssouso)", unit, "", "loaded", state, "", "", SYSTEMD_PATH "/unit/u", 0, "", "/");
+}
+
+/* Of one unit, what it is; of many, none. */
+static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        Rig *r = userdata;
+        const char *unit;
+
+        if (!r->lists)
+                return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_METHOD, "no");
+        assert_true(sd_bus_message_skip(m, "as") >= 0);
+        assert_true(sd_bus_message_enter_container(m, 'a', "s") >= 0);
+        assert_true(sd_bus_message_read(m, "s", &unit) > 0);
+        assert_true(sd_bus_message_new_method_return(m, &reply) >= 0);
+        assert_true(sd_bus_message_open_container(reply, 'a', "(ssssssouso)") >= 0);
+        if (!strchr(unit, '*')) {
+                r->listings++;
+                if (r->slow_stop || unit_runs(r, unit))
+                        assert_true(append_unit(reply, unit, r->slow_stop ? "deactivating" : "active") >= 0);
+        }
+        assert_true(sd_bus_message_close_container(reply) >= 0);
+        assert_true(sd_bus_send(NULL, reply, NULL) >= 0);
+        return 1;
+}
+
 static int on_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -191,6 +218,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD("RestartUnit", "ss", "o", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StopUnit", "ss", "o", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("SetUnitProperties", "sba(sv)", "", on_set_properties, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ListUnitsByPatterns", "asas", "a(ssssssouso)", on_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("LookupDynamicUserByUID", "u", "s", on_lookup, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
         SD_BUS_VTABLE_END,

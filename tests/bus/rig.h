@@ -95,6 +95,8 @@ struct Rig {
         GString *units;     /* "+UNIT " for each start, "-UNIT " for each stop */
         uint32_t last_job;
         uint32_t slow_stop; /* stops are merged into this job, until fake_stop_ends(); 0: they are done at once */
+        bool lists;         /* it tells the state of units; else it is always asked in vain */
+        unsigned listings;   /* how often it was asked for the state of one */
         uint64_t first_stop; /* cookie of the first stop since this was 0: what the daemon sends is numbered */
 
         sd_bus *polkit;

@@ -417,6 +417,70 @@ static void test_end_is_told_first(void **state) {
         until(r, unit_runs(r, MONITOR) == 0 && unit_runs(r, PASST) == 0);
 }
 
+/* ---- What is known of a unit ---- */
+
+static void start_web(Rig *r, unsigned job) {
+        g_autofree char *done = g_strdup_printf("JobRemoved %u " ROOT "/job/%u done", job, job);
+        g_autoptr(sd_bus_message) reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+
+        assert_good(reply);
+        until(r, trace_has(r, done));
+        rig_settle(r);
+}
+
+static void end_web(Rig *r) {
+        trace_clear(r);
+        fake_exited(fake_find(r, MONITOR), "guest-exit", 0);
+        until(r, trace_has(r, "changed /vm/web State=stopped"));
+        rig_settle(r);
+}
+
+/* systemd is asked about a unit that may still have a process of its last run, and about no other. */
+static void test_known_units(void **state) {
+        Rig *r = *state;
+
+        r->lists = true;
+        rig_start_daemon(r);
+        rig_settle(r);
+        r->listings = 0; /* what began before all units were listed */
+        (void) ready_web(r);
+        assert_null(strstr(r->units->str, "-mcp-vm@web"));
+        end_web(r);
+        start_web(r, 2);
+        assert_int_equal(r->listings, 0);
+
+        r->slow_stop = 777; /* its end is not over */
+        end_web(r);
+        (void) g_string_set_size(r->units, 0);
+        g_string_append(r->units, "+" MONITOR " -" MONITOR " +" PASST " -" PASST " ");
+        {
+                g_autoptr(sd_bus_message) reply = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
+
+                assert_good(reply);
+                rig_settle(r);
+        }
+        assert_true(r->listings > 0);
+        assert_int_equal(unit_runs(r, MONITOR), 0);
+        fake_stop_ends(r, MONITOR);
+        until(r, unit_runs(r, MONITOR) == 1);
+}
+
+/* One that shows itself is asked about, whoever started it. */
+static void test_stranger_is_known(void **state) {
+        Rig *r = *state;
+        FakeHelper *h;
+
+        r->lists = true;
+        rig_start_daemon(r);
+        (void) ready_web(r);
+        end_web(r);
+        h = fake_connect(r, MONITOR, json_pack("{s:s, s:i, s:i}", "type", "hello", "version", LAUNCH_WIRE_VERSION, "boot", 7));
+        until(r, h->closed);
+        r->listings = 0;
+        start_web(r, 2);
+        assert_int_equal(r->listings, 1);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_garbage, rig_setup, rig_teardown),
@@ -435,6 +499,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_record_of_another_boot, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_lost_while_starting, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_end_is_told_first, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_known_units, rig_setup_without_daemon, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_stranger_is_known, rig_setup_without_daemon, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_request_errors, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_unanswered_requests, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_deaf, rig_setup, rig_teardown),

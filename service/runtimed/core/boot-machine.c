@@ -93,36 +93,38 @@ static void on_attached(int *fds, size_t n_fds, const Problem *problem, void *us
         boot_next(b);
 }
 
-void boot_step_network(Boot *b) {
-        const VMSpec *spec = b->vm->record->spec;
+/* The longer way of the two: it begins first. */
+static int start_user_network(Boot *b) {
         int pair[2], r;
 
-        r = prepare_monitor(b);
-        if (r < 0) {
-                boot_abort_errno(b, r, "the VM's unit could not be started");
-                return;
-        }
-        if (strcmp(spec->network, NETWORK_NONE) == 0) {
-                boot_next(b);
-                return;
-        }
-        if (network_is_bridge(spec->network)) {
-                boot_push_undo(b, undo_attach);
-                network_attach(b->vm, boot_queues(spec), on_attached, b, &b->attachment);
-                CRASH_POINT(START_TAP);
-                return;
-        }
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-                boot_abort_errno(b, -errno, "the network's socket pair");
-                return;
-        }
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
         b->network[0] = pair[1];
         b->n_network = 1;
         boot_push_undo(b, undo_user_network);
         r = user_network_start(b->vm, pair[0]);
         CRASH_POINT(START_PASST);
-        if (r < 0)
+        return r;
+}
+
+void boot_step_network(Boot *b) {
+        const VMSpec *spec = b->vm->record->spec;
+        bool user = strcmp(spec->network, NETWORK_USER) == 0;
+        int r = user ? start_user_network(b) : 0;
+
+        if (r < 0) {
                 boot_abort_errno(b, r, "the network's unit could not be started");
+                return;
+        }
+        r = prepare_monitor(b);
+        if (r < 0)
+                boot_abort_errno(b, r, "the VM's unit could not be started");
+        else if (network_is_bridge(spec->network)) {
+                boot_push_undo(b, undo_attach);
+                network_attach(b->vm, boot_queues(spec), on_attached, b, &b->attachment);
+                CRASH_POINT(START_TAP);
+        } else if (!user)
+                boot_next(b);
 }
 
 /* ---- 8. monitor ---- */

@@ -115,6 +115,7 @@ static void on_units(GHashTable *units, void *userdata) {
         struct Reconciliation *pass = userdata;
 
         if (units) {
+                systemd_listed(pass->runtime->systemd, units);
                 end_unitless(pass, units);
                 stop_strays(pass, units);
         } else

@@ -196,18 +196,18 @@ static void on_started(int r, const char *text, void *userdata) {
 
 /* The unit is inactive: now it starts. Where somebody else starts it at this moment, that becomes our start; only what an
  * unknown run may be left of is restarted. */
-static void start_unit(Helper *h, bool anew) {
+static int begin_unit(Helper *h, bool anew) {
         Systemd *s = h->launch->systemd;
-        int r;
 
-        if (h->stop) /* it was ended before it began */
-                return;
         drop_peers(h->launch, h->unit);
         h->armed = true;
         CRASH_POINT(HELPER_CLEARED);
-        r = (anew ? systemd_start_anew : systemd_start)(s, h->unit, on_started, h, &h->start);
-        if (r < 0)
-                helper_end(h, r, "systemd could not be asked");
+        return (anew ? systemd_start_anew : systemd_start)(s, h->unit, on_started, h, &h->start);
+}
+
+static void start_unit(Helper *h, bool anew) {
+        if (!h->stop && begin_unit(h, anew) < 0) /* unless it was ended before it began */
+                helper_end(h, -EIO, "systemd could not be asked");
 }
 
 static void on_cleared(int r, const char *text, void *userdata) {
@@ -278,7 +278,10 @@ int helper_prepare(Launch *l, const char *unit, const HelperOps *ops, void *user
                 return r;
         /* The old run of a VM may be anybody's by now: it is gone before the new one's launch message is there to be
          * had. */
-        r = systemd_list(l->systemd, unit, on_state, h, &h->query);
+        if (systemd_may_run(l->systemd, unit))
+                r = systemd_list(l->systemd, unit, on_state, h, &h->query);
+        else
+                r = begin_unit(h, false);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&h);
@@ -497,6 +500,7 @@ static void on_user_found(int r, const char *name, void *userdata) {
                 (void) peer_free(p);
                 return;
         }
+        systemd_saw(p->launch->systemd, p->unit);
         r = sd_event_add_io(p->launch->event, &p->io, p->fd, EPOLLIN, on_peer_io, p);
         if (r < 0)
                 (void) peer_free(p);

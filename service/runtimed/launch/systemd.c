@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "launch/known-units.h"
 #include "shared/log.h"
 
 #define DESTINATION "org.freedesktop.systemd1"
@@ -16,17 +17,12 @@
 struct Systemd {
         sd_bus *bus;
         sd_bus_slot *match, *subscribe;
-        GPtrArray *calls;  /* SystemdCall, borrowed */
+        GPtrArray *calls;  /* SystemdCall, borrowed, but for those that nobody waits for */
         GHashTable *early; /* job path -> result of jobs that ended before their call was answered */
-        GQueue held;       /* Held: stops of this turn */
+        GQueue held;       /* SystemdCall: stops that are sent when the turn is over */
         sd_event_source *release;
+        KnownUnits *known;
 };
-
-/* A stop that is sent when the turn is over. */
-typedef struct Held {
-        char *unit;
-        SystemdCall *call; /* NULL: nobody waits for its end */
-} Held;
 
 struct SystemdCall {
         Systemd *systemd;
@@ -34,22 +30,28 @@ struct SystemdCall {
         char *unit, *job;
         SystemdDone done;
         void *userdata;
+        bool stops, orphan, ended;
+        unsigned last; /* what a stop ends, see known-units.h */
 };
 
-/* Nobody waits for it any more; it is sent all the same. */
-static void forget_held(Systemd *s, const SystemdCall *c) {
-        for (GList *l = s->held.head; l; l = l->next)
-                if (((Held *) l->data)->call == c)
-                        ((Held *) l->data)->call = NULL;
+static SystemdCall *call_new(Systemd *s, const char *unit, SystemdDone done, void *userdata) {
+        SystemdCall *c = g_new0(SystemdCall, 1);
+
+        *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
+        g_ptr_array_add(s->calls, c);
+        return c;
 }
 
 SystemdCall *systemd_call_free(SystemdCall *c) {
         if (!c)
                 return NULL;
-        if (c->systemd) {
-                (void) g_ptr_array_remove_fast(c->systemd->calls, c);
-                forget_held(c->systemd, c);
+        if (c->systemd && c->stops && !c->ended) { /* whether it was stopped is still of interest */
+                c->orphan = true;
+                c->done = NULL;
+                return NULL;
         }
+        if (c->systemd)
+                (void) g_ptr_array_remove_fast(c->systemd->calls, c);
         sd_bus_slot_unref(c->slot);
         g_free(c->unit);
         g_free(c->job);
@@ -57,14 +59,27 @@ SystemdCall *systemd_call_free(SystemdCall *c) {
         return NULL;
 }
 
+static void orphan_finish(SystemdCall *c, int r, const char *text) {
+        /* Without a bus the daemon ends, and its helpers see that. */
+        if (r < 0 && r != -ENOENT && r != -ECANCELED && r != -ENOTCONN)
+                log_warning("%s could not be stopped: %s", c->unit, text);
+        (void) systemd_call_free(c);
+}
+
 /* The owner's reference stays valid: it frees the call, in the callback or later. */
 static void call_finish(SystemdCall *c, int r, const char *text) {
         SystemdDone done = c->done;
 
-        if (!done)
+        if (c->ended)
                 return;
+        c->ended = true;
         c->done = NULL;
-        done(r, text, c->userdata);
+        if (c->stops && (r >= 0 || r == -ENOENT))
+                known_units_stopped(c->systemd->known, c->unit, c->last);
+        if (c->orphan)
+                orphan_finish(c, r, text);
+        else
+                done(r, text, c->userdata);
 }
 
 static void finish_by_result(SystemdCall *c, const char *result) {
@@ -87,7 +102,7 @@ static SystemdCall *find_by_job(Systemd *s, const char *job) {
         for (guint i = 0; i < s->calls->len; i++) {
                 SystemdCall *c = s->calls->pdata[i];
 
-                if (c->done && c->job && strcmp(c->job, job) == 0)
+                if (!c->ended && c->job && strcmp(c->job, job) == 0)
                         return c;
         }
         return NULL;
@@ -150,7 +165,7 @@ static int on_forgotten_reply(sd_bus_message *m, void *userdata, sd_bus_error *e
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
-                log_warning("a unit could not be stopped or restarted: %s", e->message);
+                log_warning("a unit could not be restarted or killed: %s", e->message);
         return 0;
 }
 
@@ -159,31 +174,18 @@ static int send_verb(Systemd *s, const char *verb, const char *unit, SystemdCall
                 c ? on_job_reply : on_forgotten_reply, c, "ss", unit, "replace");
 }
 
-static SystemdCall *call_new(Systemd *s, const char *unit, SystemdDone done, void *userdata) {
-        SystemdCall *c = g_new0(SystemdCall, 1);
-
-        *c = (SystemdCall){.systemd = s, .unit = g_strdup(unit), .done = done, .userdata = userdata};
-        g_ptr_array_add(s->calls, c);
-        return c;
-}
-
 /* ---- Stops ---- */
-
-static void held_free(Held *h) {
-        g_free(h->unit);
-        g_free(h);
-}
 
 /* Sends them, up to the first that cannot be sent. */
 static int release_held(Systemd *s) {
-        Held *h;
+        SystemdCall *c;
 
-        while ((h = g_queue_peek_head(&s->held))) {
-                int r = send_verb(s, "StopUnit", h->unit, h->call);
+        while ((c = g_queue_peek_head(&s->held))) {
+                int r = send_verb(s, "StopUnit", c->unit, c);
 
                 if (r < 0)
                         return r;
-                held_free(g_queue_pop_head(&s->held));
+                (void) g_queue_pop_head(&s->held);
         }
         return 0;
 }
@@ -192,27 +194,22 @@ static int on_release(sd_event_source *source, void *userdata) {
         Systemd *s = userdata;
         int r;
 
-        for (guint n = s->held.length; n > 0 && (r = release_held(s)) < 0; n--) {
-                Held *h = g_queue_pop_head(&s->held);
-
-                if (h->call)
-                        call_finish(h->call, r, "systemd could not be asked");
-                else if (r != -ENOTCONN) /* without a bus the daemon ends, and its helpers see that */
-                        log_warning("%s could not be stopped: %s", h->unit, g_strerror(-r));
-                held_free(h);
-        }
+        for (guint n = s->held.length; n > 0 && (r = release_held(s)) < 0; n--)
+                call_finish(g_queue_pop_head(&s->held), r, "systemd could not be asked");
         return 0;
 }
 
 /* What follows from an end, as the stop of the units of a VM that has ended, goes out behind the signals that tell of
  * it. */
-static void hold_stop(Systemd *s, const char *unit, SystemdCall *c) {
-        Held *h = g_new(Held, 1);
+static SystemdCall *hold_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata) {
+        SystemdCall *c = call_new(s, unit, done, userdata);
 
-        *h = (Held){g_strdup(unit), c};
-        g_queue_push_tail(&s->held, h);
+        c->stops = true;
+        c->last = known_units_last(s->known, unit);
+        g_queue_push_tail(&s->held, c);
         if (sd_event_source_set_enabled(s->release, SD_EVENT_ONESHOT) < 0) /* the loop has ended */
                 (void) release_held(s);
+        return c;
 }
 
 /* Of one unit, stops and starts reach systemd in the order in which they were asked for. */
@@ -223,6 +220,7 @@ static int call_unit(
 
         if (r < 0)
                 return r;
+        known_units_run(s->known, unit);
         c = call_new(s, unit, done, userdata);
         r = send_verb(s, verb, unit, c);
         if (r < 0) {
@@ -242,8 +240,7 @@ int systemd_start_anew(Systemd *s, const char *unit, SystemdDone done, void *use
 }
 
 int systemd_stop(Systemd *s, const char *unit, SystemdDone done, void *userdata, SystemdCall **ret) {
-        *ret = call_new(s, unit, done, userdata);
-        hold_stop(s, unit, *ret);
+        *ret = hold_stop(s, unit, done, userdata);
         return 0;
 }
 
@@ -300,7 +297,19 @@ void systemd_restart_and_forget(Systemd *s, const char *unit) {
 }
 
 void systemd_stop_and_forget(Systemd *s, const char *unit) {
-        hold_stop(s, unit, NULL);
+        (void) systemd_call_free(hold_stop(s, unit, NULL, NULL));
+}
+
+void systemd_saw(Systemd *s, const char *unit) {
+        known_units_run(s->known, unit);
+}
+
+void systemd_listed(Systemd *s, GHashTable *units) {
+        known_units_listed(s->known, units);
+}
+
+bool systemd_may_run(const Systemd *s, const char *unit) {
+        return known_units_may_run(s->known, unit);
 }
 
 void systemd_kill_and_forget(Systemd *s, const char *unit) {
@@ -413,6 +422,7 @@ Systemd *systemd_new(sd_bus *bus) {
         s->calls = g_ptr_array_new();
         s->early = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_queue_init(&s->held);
+        s->known = known_units_new();
         if (sd_event_add_defer(sd_bus_get_event(bus), &s->release, on_release, s) < 0 ||
                 sd_event_source_set_enabled(s->release, SD_EVENT_OFF) < 0 ||
                 sd_bus_match_signal_async(
@@ -427,12 +437,18 @@ Systemd *systemd_free(Systemd *s) {
         if (!s)
                 return NULL;
         (void) release_held(s);
-        g_queue_clear_full(&s->held, (GDestroyNotify) held_free);
         sd_event_source_disable_unref(s->release);
-        for (guint i = 0; i < s->calls->len; i++)
-                ((SystemdCall *) s->calls->pdata[i])->systemd = NULL;
+        while (s->calls->len > 0) {
+                SystemdCall *c = g_ptr_array_steal_index_fast(s->calls, s->calls->len - 1);
+
+                c->systemd = NULL;
+                if (c->orphan)
+                        (void) systemd_call_free(c);
+        }
+        g_queue_clear(&s->held);
         g_ptr_array_unref(s->calls);
         g_hash_table_unref(s->early);
+        known_units_free(s->known);
         sd_bus_slot_unref(s->match);
         sd_bus_slot_unref(s->subscribe);
         sd_bus_unref(s->bus);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -38,6 +39,12 @@ void systemd_restart_and_forget(Systemd *s, const char *unit);
  * Called once, borrowed; NULL where systemd does not tell. */
 typedef void (*SystemdUnitsFound)(GHashTable *units, void *userdata);
 int systemd_list(Systemd *s, const char *pattern, SystemdUnitsFound found, void *userdata, sd_bus_slot **ret);
+
+/* A process of the unit was seen; all units that may be of ours, as systemd_list() has found them. Whether one may have a process
+ * of an earlier run, which is to be asked and stopped before the unit starts (known-units.h). */
+void systemd_saw(Systemd *s, const char *unit);
+void systemd_listed(Systemd *s, GHashTable *units);
+bool systemd_may_run(const Systemd *s, const char *unit);
 
 /* Sets properties of the unit, all of type t, until the host's next boot; a unit that does not run has them when it
  * does. names and values: n of each, borrowed. */
