@@ -8,7 +8,8 @@ static void test_under_way(void **state) {
 
         r->play[KIND_VM] = play_nothing;
         for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
-                g_autofree char *path = g_strdup_printf(ROOT "/job/%zu", 2 * i + 1), *signal = NULL;
+                g_autofree char *path = g_strdup_printf(ROOT "/job/%zu", 2 * i + 1), *signal = NULL,
+                                *progress = g_strdup_printf("changed /job/%zu Progress=0", 2 * i + 1);
                 g_autoptr(sd_bus_message) removed = NULL;
 
                 run_web(r);
@@ -21,6 +22,8 @@ static void test_under_way(void **state) {
                 assert_property(r, path, JOB, "Subject", WEB);
                 assert_property(r, path, JOB, "State", "failed");
                 assert_property(r, path, JOB, "ErrorName", ERROR("Interrupted"));
+                assert_property(r, path, JOB, "Progress", "0.000");
+                assert_true(trace_has(r, progress)); /* what was told before is over */
                 assert_property(r, WEB, VM, "JobPath", "/");
                 removed = rig_call(r, WEB, VM, "Remove", "a{sv}", 0); /* numbers go on */
                 assert_good(removed);
@@ -33,6 +36,7 @@ static void test_under_way(void **state) {
 static void test_ended(void **state) {
         Rig *r = *state;
         g_autoptr(sd_bus_message) start = NULL;
+        g_autofree char *reached = NULL;
 
         run_web(r);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
@@ -42,6 +46,7 @@ static void test_ended(void **state) {
         start = rig_call(r, WEB, VM, "Start", "a{sv}", 0);
         assert_good(start);
         until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 failed"));
+        reached = rig_get(r, ROOT "/job/2", JOB, "Progress");
         for (unsigned i = 0; i < 2; i++) {
                 g_autoptr(sd_bus_message) wait = rig_call(r, ROOT "/job/2", JOB, "Wait", NULL);
                 g_autofree char *error = rig_get(r, ROOT "/job/2", JOB, "ErrorName");
@@ -49,6 +54,8 @@ static void test_ended(void **state) {
                 assert_good(wait);
                 assert_job(r, 1, "done", "", "");
                 assert_job(r, 2, "failed", error, "");
+                assert_property(r, ROOT "/job/1", JOB, "Progress", "1.000");
+                assert_property(r, ROOT "/job/2", JOB, "Progress", reached);
                 assert_property(r, ROOT, MANAGER, "JobCount", "0");
                 restart(r, SIGKILL);
         }

@@ -10,13 +10,14 @@
 #include "shared/log.h"
 
 #define JOBS_RESTORED_MAX 4096U
+#define PROGRESS_LOST (-1.0) /* what its daemon told of it last is not known */
 
 void job_record_save(Job *j) {
-        json_t *record = json_pack("{s:i, s:I, s:s, s:I, s:s*, s:s*, s:s*, s:s, s:s, s:I, s:I, s:s}", "version", 1,
+        json_t *record = json_pack("{s:i, s:I, s:s, s:I, s:s*, s:s*, s:s*, s:s, s:s, s:I, s:I, s:s, s:f}", "version", 1,
                 "id", (json_int_t) j->id, "kind", j->kind, "owner", (json_int_t) j->owner, "vm", j->vm, "image",
                 j->image, "image_id", j->image_id, "state", job_state_to_string(j->state), "stage", j->stage,
                 "started_at", (json_int_t) j->started_at, "ended_at", (json_int_t) j->ended_at, "owner_name",
-                j->owner_name);
+                j->owner_name, "progress", j->progress);
 
         if (record && j->problem)
                 (void) json_object_set_new(record, "problem",
@@ -47,14 +48,15 @@ static Problem *read_problem(json_t *object) {
 static Job *read_job(json_t *object) {
         const char *kind, *vm = NULL, *image = NULL, *image_id = NULL, *state_text, *stage, *owner_name = "";
         json_int_t id, owner, started_at, ended_at;
+        double progress = 0;
         json_t *problem = NULL;
         JobState state;
         Job *j;
 
-        if (json_unpack(object, "{s:I, s:s, s:I, s?s, s?s, s?s, s:s, s:s, s:I, s:I, s?o, s?s}", "id", &id, "kind",
+        if (json_unpack(object, "{s:I, s:s, s:I, s?s, s?s, s?s, s:s, s:s, s:I, s:I, s?o, s?s, s?F}", "id", &id, "kind",
                     &kind, "owner", &owner, "vm", &vm, "image", &image, "image_id", &image_id, "state", &state_text,
                     "stage", &stage, "started_at", &started_at, "ended_at", &ended_at, "problem", &problem,
-                    "owner_name", &owner_name) < 0)
+                    "owner_name", &owner_name, "progress", &progress) < 0)
                 return NULL;
         state = job_state_from_string(state_text);
         if (id < 1 || id > UINT32_MAX || owner < 0 || owner > UINT32_MAX || state == JOB_STATE_INVALID ||
@@ -74,7 +76,7 @@ static Job *read_job(json_t *object) {
                 .ended_at = (uint64_t) ended_at,
                 .waiters = waiters_new(),
                 .log = G_QUEUE_INIT};
-        j->progress = state == JOB_DONE ? 1.0 : 0.0;
+        j->progress = !job_state_is_finished(state) ? PROGRESS_LOST : state == JOB_DONE ? 1.0 : CLAMP(progress, 0.0, 1.0);
         j->problem = problem ? read_problem(problem) : NULL;
         return j;
 }
@@ -130,6 +132,7 @@ void jobs_interrupted(Runtime *rt) {
 
                 log_notice("job %" PRIu32 " (%s%s%s) was under way when the service ended, and has failed", j->id,
                         j->kind, j->vm ? " of " : "", j->vm ?: "");
+                job_forget_progress(j);
                 job_finish(j, problem);
                 j->interrupted = false;
         }

@@ -90,13 +90,11 @@ void job_set_progress(Job *j, double progress) {
         uint64_t t = now_monotonic();
 
         progress = CLAMP(progress, 0.0, 1.0);
-        if (progress <= j->progress)
+        if (progress <= j->progress || (progress < 1.0 && t - j->progress_signalled < JOB_PROGRESS_USEC))
                 return;
-        if (progress == 1.0 || t - j->progress_signalled >= JOB_PROGRESS_USEC) {
-                j->progress_signalled = t;
-                changing(j, "Progress");
-        }
-        j->progress = progress;
+        j->progress_signalled = t;
+        changing(j, "Progress");
+        j->progress = progress; /* what is not told is not shown either */
 }
 
 void job_log(Job *j, int level, const char *text) {
@@ -107,6 +105,11 @@ void job_log(Job *j, int level, const char *text) {
         if (g_queue_get_length(&j->log) > JOB_LOG_MAX)
                 log_line_free(g_queue_pop_head(&j->log));
         j->runtime->observer->job_log(j, level, l->text, j->runtime->observer_data);
+}
+
+void job_forget_progress(Job *j) {
+        changing(j, "Progress");
+        j->progress = 0;
 }
 
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
