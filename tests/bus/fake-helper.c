@@ -234,3 +234,11 @@ void play_artifact(FakeHelper *h, json_t *message) {
         else
                 play_fetch(h, message);
 }
+
+void play_hang_up(FakeHelper *h, json_t *message) {
+        fake_close(h);
+}
+
+void play_fail(FakeHelper *h, json_t *message) {
+        fake_say(h, json_pack("{s:s, s:s, s:s}", "type", "failed", "error", "NoSpace", "message", "the disk is full"));
+}

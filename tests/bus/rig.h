@@ -293,6 +293,8 @@ void play_passt(FakeHelper *h, json_t *message);    /* ready */
 void play_probe(FakeHelper *h, json_t *message);    /* not usable */
 void play_fetch(FakeHelper *h, json_t *message);    /* resolves to HEX2 by an index HEX3, fetches 7 bytes; pushes */
 void play_artifact(FakeHelper *h, json_t *message); /* the same, and what it finds is the rig's artifact */
+void play_hang_up(FakeHelper *h, json_t *message); /* at the first message */
+void play_fail(FakeHelper *h, json_t *message);    /* says that it failed */
 void play_nothing(FakeHelper *h, json_t *message);
 
 void fake_running(FakeHelper *h);

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The way of a VM from the call to its end, with helpers that play their parts. */
-#include "rig.h"
+#include "web.h"
 
 #include <unistd.h>
 
 #include "shared/fd.h"
-
-#define WEB ROOT "/vm/web"
-#define MONITOR "mcp-vm@web.service"
-#define PASST "mcp-passt@web.service"
-
-static void run_web(Rig *r) {
-        g_autoptr(sd_bus_message) reply =
-                rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
-
-        assert_good(reply);
-}
 
 static void assert_before(Rig *r, const char *first, const char *second) {
         int a = trace_find(r, first, 0), b = trace_find(r, second, 0);
@@ -247,7 +236,7 @@ static void assert_fails(Rig *r, const char *error, const char *state_after) {
 }
 
 /* Whatever went wrong, the next start with good helpers works. */
-static void assert_startable(Rig *r) {
+static void assert_good_start(Rig *r) {
         g_autoptr(sd_bus_message) reply = NULL, end = NULL;
         uint32_t id;
 
@@ -271,7 +260,7 @@ static void test_worker_not_started(void **state) {
 
         r->start[KIND_WORKER] = START_FAILS;
         assert_fails(r, ERROR("BuildFailed"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_worker_refused(void **state) {
@@ -279,31 +268,23 @@ static void test_worker_refused(void **state) {
 
         r->start[KIND_WORKER] = START_REFUSED;
         assert_fails(r, ERROR("BuildFailed"), "failed");
-        assert_startable(r);
-}
-
-static void hang_up_at_once(FakeHelper *h, json_t *message) {
-        fake_close(h);
+        assert_good_start(r);
 }
 
 static void test_worker_hangs_up(void **state) {
         Rig *r = *state;
 
-        r->play[KIND_WORKER] = hang_up_at_once;
+        r->play[KIND_WORKER] = play_hang_up;
         assert_fails(r, ERROR("BuildFailed"), "failed");
-        assert_startable(r);
-}
-
-static void say_failed(FakeHelper *h, json_t *message) {
-        fake_say(h, json_pack("{s:s, s:s, s:s}", "type", "failed", "error", "NoSpace", "message", "the disk is full"));
+        assert_good_start(r);
 }
 
 static void test_worker_fails(void **state) {
         Rig *r = *state;
 
-        r->play[KIND_WORKER] = say_failed;
+        r->play[KIND_WORKER] = play_fail;
         assert_fails(r, ERROR("NoSpace"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void say_port_in_use(FakeHelper *h, json_t *message) {
@@ -315,15 +296,15 @@ static void test_port_in_use(void **state) {
 
         r->play[KIND_PASST] = say_port_in_use;
         assert_fails(r, ERROR("PortInUse"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_passt_hangs_up(void **state) {
         Rig *r = *state;
 
-        r->play[KIND_PASST] = hang_up_at_once;
+        r->play[KIND_PASST] = play_hang_up;
         assert_fails(r, ERROR("BuildFailed"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_monitor_not_started(void **state) {
@@ -331,7 +312,7 @@ static void test_monitor_not_started(void **state) {
 
         r->start[KIND_VM] = START_FAILS;
         assert_fails(r, ERROR("GuestNotResponding"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_monitor_refused(void **state) {
@@ -339,7 +320,7 @@ static void test_monitor_refused(void **state) {
 
         r->start[KIND_VM] = START_REFUSED;
         assert_fails(r, ERROR("GuestNotResponding"), "failed");
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_early_job(void **state) {
@@ -396,7 +377,7 @@ static void cancel_at(Rig *r, HelperKind kind, bool connected) {
         assert_int_equal(unit_runs(r, MONITOR), 0);
         if (kind == KIND_WORKER)
                 end_initrd(r, connected);
-        assert_startable(r);
+        assert_good_start(r);
         until(r, rig_count_temporaries(r) == 0);
 }
 
@@ -455,7 +436,7 @@ static void test_unit_started_early_canceled(void **state) {
         until(r, monitor->closed);
         assert_null(monitor->launch);
         end_initrd(r, true);
-        assert_startable(r);
+        assert_good_start(r);
 }
 
 static void test_cancel_worker(void **state) {
@@ -497,113 +478,6 @@ static void test_ephemeral_without_network(void **state) {
         assert_false(rig_has(r, "state/vms/web"));
 }
 
-/* ---- Import ---- */
-
-static void test_import(void **state) {
-        Rig *r = *state;
-        g_autofree char *path = rig_path(r, "srv/program"), *image = g_strdup_printf(ROOT "/image/%u/" HEX2, r->uid);
-        g_autofree char *root = g_strdup_printf("state/images/%u/" HEX2 ".squashfs", r->uid);
-        g_autoptr(sd_bus_message) reply = NULL, end = NULL, exists = NULL, in_use = NULL, removed = NULL, vm = NULL;
-        int there = 0;
-
-        reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
-        assert_good(reply);
-        end = wait_job(r, 1);
-        assert_end(end, "done", "", "");
-        until(r, trace_has(r, "JobRemoved 1 "));
-        assert_true(trace_has(r, "added /image/"));
-        assert_property(r, image, IMAGE, "Reference", "tool:2");
-        assert_property(r, image, IMAGE, "Digest", "sha256:" HEX2);
-        assert_property(r, ROOT "/job/1", JOB, "Subject", image);
-        assert_true(rig_has(r, root));
-        until(r, rig_count_temporaries(r) == 0);
-        exists = rig_call(r, ROOT, MANAGER, "ImageExists", "s", "tool:2");
-        assert_true(sd_bus_message_read(exists, "b", &there) > 0 && there);
-
-        vm = rig_call(r, ROOT, MANAGER, "CreateVM", "sa{sv}", "tool", 1, "Image", "s", "tool:2");
-        assert_good(vm);
-        in_use = rig_call(r, image, IMAGE, "Remove", "a{sv}", 0);
-        assert_error(in_use, ERROR("ImageInUse"));
-        sd_bus_message_unref(vm);
-        vm = rig_call(r, ROOT "/vm/tool", VM, "Remove", "a{sv}", 0);
-        assert_good(vm);
-        removed = rig_call(r, image, IMAGE, "Remove", "a{sv}", 0);
-        assert_good(removed);
-        assert_false(rig_has(r, root));
-}
-
-/* A second name for what is there: one image, two names, nothing written twice. */
-static void test_import_twice(void **state) {
-        Rig *r = *state;
-        g_autofree char *path = rig_path(r, "srv/program");
-        const char *names[] = {"tool:2", "tool:3", "tool:2"};
-
-        for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-                g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", names[i], path, 0);
-                g_autoptr(sd_bus_message) result = NULL, found = NULL;
-
-                assert_good(reply);
-                result = wait_job(r, i + 1);
-                assert_end(result, "done", "", "");
-                found = rig_call(r, ROOT, MANAGER, "GetImage", "s", names[i]);
-                assert_good(found);
-        }
-        until(r, rig_count_temporaries(r) == 0);
-}
-
-static void test_import_canceled(void **state) {
-        Rig *r = *state;
-        g_autofree char *path = rig_path(r, "srv/program");
-        g_autoptr(sd_bus_message) reply = NULL, cancel = NULL, end = NULL;
-
-        r->play[KIND_WORKER] = play_nothing;
-        reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
-        assert_good(reply);
-        until(r, fake_heard(fake_find(r, "mcp-image@1.service"), "launch"));
-        assert_int_equal(rig_count_temporaries(r), 2); /* root image and archive */
-        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", NULL);
-        assert_good(cancel);
-        end = wait_job(r, 1);
-        assert_end(end, "canceled", ERROR("Canceled"), "");
-        rig_settle(r);
-        until(r, rig_count_temporaries(r) == 0);
-        assert_int_equal(unit_runs(r, "mcp-image@1.service"), 0);
-}
-
-/* The worker read foreign bytes: what it says is checked like foreign bytes. */
-static void say_nonsense(FakeHelper *h, json_t *message) {
-        fake_say(h, json_pack("{s:s, s:s, s:i}", "type", "done", "digest", "sha256:../../../etc/passwd", "size", -5));
-}
-
-static void say_half(FakeHelper *h, json_t *message) {
-        const char *op = json_string_value(json_object_get(message, "op"));
-
-        if (op && strcmp(op, "import") == 0)
-                fake_say(h, json_pack("{s:s, s:s, s:s}", "type", "done", "digest", "sha256:" HEX2, "architecture", "x86_64"));
-        else
-                play_worker(h, message);
-}
-
-static void test_import_nonsense(void **state) {
-        static const Play plays[] = {say_nonsense, say_half, hang_up_at_once, say_failed};
-        Rig *r = *state;
-        g_autofree char *path = rig_path(r, "srv/program");
-
-        for (unsigned i = 0; i < G_N_ELEMENTS(plays); i++) {
-                g_autoptr(sd_bus_message) reply = NULL, end = NULL;
-                const char *result;
-
-                r->play[KIND_WORKER] = plays[i];
-                reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
-                assert_good(reply);
-                end = wait_job(r, i + 1);
-                assert_true(sd_bus_message_read(end, "s", &result) > 0);
-                assert_string_equal(result, "failed");
-                rig_settle(r);
-                until(r, rig_count_temporaries(r) == 0);
-        }
-}
-
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_run, rig_setup, rig_teardown),
@@ -633,10 +507,6 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_cancel_monitor, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_monitor_unconnected, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_without_network, rig_setup, rig_teardown),
-                cmocka_unit_test_setup_teardown(test_import, rig_setup, rig_teardown),
-                cmocka_unit_test_setup_teardown(test_import_twice, rig_setup, rig_teardown),
-                cmocka_unit_test_setup_teardown(test_import_canceled, rig_setup, rig_teardown),
-                cmocka_unit_test_setup_teardown(test_import_nonsense, rig_setup, rig_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
