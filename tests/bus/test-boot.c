@@ -2,10 +2,6 @@
 /* The way of a VM from the call to its end, with helpers that play their parts. */
 #include "web.h"
 
-#include <unistd.h>
-
-#include "shared/fd.h"
-
 static void assert_before(Rig *r, const char *first, const char *second) {
         int a = trace_find(r, first, 0), b = trace_find(r, second, 0);
 
