@@ -57,6 +57,15 @@ char *bus_job_path(const Job *job) {
         return asprintf(&path, JOB_PREFIX "/%u", job->id) < 0 ? NULL : path;
 }
 
+Job *bus_job_of(Bus *b, const char *path) {
+        guint64 id;
+
+        if (!g_str_has_prefix(path, JOB_PREFIX "/") ||
+                !g_ascii_string_to_unsigned(path + strlen(JOB_PREFIX "/"), 10, 1, UINT32_MAX, &id, NULL))
+                return NULL;
+        return runtime_find_job(b->runtime, (uint32_t) id);
+}
+
 char *bus_image_path(const Image *image) {
         char *path = NULL;
 
@@ -90,13 +99,7 @@ static int find_vm(
 
 static int find_job(
         sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
-        Bus *b = userdata;
-        guint64 id;
-
-        if (!g_str_has_prefix(path, JOB_PREFIX "/") ||
-                !g_ascii_string_to_unsigned(path + strlen(JOB_PREFIX "/"), 10, 1, UINT32_MAX, &id, NULL))
-                return 0;
-        *ret = runtime_find_job(b->runtime, (uint32_t) id);
+        *ret = bus_job_of(userdata, path);
         return *ret != NULL;
 }
 

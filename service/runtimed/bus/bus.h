@@ -56,6 +56,8 @@ int bus_export(Bus *b);
 char *bus_vm_path(const char *name);
 char *bus_vm_name(const char *path); /* of a VM's path; else NULL */
 char *bus_job_path(const Job *job);
+/* The job of that path, or NULL. */
+Job *bus_job_of(Bus *b, const char *path);
 char *bus_image_path(const Image *image);
 char *bus_network_path(const char *name);
 char *bus_profile_path(const char *name);

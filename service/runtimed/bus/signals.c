@@ -65,12 +65,17 @@ static const sd_bus_vtable *find_property(const sd_bus_vtable *vtable, const cha
         return NULL;
 }
 
-/* A VM's State, as told_set() takes it; "" where it cannot be had. */
-static char *state_text(Bus *b, const char *path, VM *vm) {
+/* A property as told_set() takes it; "" where it cannot be had. */
+static char *property_text(Bus *b, const char *path, const char *interface, const sd_bus_vtable *vtable,
+        const char *property, void *subject) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *value =
-                value_get(b->bus, path, BUS_INTERFACE("VM"), find_property(vm_vtable, "State"), vm);
+                value_get(b->bus, path, interface, find_property(vtable, property), subject);
 
         return value_text(value);
+}
+
+static char *state_text(Bus *b, const char *path, VM *vm) {
+        return property_text(b, path, BUS_INTERFACE("VM"), vm_vtable, "State", vm);
 }
 
 static void flush_soon(Bus *b) {
@@ -149,7 +154,8 @@ static void review_vm(Bus *b, VM *vm) {
 }
 
 void signals_review(Bus *b) {
-        static const char *const counts[] = {"VMCount", "RunningCount", "JobCount", NULL}, *const up[] = {"Up", NULL};
+        static const char *const counts[] = {"VMCount", "RunningCount", "JobCount", NULL}, *const up[] = {"Up", NULL},
+                          *const progress[] = {"Progress", NULL};
         GHashTableIter iter;
         gpointer value;
 
@@ -162,6 +168,14 @@ void signals_review(Bus *b) {
 
                 if (path && told_knows(b->told, path))
                         note_all(b, path, BUS_INTERFACE("Network"), network_vtable, up, value);
+                free(path);
+        }
+        g_hash_table_iter_init(&iter, b->runtime->jobs);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                char *path = bus_job_path(value);
+
+                if (path && told_knows(b->told, path))
+                        note_all(b, path, BUS_INTERFACE("Job"), job_vtable, progress, value);
                 free(path);
         }
         if (told_knows(b->told, BUS_ROOT))
@@ -215,9 +229,9 @@ void signals_object_removed(Bus *b, const char *path, const char *interface) {
                 add_entry(b, b->departures, path, interface, NULL);
 }
 
-/* Jobs end with their daemon, and change often. */
-static bool is_remembered(const Changes *c) {
-        return strcmp(c->interface, BUS_INTERFACE("Job")) != 0;
+/* Jobs end with their daemon, but how far they had come is told. */
+static bool is_remembered(const Changes *c, const Note *n) {
+        return strcmp(c->interface, BUS_INTERFACE("Job")) != 0 || strcmp(n->property->x.property.member, "Progress") == 0;
 }
 
 /* Of objects that have records, a daemon that has just come back knows something of before. What has no record, and may
@@ -251,7 +265,7 @@ static void find_news(Bus *b, const Changes *c) {
                         g_array_remove_index(c->notes, i - 1);
                         continue;
                 }
-                if (!is_remembered(c))
+                if (!is_remembered(c, n))
                         continue;
                 now = now ?: value_text(n->after);
                 told_set(b->told, c->path, n->property->x.property.member, now);
@@ -297,17 +311,22 @@ static void emit_changes(Bus *b, const Changes *c) {
                 log_warning("changes of %s could not be signalled: %s", c->path, g_strerror(-r));
 }
 
-/* An object that comes has its values; of a VM that begins with a start, this one does not stay. */
+/* An object that comes has its values; of a VM that begins with a start, and of a job, this one does not
+ * stay. */
 static void remember_arrival(Bus *b, const char *path) {
         char *name = bus_vm_name(path);
         VM *vm = name ? runtime_find_vm(b->runtime, name) : NULL;
-        g_autofree char *state = NULL;
+        Job *job = vm ? NULL : bus_job_of(b, path);
+        g_autofree char *text = NULL;
 
         free(name);
-        if (!vm || !vm->record || !vm_state_is_active(vm_state(vm)))
-                return;
-        state = state_text(b, path, vm);
-        told_set(b->told, path, "State", state);
+        if (vm && vm->record && vm_state_is_active(vm_state(vm))) {
+                text = state_text(b, path, vm);
+                told_set(b->told, path, "State", text);
+        } else if (job && job->progress > 0) {
+                text = property_text(b, path, BUS_INTERFACE("Job"), job_vtable, "Progress", job);
+                told_set(b->told, path, "Progress", text);
+        }
 }
 
 static void emit_entries(Bus *b, GPtrArray *list) {

@@ -10,7 +10,6 @@
 #include "shared/log.h"
 
 #define JOBS_RESTORED_MAX 4096U
-#define PROGRESS_LOST (-1.0) /* what its daemon told of it last is not known */
 
 void job_record_save(Job *j) {
         json_t *record = json_pack("{s:i, s:I, s:s, s:I, s:s*, s:s*, s:s*, s:s, s:s, s:I, s:I, s:s, s:f}", "version", 1,
@@ -76,7 +75,7 @@ static Job *read_job(json_t *object) {
                 .ended_at = (uint64_t) ended_at,
                 .waiters = waiters_new(),
                 .log = G_QUEUE_INIT};
-        j->progress = !job_state_is_finished(state) ? PROGRESS_LOST : state == JOB_DONE ? 1.0 : CLAMP(progress, 0.0, 1.0);
+        j->progress = state == JOB_DONE ? 1.0 : CLAMP(progress, 0.0, 1.0);
         j->problem = problem ? read_problem(problem) : NULL;
         return j;
 }
@@ -132,7 +131,6 @@ void jobs_interrupted(Runtime *rt) {
 
                 log_notice("job %" PRIu32 " (%s%s%s) was under way when the service ended, and has failed", j->id,
                         j->kind, j->vm ? " of " : "", j->vm ?: "");
-                job_forget_progress(j);
                 job_finish(j, problem);
                 j->interrupted = false;
         }

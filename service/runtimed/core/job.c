@@ -107,11 +107,6 @@ void job_log(Job *j, int level, const char *text) {
         j->runtime->observer->job_log(j, level, l->text, j->runtime->observer_data);
 }
 
-void job_forget_progress(Job *j) {
-        changing(j, "Progress");
-        j->progress = 0;
-}
-
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata) {
         Job *j = userdata;
         Runtime *rt = j->runtime;

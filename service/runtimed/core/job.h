@@ -62,8 +62,6 @@ void job_set_cancel(Job *j, void (*cancel)(Job *job, void *userdata), void *user
 void job_set_queued(Job *j, bool queued);
 void job_set_stage(Job *j, const char *stage);
 void job_set_progress(Job *j, double progress);
-/* It is 0 and told, whatever was told of it before. */
-void job_forget_progress(Job *j);
 void job_log(Job *j, int level, const char *text);
 
 /* The end: done where problem is NULL, else failed (problem is copied), or canceled for error "Canceled". Once. */
