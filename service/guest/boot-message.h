@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "guest/failure.h"
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 
 /* The boot message of shared/guest-wire.h, checked. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 
 /* $NOTIFY_SOCKET of the program, as sd_notify(3) describes it: one datagram a message, from any process of the guest.
  */

@@ -4,7 +4,6 @@
 #include "guest/probe.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,14 +73,11 @@ static enum probe_result attempt(struct probe *p, uint64_t now) {
 }
 
 static bool send_request(struct probe *p) {
-        char text[PROBE_BUFFER_MAX];
-        int n = snprintf(text, sizeof(text),
-                "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mcp-guest-init\r\nAccept: */*\r\nConnection: "
-                "close\r\n\r\n",
-                p->plan.path);
+        char text[HTTP_REQUEST_MAX];
+        size_t n = http_request(p->plan.path, text);
 
         /* A new connection takes that much at once. */
-        return send(p->fd, text, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL) == n;
+        return send(p->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) n;
 }
 
 static enum probe_result on_connected(struct probe *p) {

@@ -4,12 +4,10 @@
 #include <netinet/in.h>
 #include <poll.h>
 
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 
 /* One probe, over and over: a connection to the guest's own loopback or address, or the program's word. Never waits,
  * allocates nothing; the times it is told are microseconds (monotonic). */
-
-#define PROBE_BUFFER_MAX (PROBE_PATH_MAX + 128U)
 
 enum probe_result {
         PROBE_PENDING,

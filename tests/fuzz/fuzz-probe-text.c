@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 #include "shared/pattern.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
 /* What probes read: plans, notifications, answers. */
 #include "unit.h"
 
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 
 static void test_plans(void **state) {
         static const char *const bad[] = {"", "tcp", "tcp 80", "tcp 80 1000000", "tcp 0 1000000 1000000",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The parsers of probes. */
-#include "guest/probe-text.h"
+#include "shared/probe-text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Digits up to a blank or the end; moves on behind the blank. */
@@ -79,6 +80,15 @@ void notification_parse(const char *text, size_t len, struct notification *ret) 
                 text += n;
                 len -= n;
         }
+}
+
+size_t http_request(const char *path, char ret[HTTP_REQUEST_MAX]) {
+        int n = snprintf(ret, HTTP_REQUEST_MAX,
+                "GET %.*s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mcp-guest-init\r\nAccept: */*\r\nConnection: "
+                "close\r\n\r\n",
+                (int) PROBE_PATH_MAX, path);
+
+        return (size_t) n;
 }
 
 int http_status(const char *text, size_t len) {

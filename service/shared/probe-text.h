@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The texts that probes read: what the boot message asks for, what a program notifies, how a server answers. */
+/* The texts of probes: what the daemon asks for, what a program notifies, what a server is asked and how it answers. */
 
 enum probe_kind {
         PROBE_NONE,
@@ -35,6 +35,10 @@ struct notification {
 };
 
 void notification_parse(const char *text, size_t len, struct notification *ret);
+
+/* Asks a server for the path: writes the request to ret and returns its length. */
+#define HTTP_REQUEST_MAX (PROBE_PATH_MAX + 128U)
+size_t http_request(const char *path, char ret[HTTP_REQUEST_MAX]);
 
 /* The status of an HTTP response that begins with these bytes; 0: more of them are needed, -1: it is none. */
 int http_status(const char *text, size_t len);
