@@ -186,5 +186,8 @@
 #define PASST_GATEWAY "10.0.2.2"
 #define PASST_GATEWAY6 "fe80::1"
 
+/* The guest of user networking. */
+#define USER_NET_ADDRESS "10.0.2.15"
+
 /* How long a monitor with an exit to tell waits for a daemon that is away; the exit record tells it otherwise. */
 #define MONITOR_FAREWELL_USEC (2U * 1000U * 1000U)

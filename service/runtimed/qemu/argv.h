@@ -86,8 +86,8 @@ char **qemu_argv(const QEMUPlan *plan);
 /* 52:54:00 and three bytes of SHA-256(name), "52:54:00:aa:bb:cc". Caller frees. */
 char *mac_from_name(const char *name);
 
-/* Guest's side of user networking: passt behind mcp-passt; see service/README.md for why each option is there. */
-#define USER_NET_ADDRESS "10.0.2.15"
+/* Guest's side of user networking (its address: launch-wire.h): passt behind mcp-passt; see service/README.md for why
+ * each option is there. */
 #define USER_NET_PREFIX 24
 
 typedef struct PasstPlan {
