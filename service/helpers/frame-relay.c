@@ -50,6 +50,8 @@ struct FrameRelay {
         } told[FRAME_TELLS_MAX]; /* the guest's last word of its own addresses */
         FrameRelayEnd end;
         void *userdata;
+        FrameRelayTap tap;
+        void *tap_userdata;
 };
 
 static int other(int side) {
@@ -174,6 +176,8 @@ static void remember(FrameRelay *relay, const uint8_t *frame, size_t len) {
 }
 
 static bool may_go(struct flow *f, const uint8_t *frame, size_t len, uint64_t now) {
+        if (f->relay->tap && f->relay->tap(f->from, frame, len, f->relay->tap_userdata))
+                return false;
         if (f->from == RELAY_PASST) {
                 frame_guard_note(&f->relay->guard, frame, len, now);
                 return true;
@@ -308,6 +312,16 @@ FrameRelay *frame_relay_free(FrameRelay *relay) {
 
 uint64_t frame_relay_bytes(const FrameRelay *relay, int from) {
         return relay->flows[from].bytes;
+}
+
+void frame_relay_tap(FrameRelay *relay, FrameRelayTap tap, void *userdata) {
+        relay->tap = tap;
+        relay->tap_userdata = userdata;
+}
+
+void frame_relay_put(FrameRelay *relay, const uint8_t *frame, size_t len) {
+        flow_insert(&relay->flows[RELAY_PASST], frame, len);
+        watch(relay); /* it goes when the event loop finds the guest's side writable */
 }
 
 void frame_relay_hang_up(FrameRelay *relay) {

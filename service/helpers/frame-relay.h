@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
 /*
@@ -21,6 +24,14 @@ FrameRelay *frame_relay_free(FrameRelay *relay);
 
 /* Bytes of the frames that have come from that side and went, since the beginning. */
 uint64_t frame_relay_bytes(const FrameRelay *relay, int from);
+
+/* Sees every frame before it goes on, and keeps it from going: then true. Within it no frame may be put to the side
+ * that it comes from. */
+typedef bool (*FrameRelayTap)(int from, const uint8_t *frame, size_t len, void *userdata);
+void frame_relay_tap(FrameRelay *relay, FrameRelayTap tap, void *userdata);
+
+/* A frame for the guest that passt has not sent; left out where there is no room for it. */
+void frame_relay_put(FrameRelay *relay, const uint8_t *frame, size_t len);
 
 /* Closes passt's socket, which ends passt. Frames of the guest wait. */
 void frame_relay_hang_up(FrameRelay *relay);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "helpers/frame-relay.h"
+#include "helpers/guest-probes.h"
 #include "helpers/passt-process.h"
 #include "shared/daemon-link.h"
 #include "shared/fd.h"
@@ -28,6 +29,7 @@ struct network {
         sd_event *event;
         struct daemon_link *link;
         FrameRelay *relay;
+        GuestProbes *probes; /* NULL: none are asked for */
         char **argv; /* of the passt that runs, ports picked */
         json_int_t boot;
         bool alone; /* the daemon does not know us */
@@ -215,19 +217,28 @@ static int serve(struct network *net, int sock) {
         return r < 0 ? EXIT_FAILURE : r;
 }
 
-/* Takes *sock and *guest when it goes well. */
-static int handle(struct network *net, int *sock, const json_t *message, int *guest) {
+/* Takes what it uses of fds: the relay's, and the one to the monitor where there is a second. */
+static int relay(struct network *net, const json_t *message, int *fds, size_t n_fds, int passt, PasstFailure *f) {
+        int r = frame_relay_new(net->event, take_fd(&fds[0]), passt, on_relay_end, net, &net->relay);
+
+        if (r < 0)
+                return fail_errno(f, "no relay", -r);
+        if (n_fds < 2)
+                return 0;
+        r = guest_probes_new(net->event, message, take_fd(&fds[1]), net->relay, &net->probes);
+        return r < 0 ? fail_errno(f, "no probes", -r) : 0;
+}
+
+/* Takes *sock and fds when it goes well. */
+static int handle(struct network *net, int *sock, const json_t *message, int *fds, size_t n_fds) {
         json_t *picked = json_array();
         PasstFailure f = {};
         int passt = -1, r;
 
         net->boot = json_integer_value(json_object_get(message, "boot"));
         r = start(json_object_get(message, "argv"), picked, &net->argv, &passt, &f);
-        if (r >= 0) {
-                r = frame_relay_new(net->event, take_fd(guest), passt, on_relay_end, net, &net->relay);
-                if (r < 0)
-                        r = fail_errno(&f, "no relay", -r);
-        }
+        if (r >= 0)
+                r = relay(net, message, fds, n_fds, passt, &f);
         if (r < 0) {
                 json_decref(picked);
                 return say_failed(*sock, &f);
@@ -235,6 +246,19 @@ static int handle(struct network *net, int *sock, const json_t *message, int *gu
         (void) wire_send_new(*sock, json_pack("{s:s, s:o}", "type", "ready", "picked", picked));
         (void) sd_notify(0, "READY=1\nSTATUS=passt has bound its ports");
         return serve(net, take_fd(sock));
+}
+
+static bool names_are_known(const json_t *message, size_t n_fds) {
+        static const char *const known[] = {"socket", "probes"};
+        const json_t *names = json_object_get(message, "fds");
+
+        for (size_t i = 0; i < n_fds && i < sizeof known / sizeof *known; i++) {
+                const char *name = json_string_value(json_array_get(names, i));
+
+                if (!name || strcmp(name, known[i]) != 0)
+                        return false;
+        }
+        return n_fds >= 1 && n_fds <= sizeof known / sizeof *known;
 }
 
 static int run(int *sock) {
@@ -251,14 +275,16 @@ static int run(int *sock) {
         }
         if (strcmp(wire_type(message), "goodbye") == 0)
                 status = EXIT_SUCCESS;
-        else if (strcmp(wire_type(message), "launch") != 0 || n_fds != 1)
+        else if (strcmp(wire_type(message), "launch") != 0 || !names_are_known(message, n_fds))
                 status = say_failed(*sock,
-                        &(PasstFailure){"Failed", "the launch message has not exactly one descriptor, or is none"});
+                        &(PasstFailure){"Failed",
+                                "the launch message has other descriptors than \"socket\" and \"probes\", or is none"});
         else if (sd_event_new(&net.event) >= 0)
-                status = handle(&net, sock, message, &fds[0]);
+                status = handle(&net, sock, message, fds, n_fds);
         while (n_fds > 0)
                 (void) close_fd(fds[--n_fds]);
         json_decref(message);
+        (void) guest_probes_free(net.probes);
         (void) frame_relay_free(net.relay);
         sd_event_unref(net.event);
         free_argv(net.argv);

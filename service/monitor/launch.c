@@ -101,11 +101,13 @@ static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n
                         l->boot_fd = take_fd(&fds[i]);
                 else if (strcmp(name, "exit") == 0 && l->exit_fd < 0)
                         l->exit_fd = take_fd(&fds[i]);
+                else if (strcmp(name, "probes") == 0 && l->probes_fd < 0)
+                        l->probes_fd = take_fd(&fds[i]);
                 else if (strcmp(name, expected) == 0 && l->n_log_fds < SEGLOG_SEGMENTS_MAX)
                         l->log_fds[l->n_log_fds++] = take_fd(&fds[i]);
                 else
-                        return refuse(
-                                ret_problem, "\"fds\" has a name that is none of qemu, boot, vars-template, exit, log0 ...");
+                        return refuse(ret_problem,
+                                "\"fds\" has a name that is none of qemu, boot, probes, vars-template, exit, log0 ...");
         }
         return 0;
 }
@@ -232,7 +234,7 @@ int launch_parse(const json_t *message, const int *fds, size_t n_fds, struct lau
         *ret_problem = "out of memory";
         if (l) {
                 memcpy(left, fds, n_fds * sizeof *fds);
-                l->exit_fd = l->boot_fd = l->vars_fd = -1;
+                l->exit_fd = l->boot_fd = l->vars_fd = l->probes_fd = -1;
                 r = parse_fds(l, message, left, n_fds, ret_problem);
                 fds = left;
         }
@@ -271,6 +273,7 @@ struct launch *launch_free(struct launch *l) {
         (void) close_fd(l->exit_fd);
         (void) close_fd(l->boot_fd);
         (void) close_fd(l->vars_fd);
+        (void) close_fd(l->probes_fd);
         free(l);
         return NULL;
 }

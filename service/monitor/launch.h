@@ -19,7 +19,7 @@
 enum launch_ready {
         READY_BY_MESSAGE, /* the program was executed, says guest init */
         READY_NONE,       /* the CPUs run */
-        READY_BY_PROBE,   /* guest init's probe was good */
+        READY_BY_PROBE,   /* the probe of guest init or mcp-passt was good */
         READY_BY_CONSOLE, /* the pattern was printed */
 };
 
@@ -34,7 +34,7 @@ struct launch {
         enum launch_ready ready;
         struct pattern ready_pattern;
         struct health health;   /* its times and retries; HEALTH_NONE where nobody asks, else HEALTH_STARTING */
-        bool health_by_console; /* else guest init's probes */
+        bool health_by_console; /* else the probes of guest init or mcp-passt */
         struct pattern health_pattern;
         int log_fds[SEGLOG_SEGMENTS_MAX];
         size_t n_log_fds;
@@ -42,6 +42,7 @@ struct launch {
         size_t n_qemu_fds;
         int exit_fd; /* -1: none given */
         int vars_fd; /* the template of a VM's UEFI variables; -1: none */
+        int probes_fd; /* to mcp-passt, which probes the guest (probe-wire.h); -1: it does not */
         int boot_fd; /* the boot message, once it is in the initrd; -1: the guest gets it by fw_cfg */
 };
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns what is known of a guest beyond its running: that its program began, that it is ready, how it is. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "monitor/machine.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "shared/probe-wire.h"
 
 #define TIMER_ACCURACY_USEC 50000U
 
@@ -42,11 +46,36 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* Where mcp-passt probes the guest. One that does not read is gone, or hangs: then no words come, which says enough. */
+static void order_probes(struct machine *m, enum probe_command command) {
+        struct probe_order order = {.command = (uint8_t) command};
+
+        if (!m->prober)
+                return;
+        order.round = command == PROBE_BEGIN ? ++m->probe_round : m->probe_round;
+        (void) send(m->launch->probes_fd, &order, sizeof order, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static int on_probe_word(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct machine *m = userdata;
+        struct probe_word word;
+        ssize_t n = recv(fd, &word, sizeof word, MSG_DONTWAIT);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n != sizeof word || word.which >= GUEST_PROBES || word.good > 1)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        if (m->program && word.round == m->probe_round)
+                machine_probed(m, word.which, word.good);
+        return 0;
+}
+
 void machine_program_runs(struct machine *m) {
         if (m->program)
                 return;
         m->program = true;
         daemon_link_send(m->link, json_pack("{s:s}", "type", "program"));
+        order_probes(m, PROBE_BEGIN);
         if (health_of(m)->state == HEALTH_NONE)
                 return;
         health_begin(health_of(m), now_monotonic());
@@ -98,12 +127,15 @@ int machine_health_init(struct machine *m) {
                 r = sd_event_source_set_enabled(m->health_timer, SD_EVENT_OFF);
         if (m->launch->ready == READY_BY_CONSOLE || m->launch->health_by_console)
                 console_set_watch(m->console, on_output, m);
+        if (r >= 0 && m->launch->probes_fd >= 0)
+                r = sd_event_add_io(m->event, &m->prober, m->launch->probes_fd, EPOLLIN, on_probe_word, m);
         return r;
 }
 
 void machine_health_paused(struct machine *m, bool paused) {
         if (!m->program)
                 return;
+        order_probes(m, paused ? PROBE_PAUSE : PROBE_RESUME);
         if (paused)
                 health_pause(health_of(m));
         else if (health_of(m)->due == UINT64_MAX)
@@ -118,6 +150,8 @@ void machine_health_reset(struct machine *m) {
         /* Without guest init nothing tells the new beginning from the old: it begins now. */
         m->program = !m->launch->guest;
         m->ready = m->launch->ready == READY_NONE;
+        if (m->program)
+                order_probes(m, PROBE_BEGIN);
         if (was_ready && !m->ready)
                 daemon_link_send(m->link, json_pack("{s:s, s:b}", "type", "ready", "ready", 0));
         if (health_of(m)->state == HEALTH_NONE)
@@ -131,4 +165,5 @@ void machine_health_reset(struct machine *m) {
 
 void machine_health_ended(struct machine *m) {
         (void) sd_event_source_set_enabled(m->health_timer, SD_EVENT_OFF);
+        m->prober = sd_event_source_disable_unref(m->prober);
 }

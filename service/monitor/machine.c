@@ -355,6 +355,7 @@ struct machine *machine_free(struct machine *m) {
         child_watch_free(m->child);
         sd_event_source_disable_unref(m->ladder_timer);
         sd_event_source_disable_unref(m->health_timer);
+        sd_event_source_disable_unref(m->prober);
         sd_event_source_disable_unref(m->reset_timer);
         sd_event_source_disable_unref(m->farewell);
         sd_event_source_disable_unref(m->sigterm);

@@ -54,11 +54,12 @@ struct machine {
         int console_end; /* see qemu_block_on_console() */
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
         struct child_watch *child;
-        sd_event_source *ladder_timer, *health_timer, *reset_timer, *farewell, *sigterm, *sigint;
+        sd_event_source *ladder_timer, *health_timer, *prober, *reset_timer, *farewell, *sigterm, *sigint;
 
         enum machine_state state;
         bool was_running, program, ready, cpus_stopped;
         uint64_t ready_search, health_search; /* of the patterns, see pattern_search() */
+        uint8_t probe_round;                  /* of mcp-passt's probes, see probe-wire.h */
         bool guest_hello, guest_told;         /* guest init reports; it was told to stop */
         bool asked_gently;                    /* the ladder began at the guest, not at QEMU's end */
         bool stop_requested;                  /* the end is somebody's wish */

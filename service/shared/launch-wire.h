@@ -30,10 +30,11 @@
  * launch: "boot":N, "argv":[QEMU command, literal], "fds":[names], "log_max":bytes per log segment,
  *         "stop_timeout":usec used when systemd (SIGTERM) asks for the end, "guest":BOOL (a guest init speaks on the
  *         guest port; false for a guest that does not),
- *         "ready": "message" (the program was executed), "none" (the CPUs run), "probe" (guest init probes, and says
- * so), "console"
+ *         "ready": "message" (the program was executed), "none" (the CPUs run), "probe" (guest init or mcp-passt
+ * probes, and says so), "console"
  *         ("ready_pattern", see shared/pattern.h, was printed by the program, or anywhere where there is no guest
  * init), "health":{"kind":"probe"|"console","pattern":TEXT?,"start_period","interval","timeout":USEC,"retries":N}? fds:
+ * "probes"? the socket to mcp-passt where that probes the guest (probe-wire.h),
  * "log0","log1",.. console log segments (O_RDWR, see log-line.h), "exit" the exit record (O_RDWR, see below), and any
  * number of "qemu": the k-th of them becomes descriptor QEMU_FD_FIRST + k in the QEMU process, whose descriptors 3..6
  * are the monitor's own channels (below). argv is literal: it names these numbers. "boot_in":K? where the machine has
@@ -142,9 +143,10 @@
  *   progress, log, done and failed as with mcp-image@.
  *
  * ---- mcp-passt@ (service/helpers) ----
- * launch: "argv":[passt command; its --fd is PASST_FD], "boot":N, "fds":["socket"]. A forward "ADDRESS/0:GUEST" gets a
- * free port. helper -> daemon: {"type":"ready","picked":[PORT...]} when passt has bound its ports (those picked, in
- * argv's order), or
+ * launch: "argv":[passt command; its --fd is PASST_FD], "boot":N, "fds":["socket","probes"?]. A forward
+ * "ADDRESS/0:GUEST" gets a free port. "ready":PROBE?, "health":PROBE? (PROBE as in guest-wire.h, of kind tcp or http):
+ * how the guest is probed by frames, with the fd "probes" to the VM's monitor (probe-wire.h). helper -> daemon:
+ * {"type":"ready","picked":[PORT...]} when passt has bound its ports (those picked, in argv's order), or
  * {"type":"failed","error":"PortInUse"|"ToolMissing"|"Failed","message":TEXT of passt}. It ends with the other side of
  * its socket, or when passt ends. daemon -> helper: {"type":"forwards","id":N,"argv":[...]}: passt is exchanged for one
  * with other forwards

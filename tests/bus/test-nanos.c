@@ -3,11 +3,15 @@
 #include "rig.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/fd.h"
+
 #define WEB ROOT "/vm/web"
 #define MONITOR "mcp-vm@web.service"
+#define PASST "mcp-passt@web.service"
 
 /* The daemon is told of an ops and of its release, both there. */
 static int setup(void **state) {
@@ -162,6 +166,77 @@ static void test_ready(void **state) {
         until(r, fake_find(r, MONITOR) && fake_find(r, MONITOR)->launch);
         assert_string(fake_find(r, MONITOR)->launch, "ready", "console");
         assert_string(fake_find(r, MONITOR)->launch, "ready_pattern", "assigned 10.0.2.15");
+}
+
+/* mcp-passt probes it, and tells the monitor by a socket of theirs; what the monitor makes of that is as of any guest. */
+static void test_probes(void **state) {
+        struct {
+                FakeHelper *passt, *monitor;
+        } h;
+        Rig *r = *state;
+        char word[8];
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 8, "Image", "s", REFERENCE,
+                "Accelerator", "s", "tcg", "Target", "s", "nanos", "Network", "s", "user", "Restart", "s", "on-failure",
+                "WaitReady", "b", 1, "Ready", "a{sv}", 3, "Kind", "s", "http", "Port", "q", 80, "Path", "s", "/x", "Health",
+                "a{sv}", 2, "Kind", "s", "tcp", "Port", "q", 81);
+
+        assert_good(reply);
+        r->play[KIND_VM] = play_nothing;
+        until(r, fake_find(r, MONITOR) && fake_find(r, MONITOR)->launch);
+        h.monitor = fake_find(r, MONITOR);
+        h.passt = fake_find(r, PASST);
+        assert_string(h.passt->launch, "ready", "http 80 1000000 1000000 /x");
+        assert_string(h.passt->launch, "health", "tcp 81 10000000 5000000");
+        assert_string(h.monitor->launch, "ready", "probe");
+        assert_string(json_object_get(h.monitor->launch, "health"), "kind", "probe");
+        assert_int_equal(send(fake_fd(h.passt, "probes"), "word", 4, 0), 4);
+        assert_int_equal(recv(fake_fd(h.monitor, "probes"), word, sizeof word, 0), 4);
+
+        fake_running(h.monitor);
+        fake_say(h.monitor, json_pack("{s:s}", "type", "program"));
+        until(r, trace_has(r, "changed /job/1 Stage=ready"));
+        fake_say(h.monitor, json_pack("{s:s}", "type", "ready"));
+        until(r, trace_has(r, "changed /vm/web Ready=true"));
+        assert_job(r, 1, "done", "", "");
+        fake_say(h.monitor, json_pack("{s:s, s:s}", "type", "health", "health", "unhealthy"));
+        until(r, fake_heard(h.monitor, "stop"));
+        assert_true(json_is_true(json_object_get(fake_heard(h.monitor, "stop"), "unhealthy")));
+        fake_exited(h.monitor, "unhealthy", 0);
+        until(r, trace_has(r, "changed /vm/web RestartCount=1"));
+        until(r, fake_find(r, MONITOR) != h.monitor && fake_heard(fake_find(r, MONITOR), "launch"));
+        assert_true(fake_fd(fake_find(r, MONITOR), "probes") >= 0);
+}
+
+/* A start that is canceled before the monitor has its end leaves nothing. */
+static void test_probes_canceled(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = NULL, cancel = NULL;
+        _cleanup_close_ int fd = -1;
+
+        r->play[KIND_PASST] = play_nothing;
+        reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 5, "Image", "s", REFERENCE, "Accelerator", "s", "tcg",
+                "Target", "s", "nanos", "Network", "s", "user", "Ready", "a{sv}", 2, "Kind", "s", "tcp", "Port", "q", 80);
+        assert_good(reply);
+        until(r, fake_find(r, PASST) && fake_find(r, PASST)->launch);
+        fd = dup(fake_fd(fake_find(r, PASST), "probes"));
+        cancel = rig_call(r, ROOT "/job/1", JOB, "Cancel", "");
+        assert_good(cancel);
+        until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 canceled"));
+        /* The monitor's end of the pair was the daemon's still, and is closed: ours says so. */
+        until(r, recv(fd, &(char){0}, 1, MSG_DONTWAIT) == 0);
+}
+
+/* Where there is guest init, it probes. */
+static void test_no_probes(void **state) {
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 4, "Image", "s", REFERENCE,
+                "Accelerator", "s", "tcg", "Network", "s", "user", "Ready", "a{sv}", 2, "Kind", "s", "tcp", "Port", "q", 80);
+
+        assert_good(reply);
+        until(r, fake_find(r, MONITOR) && fake_find(r, MONITOR)->launch);
+        assert_int_equal(fake_fd(fake_find(r, MONITOR), "probes"), -1);
+        assert_int_equal(fake_fd(fake_find(r, PASST), "probes"), -1);
+        assert_null(json_object_get(fake_find(r, PASST)->launch, "ready"));
 }
 
 /* Two builds of a user run at once (BuildsPerUser=), also those of starts; the others wait in line. */
@@ -325,6 +400,9 @@ int main(void) {
                 TEST(test_made_once),
                 TEST(test_changes),
                 TEST(test_ready),
+                TEST(test_probes),
+                TEST(test_probes_canceled),
+                TEST(test_no_probes),
                 TEST(test_line),
                 TEST(test_failure),
                 TEST(test_worker_dies),

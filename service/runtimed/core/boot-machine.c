@@ -95,14 +95,22 @@ static void on_attached(int *fds, size_t n_fds, const Problem *problem, void *us
 
 /* The longer way of the two: it begins first. */
 static int start_user_network(Boot *b) {
-        int pair[2], r;
+        int pair[2], probes[2] = {-1, -1}, r;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
+        if (spec_is_probed_by_frames(b->vm->record->spec) &&
+                socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, probes) < 0) {
+                r = -errno;
+                (void) close_fd(pair[0]);
+                (void) close_fd(pair[1]);
+                return r;
+        }
+        b->probes = probes[1];
         b->network[0] = pair[1];
         b->n_network = 1;
         boot_push_undo(b, undo_user_network);
-        r = user_network_start(b->vm, pair[0]);
+        r = user_network_start(b->vm, pair[0], probes[0]);
         CRASH_POINT(START_PASST);
         return r;
 }
@@ -161,6 +169,10 @@ static int collect_fds(Boot *b, const QEMUPlan *plan, int boot_message, int *fds
         if (plan->uefi) {
                 names[n] = "vars-template";
                 fds[n++] = open_firmware(machine->uefi->vars);
+        }
+        if (b->probes >= 0) {
+                names[n] = "probes";
+                fds[n++] = take_fd(&b->probes);
         }
         for (QEMUSlot slot = 0; slot < QEMU_SLOT_MAX; slot++) {
                 if (qemu_slot_fd(plan, slot) < 0)

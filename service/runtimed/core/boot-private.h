@@ -47,6 +47,7 @@ struct Boot {
         int bundle_dir;
         int network[NETD_QUEUES_MAX]; /* QEMU's side: a socket, or the queues of a TAP */
         size_t n_network;
+        int probes;                    /* the monitor's side where mcp-passt probes the guest; -1: it does not */
         int tpm;                       /* QEMU's side */
         NetworkAttachment *attachment; /* asked of netd, not answered yet */
         sd_event_source *timer;        /* the guest must be up, or ready, by then */

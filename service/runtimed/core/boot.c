@@ -53,6 +53,7 @@ static void boot_free(Boot *b) {
         (void) network_attach_cancel(b->attachment);
         for (size_t i = 0; i < b->n_network; i++)
                 (void) close_fd(b->network[i]);
+        (void) close_fd(b->probes);
         g_free(b);
 }
 
@@ -189,7 +190,13 @@ void boot_take_monitor(Boot *b) {
 void boot_start(VM *vm) {
         Boot *b = g_new0(Boot, 1);
 
-        *b = (Boot){.runtime = vm->runtime, .vm = vm, .job = vm->job, .root = -1, .tpm = -1, .bundle_dir = -1};
+        *b = (Boot){.runtime = vm->runtime,
+                .vm = vm,
+                .job = vm->job,
+                .root = -1,
+                .tpm = -1,
+                .bundle_dir = -1,
+                .probes = -1};
         vm->boot = b;
         if (vm->monitor) /* its unit was started by hand */
                 boot_take_monitor(b);

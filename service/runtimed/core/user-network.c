@@ -153,13 +153,26 @@ static void on_end(Helper *h, int r, const char *text, void *userdata) {
 
 static const HelperOps ops = {.message = on_message, .end = on_end};
 
-int user_network_start(VM *vm, int sock) {
-        static const char *const names[] = {"socket"};
+/* How mcp-passt probes the guest. */
+static void add_probe(json_t *message, const char *key, const Probe *probe) {
+        g_autofree char *text = probe_kind_is_connection(probe->kind) ? probe_to_guest(probe) : NULL;
+
+        if (text)
+                (void) json_object_set_new(message, key, json_string(text));
+}
+
+int user_network_start(VM *vm, int sock, int probes) {
+        static const char *const names[] = {"socket", "probes"};
+        int fds[] = {sock, probes};
         g_autofree char *unit = vm_passt_unit(vm);
         json_t *message = json_pack("{s:o, s:I}", "argv", passt_command(vm->runtime, vm->record->spec), "boot",
                 (json_int_t) vm->record->boot_id + 1); /* the boot that begins */
 
-        return helper_start(vm->runtime->launch, unit, message, &sock, names, 1, &ops, vm, &vm->passt);
+        if (probes >= 0) {
+                add_probe(message, "ready", &vm->record->spec->ready);
+                add_probe(message, "health", &vm->record->spec->health);
+        }
+        return helper_start(vm->runtime->launch, unit, message, fds, names, probes >= 0 ? 2 : 1, &ops, vm, &vm->passt);
 }
 
 void user_network_stop(VM *vm) {

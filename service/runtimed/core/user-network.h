@@ -6,8 +6,9 @@
 /* User networking: the helper mcp-passt@ of a VM, and the host's ports that it has bound. */
 
 /* For a boot, which is told the outcome by boot_networked() or boot_network_failed(). sock: mcp-passt's end of the
- * socket that QEMU has the other end of, taken. 0 or a negative errno. */
-int user_network_start(VM *vm, int sock);
+ * socket that QEMU has the other end of; probes: of the one that the monitor has the other end of, -1 where mcp-passt
+ * does not probe the guest. Both are taken. 0 or a negative errno. */
+int user_network_start(VM *vm, int sock, int probes);
 
 /* The boot, or the VM's run, is over. */
 void user_network_stop(VM *vm);

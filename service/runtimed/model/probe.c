@@ -205,19 +205,32 @@ static void check_what(const Probe *p, ProbeProblem problem, void *userdata) {
         }
 }
 
-void probe_check(const Probe *p, bool health, bool guest_init, ProbeProblem problem, void *userdata) {
+/* False after a problem. */
+static bool check_means(const Probe *p, ProbeMeans means, ProbeProblem problem, void *userdata) {
+        if (!probe_kind_is_inside(p->kind) || means == PROBE_BY_INIT)
+                return true;
+        if (p->kind == PROBE_MESSAGE)
+                say(problem, userdata,
+                        "Kind: '%s' is taken by the guest's init, which a nanos guest has not; use 'console', or with "
+                        "Network 'user' also 'tcp' or 'http'",
+                        kinds[p->kind]);
+        else if (means == PROBE_BY_NOBODY)
+                say(problem, userdata,
+                        "Kind: '%s': tcp and http probes of a nanos guest need Network 'user'; use 'console'",
+                        kinds[p->kind]);
+        else
+                return true;
+        return false;
+}
+
+void probe_check(const Probe *p, bool health, ProbeMeans means, ProbeProblem problem, void *userdata) {
         if (p->kind == PROBE_NONE) {
                 if (p->given != 0)
                         say(problem, userdata, "Kind: is required: " PROBE_KINDS);
                 return;
         }
-        if (!guest_init && probe_kind_is_inside(p->kind)) {
-                say(problem, userdata,
-                        "Kind: '%s' is asked from inside the guest, by its init, which this target has not; use "
-                        "'console'",
-                        kinds[p->kind]);
+        if (!check_means(p, means, problem, userdata))
                 return;
-        }
         for (int i = 0; i < MEMBERS; i++)
                 if (p->given & 1U << i && !member_applies(i, p))
                         say(problem, userdata, "%s: Kind '%s' has none", members[i].name, kinds[p->kind]);

@@ -23,10 +23,22 @@ typedef enum ProbeKind {
 const char *probe_kind_to_string(ProbeKind k);
 ProbeKind probe_kind_from_string(const char *s);
 
-/* Where it is done: in the guest by its init, or outside by who reads its console. */
+/* Where it is done: in the guest by its init (tcp and http of a guest without one: by mcp-passt over its network), or
+ * outside by who reads its console. */
 static inline bool probe_kind_is_inside(ProbeKind k) {
         return k == PROBE_MESSAGE || k == PROBE_TCP || k == PROBE_HTTP;
 }
+
+static inline bool probe_kind_is_connection(ProbeKind k) {
+        return k == PROBE_TCP || k == PROBE_HTTP;
+}
+
+/* Who can probe beside the reader of the console. */
+typedef enum ProbeMeans {
+        PROBE_BY_INIT,
+        PROBE_BY_FRAMES, /* connections only */
+        PROBE_BY_NOBODY,
+} ProbeMeans;
 
 typedef struct Probe {
         ProbeKind kind;
@@ -59,8 +71,9 @@ bool probe_parse(json_t *object, Probe *p, ProbeProblem problem, void *userdata)
 /* The members that its kind has; an empty dictionary for PROBE_NONE. */
 json_t *probe_to_json(const Probe *p);
 
-/* What is wrong beyond the types. health: the rules of Health; guest_init: the target has one that can probe inside. */
-void probe_check(const Probe *p, bool health, bool guest_init, ProbeProblem problem, void *userdata);
+/* What is wrong beyond the types. health: the rules of Health. */
+void probe_check(const Probe *p, bool health, ProbeMeans means, ProbeProblem problem, void *userdata);
 
-/* "http 80 1000000 1000000 /path": what guest init is told (shared/guest-wire.h); NULL where it has nothing to do. */
+/* "http 80 1000000 1000000 /path": what guest init or mcp-passt is told (shared/guest-wire.h); NULL where it has
+ * nothing to do. */
 char *probe_to_guest(const Probe *p);

@@ -368,7 +368,11 @@ static void probe_problem(const char *text, void *userdata) {
 }
 
 static void check_probe(const VMSpec *spec, const Probe *probe, bool health, const SpecCheck *check) {
-        probe_check(probe, health, !spec_is_nanos(spec), probe_problem, (void *) check);
+        ProbeMeans means = !spec_is_nanos(spec)                       ? PROBE_BY_INIT
+                           : g_str_equal(spec->network, NETWORK_USER) ? PROBE_BY_FRAMES
+                                                                      : PROBE_BY_NOBODY;
+
+        probe_check(probe, health, means, probe_problem, (void *) check);
 }
 
 void spec_check_ready(const VMSpec *spec, const SpecCheck *check) {

@@ -499,6 +499,11 @@ json_t *vm_spec_to_json(const VMSpec *spec) {
         return o;
 }
 
+bool spec_is_probed_by_frames(const VMSpec *spec) {
+        return spec_is_nanos(spec) && g_str_equal(spec->network, NETWORK_USER) &&
+               (probe_kind_is_connection(spec->ready.kind) || probe_kind_is_connection(spec->health.kind));
+}
+
 bool spec_is_nanos(const VMSpec *spec) {
         return g_str_equal(spec->target, TARGET_NANOS);
 }

@@ -108,6 +108,9 @@ bool spec_is_nanos(const VMSpec *spec);
 /* Neither user networking nor none: a bridge. */
 bool network_is_bridge(const char *network);
 
+/* mcp-passt, which has its network, makes its probes of kind tcp and http: nobody inside could. */
+bool spec_is_probed_by_frames(const VMSpec *spec);
+
 /* What may be in a value of signature a{sv}; ends with a NULL name. */
 typedef struct SpecMember {
         const char *name;

@@ -540,6 +540,37 @@ static void test_probes(void **state) {
         }
 }
 
+/* Who can probe a guest without guest init. */
+static void test_nanos_probes(void **state) {
+        static const char *const kinds[] = {"'tcp', 'Port': 80", "'http', 'Port': 80"}, *const keys[] = {"Ready", "Health"},
+                          *const networks[] = {"none", "default"};
+
+        for (size_t k = 0; k < G_N_ELEMENTS(keys); k++) {
+                g_autofree char *message = g_strdup_printf("'Target': 'nanos', '%s': {'Kind': 'message'}", keys[k]);
+                g_autofree char *why = g_strdup_printf("%s: Kind: 'message' is taken by the guest's init, which a nanos guest has "
+                                                       "not; use 'console', or with Network 'user' also 'tcp' or 'http'",
+                        keys[k]);
+                g_autofree char *console = g_strdup_printf(
+                        "'Target': 'nanos', 'Network': 'none', '%s': {'Kind': 'console', 'Pattern': 'up'}", keys[k]);
+
+                assert_problem(message, keys[k], why);
+                assert_good(console);
+                for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+                        g_autofree char *probe = g_strdup_printf("'Target': 'nanos', '%s': {'Kind': %s}", keys[k], kinds[i]);
+                        g_autofree char *refusal = g_strdup_printf(
+                                "%s: Kind: '%s': tcp and http probes of a nanos guest need Network 'user'; use 'console'",
+                                keys[k], i == 0 ? "tcp" : "http");
+
+                        assert_good(probe);
+                        for (size_t n = 0; n < G_N_ELEMENTS(networks); n++) {
+                                g_autofree char *elsewhere = g_strdup_printf("'Network': '%s', %s", networks[n], probe);
+
+                                assert_problem(elsewhere, keys[k], refusal);
+                        }
+                }
+        }
+}
+
 static void test_limits(void **state) {
         assert_good("'Limits': {}");
         assert_good("'Limits': {'CPUWeight': 10000, 'IOWeight': 1, 'CPUQuotaPerSec': 10000, 'MemoryMax': 67108864}");
@@ -597,6 +628,7 @@ int main(void) {
                 cmocka_unit_test(test_ports),
                 cmocka_unit_test(test_labels),
                 cmocka_unit_test(test_probes),
+                cmocka_unit_test(test_nanos_probes),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_form_only),
         };

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Ready and health, from the launch message to what the daemon hears. */
+#include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "machine-case.h"
+#include "shared/guest-wire.h"
+#include "shared/probe-wire.h"
 
 static void launch_probing(const char *mode, const char *ready, const char *pattern, json_t *health) {
         json_t *message = launch_message(mode, true);
@@ -129,6 +134,104 @@ static void test_probe_flood(void **state) {
         expect_exit("killed", 137, "");
 }
 
+/* ---- By mcp-passt ---- */
+
+static void expect_order(int fd, enum probe_command command, unsigned round) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        struct probe_order order;
+
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        assert_int_equal(recv(fd, &order, sizeof order, 0), sizeof order);
+        assert_int_equal(order.command, command);
+        assert_int_equal(order.round, round);
+}
+
+static void say_word(int fd, unsigned which, unsigned good, unsigned round) {
+        struct probe_word word = {.which = (uint8_t) which, .good = (uint8_t) good, .round = (uint8_t) round};
+
+        assert_int_equal(send(fd, &word, sizeof word, MSG_NOSIGNAL), sizeof word);
+}
+
+/* Returns mcp-passt's end. A result is missed after a minute only. */
+static int launch_by_frames(void) {
+        json_t *message = launch_message("firmware", false);
+        _cleanup_close_ int extra = memfd_create("extra", MFD_CLOEXEC);
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        (void) json_object_set_new(message, "ready", json_string("probe"));
+        (void) json_object_set_new(message, "health", json_pack("{s:s, s:i, s:i, s:i, s:i}", "kind", "probe", "start_period", 0,
+                "interval", 100000, "timeout", 60000000, "retries", 1));
+        (void) json_array_append_new(json_object_get(message, "fds"), json_string("probes"));
+        fake_daemon_start(&t.daemon, getenv("MONITOR"));
+        fake_daemon_send(&t.daemon, message, (int[]){t.log[0], t.log[1], t.log[2], t.exit, extra, pair[1]}, 6);
+        (void) close(pair[1]);
+        fake_daemon_skip(&t.daemon, "running");
+        fake_daemon_skip(&t.daemon, "program");
+        return pair[0];
+}
+
+/* Its words count as guest init's do; those of before a reset do not. */
+static void test_by_frames(void **state) {
+        _cleanup_close_ int fd = launch_by_frames();
+        json_t *message;
+
+        expect_order(fd, PROBE_BEGIN, 1);
+        say_word(fd, GUEST_PROBE_READY, 1, 0);
+        say_word(fd, GUEST_PROBE_READY, 0, 1);
+        say_word(fd, GUEST_PROBE_HEALTH, 1, 1);
+        expect_health("healthy");
+        say_word(fd, GUEST_PROBE_READY, 1, 1);
+        fake_daemon_skip(&t.daemon, "ready");
+        (void) usleep(100000); /* sooner counts as the same */
+        say_word(fd, GUEST_PROBE_HEALTH, 0, 1);
+        expect_health("unhealthy");
+        ask(json_pack("{s:s}", "type", "pause"));
+        expect_reply("");
+        expect_state("paused");
+        expect_order(fd, PROBE_PAUSE, 1);
+        ask(json_pack("{s:s}", "type", "resume"));
+        expect_reply("");
+        expect_state("running");
+        expect_order(fd, PROBE_RESUME, 1);
+        ask(json_pack("{s:s}", "type", "reset"));
+        expect_reply("");
+        expect_order(fd, PROBE_BEGIN, 2);
+        message = fake_daemon_expect(&t.daemon, "ready");
+        assert_true(json_is_false(json_object_get(message, "ready")));
+        json_decref(message);
+        expect_health("starting");
+        say_word(fd, GUEST_PROBE_HEALTH, 1, 1);
+        say_word(fd, GUEST_PROBE_READY, 1, 1);
+        say_word(fd, GUEST_PROBE_READY, 1, 2);
+        fake_daemon_skip(&t.daemon, "ready");
+        stop(0);
+        expect_exit("killed", 137, "");
+}
+
+/* One that ends, or says what is none, is not listened to; the VM goes on. */
+static void test_by_nobody(void **state) {
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_close_ int fd = launch_by_frames();
+
+                expect_order(fd, PROBE_BEGIN, 1);
+                if (i == 0)
+                        fd = close_fd(fd);
+                else {
+                        say_word(fd, GUEST_PROBES, 1, 1);
+                        say_word(fd, GUEST_PROBE_HEALTH, 1, 1);
+                }
+                (void) usleep(50000);
+                ask(json_pack("{s:s}", "type", "pause"));
+                expect_reply("");
+                expect_state("paused");
+                stop(0);
+                expect_exit("killed", 137, "");
+                teardown(NULL);
+                setup(NULL);
+        }
+}
+
 static void test_bad_probes(void **state) {
         static const char *const bad[] = {"{'ready': 'console'}", "{'ready': 'console', 'ready_pattern': '***'}", "{'ready': 7}",
                 "{'health': {}}", "{'health': {'kind': 'probe'}}", "{'health': {'kind': 'console', 'interval': 1, 'timeout': 1, 'retries': 1}}",
@@ -162,6 +265,8 @@ int main(void) {
                 CASE(test_unhealthy_and_stopped),
                 CASE(test_health_by_console),
                 CASE(test_probe_flood),
+                CASE(test_by_frames),
+                CASE(test_by_nobody),
                 CASE(test_bad_probes),
         };
 
