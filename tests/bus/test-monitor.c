@@ -353,8 +353,10 @@ static void test_unanswered_requests(void **state) {
         r->play[KIND_VM] = play_nothing;
         for (unsigned i = 0; i < 80; i++) {
                 g_ptr_array_add(pending, rig_send(r, r->caller, WEB, VM, "Kill", "s", "USR1"));
-                if (i % 4 == 3) /* eight questions to polkit at once are all a user may have */
+                if (i % 4 == 3) { /* eight questions to polkit at once are all a user may have */
+                        until(r, r->questions->len > i && fake_polkit_open(r) == 0);
                         rig_settle(r);
+                }
         }
         rig_settle(r);
         fake_close(h);
