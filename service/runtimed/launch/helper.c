@@ -206,8 +206,10 @@ static int begin_unit(Helper *h, bool anew) {
 }
 
 static void start_unit(Helper *h, bool anew) {
-        if (!h->stop && begin_unit(h, anew) < 0) /* unless it was ended before it began */
-                helper_end(h, -EIO, "systemd could not be asked");
+        int r = h->stop ? 0 : begin_unit(h, anew); /* it was ended before it began */
+
+        if (r < 0)
+                helper_end(h, r, "systemd could not be asked");
 }
 
 static void on_cleared(int r, const char *text, void *userdata) {
