@@ -4,33 +4,12 @@
 
 #include <string.h>
 
-#define ETHERNET_HEADER 14U
-#define IPV4_HEADER 20U
-#define IPV6_HEADER 40U
-#define TCP_HEADER 20U
-#define PROTOCOL_TCP 6U
-#define FLAGS_MASK 0x17U /* FIN, SYN, RST, ACK */
-#define SYN_ACK 0x12U
-#define ACK 0x10U
+#include "helpers/frame-bytes.h"
+
+#define FLAGS_MASK (FIN | SYN | RST | ACK)
+#define SYN_ACK (SYN | ACK)
 /* Little, and not scaled here: passt tells its own window with its next segment. */
 #define WINDOW 0xffU
-
-static void put16(uint8_t *p, uint32_t v) {
-        p[0] = (uint8_t) (v >> 8);
-        p[1] = (uint8_t) v;
-}
-
-static uint32_t sum16(const uint8_t *p, size_t len, uint32_t sum) {
-        for (size_t i = 0; i + 1 < len; i += 2)
-                sum += (uint32_t) (p[i] << 8 | p[i + 1]);
-        return sum;
-}
-
-static uint32_t fold(uint32_t sum) {
-        while (sum >> 16)
-                sum = (sum & 0xffff) + (sum >> 16);
-        return ~sum & 0xffff;
-}
 
 /* Where the TCP header is, NULL when there is none whole. The IP header's length goes to *ret_header. */
 static const uint8_t *find_tcp(const uint8_t *ip, size_t len, size_t *ret_header) {
@@ -72,13 +51,10 @@ static size_t make_ip(const uint8_t *ip, uint8_t *to, uint32_t *ret_sum) {
 }
 
 static void make_tcp(const uint8_t *tcp, uint8_t *to, uint32_t sum) {
-        uint32_t next = ((uint32_t) tcp[4] << 24 | (uint32_t) tcp[5] << 16 | (uint32_t) tcp[6] << 8 | tcp[7]) + 1;
-
         memcpy(to, tcp + 2, 2);
         memcpy(to + 2, tcp, 2);
         memcpy(to + 4, tcp + 8, 4); /* what it has acknowledged is where we go on */
-        put16(to + 8, next >> 16);
-        put16(to + 10, next & 0xffff);
+        put32(to + 8, get32(tcp + 4) + 1);
         to[12] = TCP_HEADER / 4 << 4;
         to[13] = ACK;
         put16(to + 14, WINDOW);

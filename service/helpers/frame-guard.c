@@ -5,21 +5,13 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "helpers/frame-bytes.h"
 #include "shared/launch-wire.h"
 
-#define ETHERNET_HEADER 14U
-#define TYPE_IPV4 0x0800U
-#define TYPE_ARP 0x0806U
-#define TYPE_IPV6 0x86ddU
-#define IPV4_HEADER 20U
-#define IPV6_HEADER 40U
-#define NEXT_TCP 6U
 #define NEXT_UDP 17U
 #define NEXT_ICMPV6 58U
 #define PORTS 4U      /* TCP and UDP begin with them: source, destination */
 #define TCP_FLAGS 13U /* where they are in its header */
-#define SYN 0x02U
-#define ACK 0x10U
 #define DHCP_SERVER 67U
 #define DHCPV6_SERVER 547U
 
@@ -61,14 +53,14 @@ static bool parse(const uint8_t *frame, size_t len, Packet *ret) {
 
         if (len < ETHERNET_HEADER)
                 return false;
-        type = (uint16_t) (frame[12] << 8 | frame[13]);
+        type = get16(frame + 12);
         if (type == TYPE_IPV4)
                 return parse_ipv4(frame + ETHERNET_HEADER, len - ETHERNET_HEADER, ret);
         return type == TYPE_IPV6 && parse_ipv6(frame + ETHERNET_HEADER, len - ETHERNET_HEADER, ret);
 }
 
 static bool is_arp(const uint8_t *frame, size_t len) {
-        return len >= ETHERNET_HEADER && (frame[12] << 8 | frame[13]) == TYPE_ARP;
+        return len >= ETHERNET_HEADER && get16(frame + 12) == TYPE_ARP;
 }
 
 /* Where only answers may go. */
@@ -124,7 +116,7 @@ static bool may_answer(const FrameGuard *guard, const Packet *p, uint64_t now) {
         if (!p->payload || p->len < PORTS)
                 return false;
         switch (p->next) {
-        case NEXT_TCP:
+        case PROTOCOL_TCP:
                 return p->len > TCP_FLAGS && (p->payload[TCP_FLAGS] & (SYN | ACK)) != SYN;
         case NEXT_UDP:
                 port = (uint16_t) (p->payload[2] << 8 | p->payload[3]);

@@ -5,19 +5,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "helpers/frame-bytes.h"
 #include "shared/launch-wire.h"
 
-#define ETHERNET_HEADER 14U
-#define TYPE_IPV4 0x0800U
-#define TYPE_ARP 0x0806U
-#define IPV4_HEADER 20U
-#define TCP_HEADER 20U
-#define PROTOCOL_TCP 6U
-#define FIN 0x01U
-#define SYN 0x02U
-#define RST 0x04U
-#define PSH 0x08U
-#define ACK 0x10U
 #define OPTION_END 0U
 #define OPTION_NOP 1U
 #define OPTION_MSS 2U
@@ -36,39 +26,6 @@ typedef struct Segment {
         const uint8_t *data;
         size_t len;
 } Segment;
-
-/* ---- Bytes ---- */
-
-static uint16_t get16(const uint8_t *p) {
-        return (uint16_t) (p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p) {
-        return (uint32_t) get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint32_t v) {
-        p[0] = (uint8_t) (v >> 8);
-        p[1] = (uint8_t) v;
-}
-
-static void put32(uint8_t *p, uint32_t v) {
-        put16(p, v >> 16);
-        put16(p + 2, v);
-}
-
-static uint32_t sum16(const uint8_t *p, size_t len, uint32_t sum) {
-        for (; len > 1; p += 2, len -= 2)
-                sum += get16(p);
-        return len > 0 ? sum + ((uint32_t) *p << 8) : sum;
-}
-
-/* The checksum; over what holds its own, 0 says that it is right. */
-static uint32_t fold(uint32_t sum) {
-        while (sum >> 16)
-                sum = (sum & 0xffff) + (sum >> 16);
-        return ~sum & 0xffff;
-}
 
 static uint32_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, size_t len) {
         return fold(sum16(tcp, len, sum16(ip + 12, 8, PROTOCOL_TCP + (uint32_t) len)));

@@ -4,25 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/shared/frame-sum.h"
+#include "helpers/frame-bytes.h"
 #include "helpers/frame-probe.h"
 #include "shared/launch-wire.h"
 
 #define SEGMENT_MIN 20U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void put16(uint8_t *p, uint32_t v) {
-        p[0] = (uint8_t) (v >> 8);
-        p[1] = (uint8_t) v;
-}
-
-static uint32_t sum(const uint8_t *p, size_t len, uint32_t s) {
-        for (size_t i = 0; i < len; i++)
-                s += (uint32_t) p[i] << (i % 2 ? 0 : 8);
-        while (s >> 16)
-                s = (s & 0xffff) + (s >> 16);
-        return s;
-}
 
 /* A packet with right sums around the segment, whose ports are the probe's and whose ACK counts from its first byte. */
 static void wrap(const FrameProbe *probe, const uint8_t *segment, size_t len, uint8_t *frame) {
@@ -36,7 +25,7 @@ static void wrap(const FrameProbe *probe, const uint8_t *segment, size_t len, ui
         ip[9] = 6;
         (void) inet_pton(AF_INET, USER_NET_ADDRESS, ip + 12);
         (void) inet_pton(AF_INET, PASST_GATEWAY, ip + 16);
-        put16(ip + 10, ~sum(ip, 20, 0));
+        put16(ip + 10, ~frame_sum(ip, 20, 0));
         memcpy(tcp, segment, len);
         put16(tcp, probe->guest_port);
         put16(tcp + 2, probe->port);
@@ -44,7 +33,7 @@ static void wrap(const FrameProbe *probe, const uint8_t *segment, size_t len, ui
         ack = htonl(ntohl(ack) + probe->first);
         memcpy(tcp + 8, &ack, 4);
         put16(tcp + 16, 0);
-        put16(tcp + 16, ~sum(tcp, len, sum(ip + 12, 8, 6 + (uint32_t) len)));
+        put16(tcp + 16, ~frame_sum(tcp, len, frame_sum(ip + 12, 8, 6 + (uint32_t) len)));
 }
 
 /* Returns whether it was answered. */

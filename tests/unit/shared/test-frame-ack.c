@@ -8,21 +8,13 @@
 
 #include <cmocka.h>
 
+#include "frame-sum.h"
 #include "helpers/frame-ack.h"
 
 /* A SYN-ACK as a Linux guest sent it: 10.0.2.15:80 to 10.0.2.2:59568, seq fc2a988b, ack 5071f137. */
 static const uint8_t syn_ack[] = {0xa2, 0x79, 0x5a, 0xd5, 0xfb, 0x1e, 0x52, 0x54, 0x00, 0xb4, 0xa2, 0x75, 0x08, 0x00, 0x45, 0x00, 0x00, 0x30,
         0x00, 0x00, 0x40, 0x00, 0x40, 0x06, 0x22, 0xb8, 0x0a, 0x00, 0x02, 0x0f, 0x0a, 0x00, 0x02, 0x02, 0x00, 0x50, 0xe8, 0xb0, 0xfc, 0x2a,
         0x98, 0x8b, 0x50, 0x71, 0xf1, 0x37, 0x70, 0x12, 0xfa, 0xf0, 0xb1, 0xa8, 0x00, 0x00, 0x02, 0x04, 0x05, 0xb4, 0x01, 0x03, 0x03, 0x05};
-
-/* The sum over what a checksum covers, itself included, is all ones. */
-static uint32_t sum(const uint8_t *p, size_t len, uint32_t more) {
-        for (size_t i = 0; i < len; i += 2)
-                more += (uint32_t) (p[i] << 8 | p[i + 1]);
-        while (more >> 16)
-                more = (more & 0xffff) + (more >> 16);
-        return more;
-}
 
 static void test_ipv4(void **state) {
         static const uint8_t seq_ack[] = {0x50, 0x71, 0xf1, 0x37, 0xfc, 0x2a, 0x98, 0x8c};
@@ -37,8 +29,8 @@ static void test_ipv4(void **state) {
         assert_memory_equal(ack + 36, syn_ack + 34, 2);
         assert_memory_equal(ack + 38, seq_ack, sizeof seq_ack);
         assert_int_equal(ack[47], 0x10);
-        assert_int_equal(sum(ack + 14, 20, 0), 0xffff);
-        assert_int_equal(sum(ack + 26, 28, 6 + 20), 0xffff);
+        assert_int_equal(frame_sum(ack + 14, 20, 0), 0xffff);
+        assert_int_equal(frame_sum(ack + 26, 28, 6 + 20), 0xffff);
 }
 
 static void test_ipv6(void **state) {
@@ -57,7 +49,7 @@ static void test_ipv6(void **state) {
         assert_int_equal(ack[22], 0x22);
         assert_int_equal(ack[38], 0x11);
         assert_int_equal(ack[62] | ack[63] | ack[64] | ack[65], 0);
-        assert_int_equal(sum(ack + 22, 52, 6 + 20), 0xffff);
+        assert_int_equal(frame_sum(ack + 22, 52, 6 + 20), 0xffff);
 }
 
 static void test_others(void **state) {

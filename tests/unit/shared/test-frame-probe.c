@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
+#include "frame-sum.h"
 #include "unit.h"
 
 #include "helpers/frame-probe.h"
@@ -46,16 +47,8 @@ static void put(uint8_t *p, size_t n, uint32_t v) {
         }
 }
 
-static uint32_t sum(const uint8_t *p, size_t len, uint32_t s) {
-        for (size_t i = 0; i < len; i++)
-                s += (uint32_t) p[i] << (i % 2 ? 0 : 8);
-        while (s >> 16)
-                s = (s & 0xffff) + (s >> 16);
-        return s;
-}
-
 static uint32_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, size_t len) {
-        return sum(tcp, len, sum(ip + 12, 8, 6 + (uint32_t) len));
+        return frame_sum(tcp, len, frame_sum(ip + 12, 8, 6 + (uint32_t) len));
 }
 
 static void rig_up(struct rig *r, const char *plan) {
@@ -81,7 +74,7 @@ static void look(struct rig *r) {
         assert_true(r->out.len >= 54);
         assert_memory_equal(r->out.frame, expected, 14);
         assert_int_equal(total, r->out.len - 14);
-        assert_int_equal(sum(ip, 20, 0), 0xffff);
+        assert_int_equal(frame_sum(ip, 20, 0), 0xffff);
         assert_int_equal(tcp_sum(ip, tcp, total - 20), 0xffff);
         assert_string_equal(inet_ntop(AF_INET, ip + 12, text, sizeof text), PASST_GATEWAY);
         assert_string_equal(inet_ntop(AF_INET, ip + 16, text, sizeof text), USER_NET_ADDRESS);
@@ -111,7 +104,7 @@ static void seal(struct rig *r, size_t ip_header) {
         size_t len = get(ip + 2, 2) - ip_header;
 
         put(ip + 10, 2, 0);
-        put(ip + 10, 2, ~sum(ip, ip_header, 0));
+        put(ip + 10, 2, ~frame_sum(ip, ip_header, 0));
         put(tcp + 16, 2, 0);
         put(tcp + 16, 2, ~tcp_sum(ip, tcp, len));
 }

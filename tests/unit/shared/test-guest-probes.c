@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "frame-sum.h"
 #include "unit.h"
 
 #include "helpers/guest-probes.h"
@@ -116,14 +117,6 @@ static void hear_syn(struct rig *r) {
         while (r->frame[34 + 13] != 0x02);
 }
 
-static uint32_t sum(const uint8_t *p, size_t len, uint32_t s) {
-        for (size_t i = 0; i < len; i++)
-                s += (uint32_t) p[i] << (i % 2 ? 0 : 8);
-        while (s >> 16)
-                s = (s & 0xffff) + (s >> 16);
-        return s;
-}
-
 /* The guest's answer to the SYN it has heard: of an open port or a shut one. */
 static void answer(struct rig *r, bool open) {
         uint8_t f[54] = {0}, *ip = f + 14, *tcp = ip + 20;
@@ -142,10 +135,10 @@ static void answer(struct rig *r, bool open) {
         memcpy(tcp + 8, &ack, 4);
         tcp[12] = 0x50;
         tcp[13] = open ? 0x12 : 0x14;
-        s = ~sum(ip, 20, 0);
+        s = ~frame_sum(ip, 20, 0);
         ip[10] = (uint8_t) (s >> 8);
         ip[11] = (uint8_t) s;
-        s = ~sum(tcp, 20, sum(ip + 12, 8, 26));
+        s = ~frame_sum(tcp, 20, frame_sum(ip + 12, 8, 26));
         tcp[16] = (uint8_t) (s >> 8);
         tcp[17] = (uint8_t) s;
         send_frame(r->guest, f, sizeof f);
