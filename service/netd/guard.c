@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/fnv.h"
+
 int guard_open(struct guard *g) {
         *g = (struct guard){.ctx = nft_ctx_new(NFT_CTX_DEFAULT)};
         if (!g->ctx)
@@ -40,13 +42,6 @@ static int run(struct guard *g, const char *text) {
         return -EIO;
 }
 
-/* FNV-1a. */
-static uint64_t hash(uint64_t hash, const char *text) {
-        for (; *text; text++)
-                hash = (hash ^ (uint8_t) *text) * 1099511628211ULL;
-        return hash;
-}
-
 /* All of our tables but counters and identities as one number: whether somebody else has changed them. One list a time,
  * for libnftables looks for all of them in the family of the first. */
 static int take_picture(struct guard *g, uint64_t *ret) {
@@ -58,7 +53,7 @@ static int take_picture(struct guard *g, uint64_t *ret) {
                 "set inet " GUARD_TABLE " within",
                 "map inet " GUARD_TABLE " bridges",
         };
-        uint64_t picture = 14695981039346656037ULL;
+        uint64_t picture = FNV1A_BEGIN;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < sizeof lists / sizeof *lists; i++) {
@@ -70,7 +65,7 @@ static int take_picture(struct guard *g, uint64_t *ret) {
                         NFT_CTX_OUTPUT_NUMERIC_ALL | (whole ? NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE : 0U));
                 r = run(g, command);
                 if (r >= 0)
-                        picture = hash(picture, nft_ctx_get_output_buffer(g->ctx));
+                        picture = fnv1a(picture, nft_ctx_get_output_buffer(g->ctx));
         }
         nft_ctx_output_set_flags(g->ctx, NFT_CTX_OUTPUT_NUMERIC_ALL);
         if (r >= 0)

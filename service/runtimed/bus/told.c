@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shared/fd.h"
+#include "shared/fnv.h"
 #include "shared/log.h"
 
 #define TOLD_FD_NAME "told-1" /* another layout gets another name */
@@ -29,13 +30,9 @@ struct Told {
 #define TOLD_BYTES (TOLD_ENTRIES * sizeof(Entry))
 #define TOLD_USED_MAX (TOLD_ENTRIES / 8 * 7)
 
-/* FNV-1a; never 0. */
+/* Never 0. */
 static uint64_t hash(const char *text) {
-        uint64_t h = 0xcbf29ce484222325;
-
-        for (; *text; text++)
-                h = (h ^ (unsigned char) *text) * 0x100000001b3;
-        return h ?: 1;
+        return fnv1a(FNV1A_BEGIN, text) ?: 1;
 }
 
 static unsigned home_of(uint64_t path) {
