@@ -74,15 +74,9 @@ static void make_exit(struct machine *m) {
         /* The longest way of words may end in half a character. */
         text[text_cut(text, strlen(text) < sizeof message ? strlen(text) : sizeof message - 1)] = 0;
         memcpy(message, text, strlen(text) + 1);
-        m->exit = json_pack("{s:s, s:s, s:i, s:I}",
-                "type",
-                "exited",
-                "reason",
-                exit_reason_to_string(verdict.reason),
-                "code",
-                verdict.code,
-                "at",
-                (json_int_t) now_realtime());
+        m->exit = json_pack("{s:s, s:s, s:i, s:I, s:I}", "type", "exited", "reason",
+                exit_reason_to_string(verdict.reason), "code", verdict.code, "at", (json_int_t) now_realtime(), "ran",
+                (json_int_t) (now_monotonic() - m->since));
         (void) json_object_set_new(m->exit, "asked", json_boolean(m->facts.asked && !m->facts.unhealthy));
         if (message[0])
                 (void) json_object_set_new(m->exit, "message", json_string(message));
@@ -193,10 +187,10 @@ void machine_ended(struct machine *m, const siginfo_t *info) {
 }
 
 json_t *machine_hello(struct machine *m) {
-        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:b, s:i, s:I, s:b, s:b, s:s}", "type", "hello", "version",
+        json_t *hello = json_pack("{s:s, s:i, s:I, s:s, s:b, s:i, s:I, s:I, s:b, s:b, s:s}", "type", "hello", "version",
                 LAUNCH_WIRE_VERSION, "boot", (json_int_t) m->launch->boot, "state", machine_state_to_string(m->state),
                 "asked", (int) ladder_is_active(&m->ladder), "pid", (int) m->pid, "started", (json_int_t) m->started,
-                "program", (int) m->program, "ready", (int) m->ready, "health",
+                "since", (json_int_t) m->since, "program", (int) m->program, "ready", (int) m->ready, "health",
                 health_state_to_string(m->launch->health.state));
 
         if (hello)

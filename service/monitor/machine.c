@@ -46,8 +46,8 @@ void machine_set_state(struct machine *m, enum machine_state state) {
         if (state == MACHINE_RUNNING && !m->was_running) {
                 m->was_running = true;
                 CRASH_POINT(MONITOR_RUNNING);
-                daemon_link_send(m->link,
-                        json_pack("{s:s, s:i, s:I}", "type", "running", "pid", (int) m->pid, "started", m->started));
+                daemon_link_send(m->link, json_pack("{s:s, s:i, s:I, s:I}", "type", "running", "pid", (int) m->pid,
+                                                  "started", (json_int_t) m->started, "since", (json_int_t) m->since));
                 (void) sd_notify(0, "READY=1");
         } else
                 daemon_link_send(
@@ -289,6 +289,7 @@ static int start(struct machine *m) {
 
         m->oom_before = oom_kill_count();
         m->started = now_realtime();
+        m->since = now_monotonic();
         r = qemu_spawn(m->launch->argv, m->launch->environment, m->launch->qemu_fds, m->launch->n_qemu_fds, &channels,
                 &m->pid, &m->pidfd, &stage);
         /* QEMU has its own copies now; the last one of a TAP must be QEMU's. */

@@ -53,6 +53,7 @@ struct machine {
         int pidfd;
         int console_end; /* see qemu_block_on_console() */
         uint64_t started; /* microseconds since the epoch: when QEMU was executed */
+        uint64_t since;   /* the same by CLOCK_MONOTONIC */
         struct child_watch *child;
         sd_event_source *ladder_timer, *health_timer, *prober, *reset_timer, *farewell, *sigterm, *sigint;
 

@@ -14,13 +14,15 @@
  * hello and the messages of the one before. A hello of a version that the daemon does not know is not answered: its VM
  * counts as lost after the grace time, and its unit is stopped, which is version-free (SIGTERM, the stop ladder).
  *
- * All times are microseconds; "at" and "started" since the epoch (CLOCK_REALTIME).
+ * All times are microseconds; "at" and "started" since the epoch (CLOCK_REALTIME), "since" of CLOCK_MONOTONIC: the host's clock may
+ * be set while a VM runs, so how long it has run is never a difference of the former.
  *
  * helper -> daemon, first message, always:
  *   {"type":"hello","version":1}                              a new instance: it asks for its launch message
  *   {"type":"hello","version":1,"boot":N,"state":STATE,       a monitor whose connection broke (daemon restarted)
- *    "pid":PID,"started":T,"program":BOOL,"ready":BOOL,       EXIT as in "exited"; STATE starting|running|paused|
- *    "health":HEALTH,"asked":BOOL,"exit":EXIT?}               stopping|exited; HEALTH none|starting|healthy|unhealthy
+ *    "pid":PID,"started":T,"since":T?,                        EXIT as in "exited"; STATE starting|running|paused|
+ *    "program":BOOL,"ready":BOOL,"health":HEALTH,             stopping|exited; HEALTH none|starting|healthy|unhealthy
+ *    "asked":BOOL,"exit":EXIT?}
  *
  * daemon -> helper, the answer to a first hello:
  *   {"type":"launch", ..., "fds":[...]}                       what it holds depends on the kind, see below
@@ -55,7 +57,7 @@
  *   {"type":"display","id":N}                 with one descriptor, a stream socket: RFB (VNC), served by QEMU without a password
  * monitor -> daemon:
  *   {"type":"reply","id":N,"error":NAME?,"message":TEXT?}     NAME an error of the interface without its prefix
- *   {"type":"running","pid":PID,"started":T}                  QEMU answered on QMP and the CPUs run
+ *   {"type":"running","pid":PID,"started":T,"since":T?}       QEMU, executed then, answered on QMP, and the CPUs run
  *   {"type":"program"}                                        the guest's program was executed (without guest init: the CPUs run)
  *   {"type":"ready","ready":BOOL?}                            it is ready; false: it was reset, and begins anew
  *   {"type":"memory","target":N?,"actual":N?}                 bytes: what was asked for, what the guest has; in the hello as "memory"
@@ -63,8 +65,8 @@
  *   {"type":"state","state":"paused"|"running"|"stopping",    seen through QMP (QEMU shuts down), or the stop ladder
  *    "asked":BOOL}                                            runs: that is asked
  *   {"type":"guest-error","message":TEXT}                     guest init could not do what it was told (untrusted text)
- *   {"type":"exited","reason":REASON,"code":N,"at":T,"asked":BOOL,"message":TEXT?}   QEMU is reaped; REASON as VM.ExitReason;
- *                                                             asked: the stop ladder ran
+ *   {"type":"exited","reason":REASON,"code":N,"at":T,         QEMU is reaped, "ran" after it was executed; REASON as
+ *    "ran":USEC?,"asked":BOOL,"message":TEXT?}                VM.ExitReason; asked: the stop ladder ran
  * The exit record is the same object as "exited" plus "boot", written whole with one pwrite at 0 before "exited" is
  * sent, and synced after it. A monitor whose daemon is away keeps trying to connect (the socket's backlog holds it) and
  * says its state in the hello; after QEMU's end it waits at most MONITOR_FAREWELL_USEC for a daemon before it exits.

@@ -136,7 +136,8 @@ void play_nothing(FakeHelper *h, json_t *message) {
 }
 
 void fake_running(FakeHelper *h) {
-        fake_say(h, json_pack("{s:s, s:i, s:I}", "type", "running", "pid", 4242, "started", (json_int_t) 1700000000000000));
+        fake_say(h, json_pack("{s:s, s:i, s:I, s:I}", "type", "running", "pid", 4242, "started", (json_int_t) 1700000000000000, "since",
+                            (json_int_t) g_get_monotonic_time()));
 }
 
 /* The record first, then the word, then the end: as the monitor does it. */

@@ -38,6 +38,37 @@ static void test_adoption(void **state) {
         assert_int_equal(unit_runs(r, PASST), 0);
 }
 
+static uint64_t uptime(Rig *r) {
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "GetMetrics", "ao", 1, WEB);
+        g_autoptr(GString) text = g_string_new(NULL);
+        const char *at;
+
+        assert_good(reply);
+        append_value(text, reply);
+        at = strstr(text->str, "UptimeUsec");
+        assert_non_null(at);
+        return g_ascii_strtoull(at + strcspn(at, "0123456789"), NULL, 10);
+}
+
+/* The host's clock was set, back or forth, while the VM ran: when it began is what it was, and how long it runs is no difference. */
+static void test_adoption_after_clock_was_set(void **state) {
+        static const int64_t years[] = {-1, 1};
+        Rig *r = *state;
+
+        (void) ready_web(r);
+        for (size_t i = 0; i < G_N_ELEMENTS(years); i++) {
+                json_t *hello = hello_again("running", true);
+
+                restart(r, SIGKILL);
+                (void) json_object_set_new(hello, "started", json_integer(g_get_real_time() + years[i] * 365 * 86400 * G_USEC_PER_SEC));
+                (void) json_object_set_new(hello, "since", json_integer(g_get_monotonic_time() - 60 * G_USEC_PER_SEC));
+                (void) fake_connect(r, MONITOR, hello);
+                rig_settle(r);
+                assert_property(r, WEB, VM, "StartedAt", "1700000000000000");
+                assert_in_range(uptime(r), 60 * G_USEC_PER_SEC, 600 * G_USEC_PER_SEC);
+        }
+}
+
 static void test_adoption_states(void **state) {
         static const struct {
                 const char *said, *state, *ready;
@@ -286,6 +317,7 @@ static void test_subscriber_waits(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_adoption, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_adoption_after_clock_was_set, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_adoption_states, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_adoption_of_an_end, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_adoption_of_another_boot, rig_setup, rig_teardown),

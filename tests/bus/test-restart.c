@@ -19,10 +19,10 @@ static void run_ready(Rig *r, const char *policy, int ephemeral) {
         trace_clear(r);
 }
 
-/* Its boot lasted as long as that. */
+/* Its boot lasted as long as that; the host's clock was set by a year meanwhile. */
 static void crash(Rig *r, uint64_t seconds) {
-        fake_say(fake_find(r, MONITOR), json_pack("{s:s, s:s, s:i, s:I}", "type", "exited", "reason", "crashed", "code", 1, "at",
-                                                (json_int_t) (1700000000000000 + seconds * G_USEC_PER_SEC)));
+        fake_say(fake_find(r, MONITOR), json_pack("{s:s, s:s, s:i, s:I, s:I}", "type", "exited", "reason", "crashed", "code", 1, "at",
+                                                (json_int_t) 1731536000000000, "ran", (json_int_t) (seconds * G_USEC_PER_SEC)));
         until(r, trace_has(r, "changed /vm/web State=failed"));
 }
 
@@ -121,6 +121,30 @@ static void test_delay_of_what_cannot_begin(void **state) {
         assert_in_range(n, 1, 5);
         r->start[KIND_VM] = START_OK;
         until(r, trace_has(r, "changed /vm/web Ready=true"));
+}
+
+static int64_t row(Rig *r) {
+        g_autofree char *text = rig_read(r, "state/vms/web/meta.json");
+        json_t *record = json_loads(text, 0, NULL);
+        int64_t n = json_integer_value(json_object_get(record, "restart_row"));
+
+        assert_non_null(record);
+        json_decref(record);
+        return n;
+}
+
+/* Ten good minutes end a row of restarts, by the time that the VM has run. */
+static void test_good_minutes(void **state) {
+        static const unsigned ran[] = {1, 1, 599, 600, 1}, rows[] = {1, 2, 3, 1, 2};
+        Rig *r = *state;
+
+        run_ready(r, "always", 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(ran); i++) {
+                trace_clear(r);
+                crash(r, ran[i]);
+                until(r, row(r) == rows[i]);
+                until(r, trace_has(r, "changed /vm/web Ready=true"));
+        }
 }
 
 /* A guest that does not come up in time is ended by us, and that is a failure: nobody wanted it down. */
@@ -268,6 +292,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_daemon_ends_before_it_is_due, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_remaining_time, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_delay_of_what_cannot_begin, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_good_minutes, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_boot_out_of_time, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_stopped_before_it_is_due, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ephemeral_that_cannot_start, rig_setup, rig_teardown),

@@ -39,15 +39,9 @@ static int append_missing(sd_bus_message *reply, const Metrics *m) {
         return r;
 }
 
-static uint64_t uptime(const VM *vm) {
-        uint64_t now = now_realtime(), started = vm->record->started_at;
-
-        return started > 0 && now > started ? now - started : 0;
-}
-
 static int append_running(sd_bus_message *reply, const VM *vm) {
         const Metrics *m = &vm->metrics;
-        int r = append_number(reply, "UptimeUsec", 't', uptime(vm));
+        int r = append_number(reply, "UptimeUsec", 't', vm_uptime(vm));
 
         if (r >= 0)
                 r = append_number(reply, "MemoryActual", 't', vm->memory_actual);

@@ -20,8 +20,18 @@ static uint64_t time_of(json_t *message, const char *key) {
         return t < 0 ? 0 : MIN((uint64_t) t, now_realtime());
 }
 
+/* A clock that is set does not change when it was. A monitor of an older build knows the time by the host's clock only. */
+static uint64_t since_of(json_t *message) {
+        json_int_t since = json_integer_value(json_object_get(message, "since"));
+        uint64_t now = now_monotonic(), started = time_of(message, "started"), age;
+
+        if (since > 0)
+                return MIN((uint64_t) since, now);
+        age = started > 0 ? now_realtime() - started : 0;
+        return now > age ? now - age : 1;
+}
+
 static void on_running(VM *vm, json_t *message) {
-        uint64_t started = time_of(message, "started");
         json_int_t pid = json_integer_value(json_object_get(message, "pid"));
 
         if (!vm_state_is_active(vm_state(vm)) || vm_state(vm) == VM_PREPARING)
@@ -29,7 +39,10 @@ static void on_running(VM *vm, json_t *message) {
         vm_changing(vm, "MainPID");
         vm_changing(vm, "StartedAt");
         vm->main_pid = pid > 0 && pid <= INT32_MAX ? (uint32_t) pid : 0;
-        vm->record->started_at = started;
+        vm->running_since = since_of(message);
+        /* What is known of this boot stays: the clock may have been set back, to before it. */
+        if (vm->record->started_at == 0)
+                vm->record->started_at = time_of(message, "started");
         memory_begin(vm);
         if (vm_state(vm) == VM_STARTING) {
                 vm_set_state(vm, VM_RUNNING, "");
@@ -109,6 +122,7 @@ static void on_exited(VM *vm, json_t *message) {
         /* Its stopping was taken for somebody's wish where a daemon died in between; its end says what it was. */
         if (reason == EXIT_UNHEALTHY && !json_is_true(json_object_get(message, "asked")))
                 vm->end_asked = false;
+        vm_has_run(vm, message);
         vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), time_of(message, "at"), NULL,
                 valid);
 }
@@ -173,9 +187,9 @@ static int on_boot_timeout(sd_event_source *source, uint64_t usec, void *userdat
 }
 
 /* The start that another daemon began has the time it would have had with that one. */
-static void arm_boot_timer(VM *vm, uint64_t started) {
-        uint64_t limit = vm->runtime->config->boot_timeout, now = now_realtime();
-        uint64_t age = started > 0 && now > started ? now - started : 0;
+static void arm_boot_timer(VM *vm, uint64_t since) {
+        uint64_t limit = vm->runtime->config->boot_timeout, now = now_monotonic();
+        uint64_t age = now > since ? now - since : 0;
 
         vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
         (void) sd_event_add_time_relative(vm->runtime->event, &vm->boot_timer, CLOCK_MONOTONIC,
@@ -201,7 +215,7 @@ void vm_adopt(VM *vm, json_t *hello) {
         else if (json_is_true(json_object_get(hello, "program")))
                 on_program(vm);
         else
-                arm_boot_timer(vm, time_of(hello, "started"));
+                arm_boot_timer(vm, since_of(hello));
         on_health(vm, hello);
         if (json_is_object(json_object_get(hello, "memory")))
                 memory_is(vm, json_object_get(hello, "memory"));

@@ -203,7 +203,7 @@ void boot_start(VM *vm) {
         vm->failure = NULL;
         g_clear_pointer(&vm->guest_error, g_free);
         vm_changing(vm, "StartedAt");
-        vm->record->started_at = 0; /* this boot has not run yet, and may never */
+        vm->record->started_at = vm->running_since = 0; /* this boot has not run yet, and may never */
         limits_apply_at_start(vm);
         vm_set_state(vm, VM_PREPARING, "");
         if (vm->job)

@@ -66,11 +66,8 @@ static bool consider(VM *vm, ExitReason reason, int code) {
 }
 
 bool restart_consider(VM *vm, ExitReason reason, int code) {
-        VMRecord *record = vm->record;
-
-        if (record->started_at > 0 && record->exited_at > record->started_at &&
-                record->exited_at - record->started_at >= RESTART_GOOD_USEC)
-                record->restart_row = 0;
+        if (vm_uptime(vm) >= RESTART_GOOD_USEC)
+                vm->record->restart_row = 0;
         return consider(vm, reason, code);
 }
 

@@ -69,6 +69,18 @@ void vm_free(VM *vm) {
         g_free(vm);
 }
 
+uint64_t vm_uptime(const VM *vm) {
+        return vm->running_since > 0 ? now_monotonic() - vm->running_since : 0;
+}
+
+void vm_has_run(VM *vm, json_t *end) {
+        json_int_t ran = json_integer_value(json_object_get(end, "ran"));
+        uint64_t now = now_monotonic();
+
+        if (ran > 0 && (uint64_t) ran < now)
+                vm->running_since = now - (uint64_t) ran;
+}
+
 uint32_t vm_owner(const VM *vm) {
         return vm->record ? vm->record->owner : vm->broken_owner;
 }
@@ -272,6 +284,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         /* One that we ended because it did not come up has failed; nobody wanted it down. */
         (void) restart_consider(vm, vm->failure && reason == EXIT_KILLED ? EXIT_CRASHED : reason, code);
+        vm->running_since = 0;
         vm_save_soon(vm);
         vm_after_end(vm);
 }
@@ -294,6 +307,7 @@ bool vm_end_is_recorded(VM *vm) {
         if (reason > EXIT_NONE) {
                 if (json_is_true(json_object_get(object, "asked")))
                         vm->end_asked = true;
+                vm_has_run(vm, object);
                 vm_ended(vm, reason, (int) code, (uint64_t) at, NULL, message);
         }
         json_decref(object);

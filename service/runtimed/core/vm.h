@@ -28,6 +28,7 @@ struct VM {
         Metrics metrics;
         uint64_t memory_target, memory_actual; /* bytes, 0 while it does not run; see memory.h */
         uint32_t main_pid;                     /* of QEMU, 0 when none */
+        uint64_t running_since;                /* CLOCK_MONOTONIC: when that was executed; 0: it does not run */
         bool awaited;                          /* active by its record, its monitor has not come back yet */
         Helper *monitor;
         Helper *passt;            /* these three are user-network.c's */
@@ -91,6 +92,9 @@ int vm_add(Runtime *rt, VMRecord *record, VM **ret, Problem **ret_problem);
 
 /* Pins the image that the spec names, where it is there and nothing is pinned yet. */
 void vm_record_resolve_image(Runtime *rt, VMRecord *record);
+
+/* Microseconds that it has run in this boot, whatever became of the host's clock meanwhile; 0: it does not. */
+uint64_t vm_uptime(const VM *vm);
 
 uint32_t vm_owner(const VM *vm);
 VMState vm_state(const VM *vm);
@@ -163,6 +167,9 @@ extern const HelperOps vm_monitor_ops;
  * is ours and becomes StateReason, which is public (NULL: by reason and code); detail may be the guest's or QEMU's, and
  * is for the owner's job (NULL: none). */
 void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *words, const char *detail);
+
+/* How long it has run says the monitor's end of it, "exited" or the record, to a daemon that may have come later. */
+void vm_has_run(VM *vm, json_t *end);
 
 /* Has systemd stop the VM's unit; a VM that is stopping and has no monitor has ended then. */
 void vm_stop_unit(VM *vm);
