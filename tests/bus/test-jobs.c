@@ -87,11 +87,57 @@ static void test_broken_files(void **state) {
         until(r, rig_count_temporaries(r) == 0);
 }
 
+static void import_is_job(Rig *r, uint32_t expected) {
+        g_autofree char *program = rig_path(r, "srv/program"), *name = g_strdup_printf("job:%u", expected);
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", name, program, 0);
+        g_autofree char *removed = g_strdup_printf("JobRemoved %u " ROOT "/job/%u done", expected, expected);
+        uint32_t id;
+
+        assert_good(reply);
+        assert_true(sd_bus_message_read(reply, "u", &id) >= 0);
+        assert_int_equal(id, expected);
+        until(r, trace_has(r, removed));
+}
+
+static void over_by(Rig *r, uint32_t id) {
+        g_autofree char *text = g_strdup_printf("{\"version\":1,\"id\":%u,\"kind\":\"start\",\"owner\":0,\"state\":\"done\",\"stage\":"
+                                                "\"\",\"started_at\":1,\"ended_at\":1}", id);
+        g_autofree char *path = g_strdup_printf("state/cache/jobs/%u.json", id);
+
+        rig_stop_daemon(r, SIGKILL);
+        rig_write(r, path, text);
+        rig_start_daemon(r);
+        assert_false(rig_has(r, path));
+}
+
+/* A job that is forgotten keeps its number: whoever holds its path shall not find another's there. */
+static void test_numbers(void **state) {
+        Rig *r = *state;
+
+        over_by(r, 40);
+        import_is_job(r, 41);
+        over_by(r, 7); /* lower than one that is over */
+        assert_true(rig_has(r, "state/cache/jobs/40.last"));
+        assert_false(rig_has(r, "state/cache/jobs/7.last"));
+        over_by(r, 41); /* its minute has passed */
+        assert_true(rig_has(r, "state/cache/jobs/41.last"));
+        assert_false(rig_has(r, "state/cache/jobs/40.last"));
+        restart(r, SIGTERM);
+        import_is_job(r, 42);
+        rig_stop_daemon(r, SIGTERM);
+        rig_write(r, "state/cache/jobs/4294967295.last", ""); /* whatever stands there */
+        rig_write(r, "state/cache/jobs/x.last", "");
+        rig_write(r, "state/cache/jobs/0.last", "");
+        rig_start_daemon(r);
+        import_is_job(r, 1);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_under_way, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_ended, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_broken_files, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_numbers, rig_setup, rig_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

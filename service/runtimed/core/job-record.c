@@ -102,7 +102,6 @@ static void load_job(const char *text, size_t len, uint32_t id, void *userdata) 
                 return;
         }
         j->runtime = rt;
-        rt->last_job = MAX(rt->last_job, id);
         (void) g_hash_table_insert(rt->jobs, GUINT_TO_POINTER(id), j);
         if (ended)
                 job_arm_grace(j, grace_left(j));
@@ -112,7 +111,7 @@ static void load_job(const char *text, size_t len, uint32_t id, void *userdata) 
 }
 
 void jobs_load(Runtime *rt) {
-        store_jobs_load(rt->store, load_job, rt);
+        rt->last_job = store_jobs_load(rt->store, load_job, rt);
 }
 
 void jobs_interrupted(Runtime *rt) {

@@ -33,6 +33,14 @@ static void changing(Job *j, const char *property) {
         j->runtime->observer->job_changing(j, property, j->runtime->observer_data);
 }
 
+/* No number comes twice, in no daemon's life: a caller may still hold the path of a job that nobody remembers. */
+static uint32_t next_id(Runtime *rt) {
+        do
+                rt->last_job = rt->last_job < UINT32_MAX ? rt->last_job + 1 : 1;
+        while (g_hash_table_contains(rt->jobs, GUINT_TO_POINTER(rt->last_job)));
+        return rt->last_job;
+}
+
 int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **ret_problem) {
         Job *j;
         int r;
@@ -43,7 +51,7 @@ int job_new(Runtime *rt, const char *kind, uint32_t owner, Job **ret, Problem **
         rt->observer->runtime_changing("JobCount", rt->observer_data);
         j = g_new0(Job, 1);
         *j = (Job){.runtime = rt,
-                .id = ++rt->last_job,
+                .id = next_id(rt),
                 .kind = kind,
                 .owner = owner,
                 .owner_name = g_strdup(users_name(rt->users, owner)),

@@ -70,37 +70,78 @@ int store_fact_save(Store *s, const char *name, json_t *fact) {
 
 /* ---- Jobs ---- */
 
+#define JOB_RECORD ".json"
+#define JOB_LAST ".last"
+
+static char *job_file(uint32_t id, const char *suffix) {
+        return g_strdup_printf("%" PRIu32 "%s", id, suffix);
+}
+
+static bool is_job_file(const char *name, const char *suffix, uint32_t *ret_id) {
+        g_autofree char *stem = NULL;
+        guint64 id;
+
+        if (store_is_temporary(name) || !g_str_has_suffix(name, suffix))
+                return false;
+        stem = g_strndup(name, strlen(name) - strlen(suffix));
+        if (!g_ascii_string_to_unsigned(stem, 10, 1, UINT32_MAX, &id, NULL))
+                return false;
+        *ret_id = (uint32_t) id;
+        return true;
+}
+
+/* The file of a job that is over keeps its number taken; one is enough. */
+static void keep_last(Store *s, uint32_t id, const char *name) {
+        g_autofree char *last = job_file(id, JOB_LAST), *before = job_file(s->last_job, JOB_LAST);
+
+        if (id <= s->last_job || renameat(s->jobs, name, s->jobs, last) < 0) {
+                (void) unlinkat(s->jobs, name, 0);
+                return;
+        }
+        (void) unlinkat(s->jobs, before, 0);
+        s->last_job = id;
+}
+
 struct job_walk {
+        Store *store;
         StoreJobFound each;
         void *userdata;
+        uint32_t highest;
 };
+
+static void walk_last(int dir, const char *name, void *userdata) {
+        struct job_walk *w = userdata;
+        uint32_t id;
+
+        if (is_job_file(name, JOB_LAST, &id) && id != w->store->last_job)
+                keep_last(w->store, id, name);
+}
 
 static void walk_job(int dir, const char *name, void *userdata) {
         struct job_walk *w = userdata;
-        g_autofree char *stem = NULL;
         char *text = NULL;
-        guint64 id;
+        uint32_t id;
         size_t len;
 
-        if (store_is_temporary(name) || !g_str_has_suffix(name, ".json"))
+        if (!is_job_file(name, JOB_RECORD, &id))
                 return;
-        stem = g_strndup(name, strlen(name) - strlen(".json"));
-        if (!g_ascii_string_to_unsigned(stem, 10, 1, UINT32_MAX, &id, NULL))
-                return;
+        w->highest = MAX(w->highest, id);
         if (store_text_load(dir, name, &text, &len) < 0)
                 len = 0;
-        w->each(text ?: "", len, (uint32_t) id, w->userdata);
+        w->each(text ?: "", len, id, w->userdata);
         free(text);
 }
 
-void store_jobs_load(Store *s, StoreJobFound each, void *userdata) {
-        struct job_walk walk = {each, userdata};
+uint32_t store_jobs_load(Store *s, StoreJobFound each, void *userdata) {
+        struct job_walk walk = {s, each, userdata, 0};
 
+        store_each_entry(s->jobs, walk_last, &walk);
         store_each_entry(s->jobs, walk_job, &walk);
+        return MAX(walk.highest, s->last_job);
 }
 
 int store_job_save(Store *s, uint32_t id, json_t *record) {
-        g_autofree char *name = g_strdup_printf("%" PRIu32 ".json", id);
+        g_autofree char *name = job_file(id, JOB_RECORD);
         char *text;
         int r;
 
@@ -115,8 +156,8 @@ int store_job_save(Store *s, uint32_t id, json_t *record) {
 }
 
 void store_job_remove(Store *s, uint32_t id) {
-        g_autofree char *name = g_strdup_printf("%" PRIu32 ".json", id);
+        g_autofree char *name = job_file(id, JOB_RECORD);
 
         if (s)
-                (void) unlinkat(s->jobs, name, 0);
+                keep_last(s, id, name);
 }

@@ -11,6 +11,7 @@
 struct Store {
         int vms, images, cache, networks, jobs, disks;
         GHashTable *temporaries; /* names of the files that workers write */
+        uint32_t last_job;       /* has the file ID.last */
 };
 
 typedef void (*StoreEntryFound)(int dir, const char *name, void *userdata);

@@ -156,7 +156,7 @@ int store_open(const char *path, Store **ret) {
         root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (root < 0)
                 return -errno;
-        s = g_new(Store, 1);
+        s = g_new0(Store, 1);
         s->temporaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         s->vms = store_subdirectory(root, "vms");
         s->images = store_subdirectory(root, "images");

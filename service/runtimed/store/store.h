@@ -14,7 +14,7 @@
  *   vms/NAME/volumes.squashfs, archives.squashfs      what it mounts beside its root, made for it alone
  *   disks/UID/NAME.img        a persistent disk
  *   cache/initrd-KEY          base initrd of a kernel     networks/NAME.json   a network
- *   cache/jobs/ID.json        a job, until its grace time is over
+ *   cache/jobs/ID.json        a job, until its grace time is over; ID.last is the highest of those that were removed
  * Every name that begins with ATOMIC_TMP_PREFIX is half of something and is removed at start.
  */
 typedef struct Store Store;
@@ -104,9 +104,9 @@ bool store_network_is_saved(Store *s, const char *name, json_t *record);
 int store_network_remove(Store *s, const char *name);
 
 /* Records of jobs, for the next daemon: not durable. text is borrowed, len 0 where it cannot be read; each may remove
- * it. */
+ * it. Returns the highest number that a job had, of those that were removed before as well. */
 typedef void (*StoreJobFound)(const char *text, size_t len, uint32_t id, void *userdata);
-void store_jobs_load(Store *s, StoreJobFound each, void *userdata);
+uint32_t store_jobs_load(Store *s, StoreJobFound each, void *userdata);
 int store_job_save(Store *s, uint32_t id, json_t *record);
 void store_job_remove(Store *s, uint32_t id);
 
