@@ -372,22 +372,49 @@ static void test_unanswered_requests(void **state) {
         g_ptr_array_unref(pending);
 }
 
-/* A monitor that hears nothing, and whose unit is killed for it: that was us, nobody is lost. */
-static void test_deaf(void **state) {
-        Rig *r = *state;
-        FakeHelper *h = ready_web(r);
-        g_autoptr(sd_bus_message) stop = NULL;
-        int runs = unit_runs(r, MONITOR);
+static void run_named(Rig *r, const char *name) {
+        g_autofree char *ready = g_strdup_printf("changed /vm/%s Ready=true", name);
+        g_autoptr(sd_bus_message) reply = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", name, 3, "Image", "s",
+                REFERENCE, "Accelerator", "s", "tcg", "Network", "s", "none");
 
+        assert_good(reply);
+        until(r, trace_has(r, ready));
+        rig_settle(r);
+}
+
+/* Monitors that hear nothing. Who wants the end of their VMs gets it, the unit is killed for it: that was us, nobody is lost. Who
+ * wants something else gets an error in time, and the next one an answer. */
+static void test_deaf(void **state) {
+        static const char *const ended[] = {"killed", "stopped"};
+        Rig *r = *state;
+        g_autoptr(sd_bus_message) stop = NULL, again = NULL;
+        g_autoptr(Pending) pause = NULL, kill = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ended); i++)
+                run_named(r, ended[i]);
+        run_named(r, "web");
         r->play[KIND_VM] = play_nothing;
-        stop = rig_call(r, WEB, VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
+        pause = rig_send(r, r->caller, WEB, VM, "Pause", NULL);
+        stop = rig_call(r, ROOT "/vm/stopped", VM, "Stop", "ta{sv}", (uint64_t) 0, 0);
         assert_good(stop);
-        until(r, unit_runs(r, MONITOR) < runs);
-        fake_close(h);
-        until(r, trace_has(r, "JobRemoved 2 " ROOT "/job/2 done"));
-        assert_property(r, WEB, VM, "State", "stopped");
-        assert_property(r, WEB, VM, "ExitReason", "killed");
-        assert_property(r, WEB, VM, "ExitCode", "137");
+        kill = rig_send(r, r->caller, ROOT "/vm/killed", VM, "Kill", "s", "KILL");
+        for (size_t i = 0; i < G_N_ELEMENTS(ended); i++) {
+                g_autofree char *unit = g_strdup_printf("mcp-vm@%s.service", ended[i]);
+                g_autofree char *end = g_strdup_printf("changed /vm/%s ExitReason=killed", ended[i]);
+
+                until(r, unit_runs(r, unit) == 0);
+                fake_close(fake_find(r, unit));
+                until(r, trace_has(r, end));
+                rig_settle(r);
+        }
+        assert_property(r, ROOT "/vm/stopped", VM, "State", "stopped");
+        assert_property(r, ROOT "/vm/stopped", VM, "ExitCode", "137");
+        assert_error(kill->reply, ERROR("VMNotRunning")); /* by then */
+        until(r, pause->reply);
+        assert_error(pause->reply, ERROR("GuestNotResponding"));
+        r->play[KIND_VM] = play_monitor;
+        again = rig_call(r, WEB, VM, "Pause", NULL);
+        assert_good(again);
 }
 
 /* ---- The order of an end ---- */

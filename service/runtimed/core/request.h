@@ -3,7 +3,8 @@
 
 #include "core/vm.h"
 
-/* Questions to a monitor that wait for its reply: each is answered once, by the reply or by the VM's end. */
+/* Questions to a monitor that wait for its reply: each is answered once, by the reply, by the VM's end or, where the monitor
+ * keeps silent, by GuestNotResponding after a quarter of a minute. */
 GHashTable *requests_new(void);
 void requests_reply(VM *vm, json_t *reply);
 void requests_fail(GHashTable *requests, const char *error, const char *text);

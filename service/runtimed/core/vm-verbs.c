@@ -22,7 +22,17 @@ typedef struct Request {
         VMDone done;
         RequestAnswered answered; /* in its place */
         void *userdata;
+        VM *vm;
+        uint64_t id;
+        sd_event_source *timer;
 } Request;
+
+static void request_free(void *p) {
+        Request *request = p;
+
+        sd_event_source_disable_unref(request->timer);
+        g_free(request);
+}
 
 static guint64 *request_key(uint64_t id) {
         guint64 *key = g_new(guint64, 1);
@@ -32,7 +42,7 @@ static guint64 *request_key(uint64_t id) {
 }
 
 GHashTable *requests_new(void) {
-        return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+        return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, request_free);
 }
 
 static void answer(GHashTable *requests, uint64_t id, json_t *reply, const Problem *problem) {
@@ -47,7 +57,7 @@ static void answer(GHashTable *requests, uint64_t id, json_t *reply, const Probl
         else
                 request->done(problem, request->userdata);
         g_free(key);
-        g_free(request);
+        request_free(request);
 }
 
 /* Errors a monitor may give; its texts are its own words. */
@@ -86,6 +96,18 @@ void requests_fail(GHashTable *requests, const char *error, const char *text) {
 }
 
 #define REQUESTS_MAX 64U
+#define REQUEST_USEC                                                                                                   \
+        (15ULL * G_USEC_PER_SEC) /* more than the ten seconds that the monitor gives QEMU (monitor/qmp.h) */
+
+static int on_unanswered(sd_event_source *source, uint64_t usec, void *userdata) {
+        Request *request = userdata;
+        g_autoptr(Problem) problem = problem_new("GuestNotResponding", NULL,
+                "the monitor of VM '%s' does not answer; Stop and Remove still work", request->vm->name);
+
+        log_warning("%s: its monitor does not answer", request->vm->name);
+        answer(request->vm->requests, request->id, NULL, problem);
+        return 0;
+}
 
 /* fd -1: none. */
 static int send_request_fd(VM *vm, json_t *message, int fd, Request wanted) {
@@ -103,7 +125,11 @@ static int send_request_fd(VM *vm, json_t *message, int fd, Request wanted) {
                 return r;
         request = g_new(Request, 1);
         *request = wanted;
+        request->vm = vm;
+        request->id = id;
         (void) g_hash_table_insert(vm->requests, request_key(id), request);
+        (void) sd_event_add_time_relative(vm->runtime->event, &request->timer, CLOCK_MONOTONIC, REQUEST_USEC,
+                G_USEC_PER_SEC, on_unanswered, request);
         return 0;
 }
 
@@ -118,6 +144,32 @@ int request_ask(VM *vm, json_t *message, RequestAnswered answered, void *userdat
 int request_fail_state(VM *vm, const char *verb, Problem **ret_problem) {
         return problem_set(ret_problem, "VMNotRunning", NULL, "%s: VM '%s' is %s", verb, vm->name,
                 vm_state_to_string(vm_state(vm)));
+}
+
+#define STOP_GRACE_USEC (10ULL * G_USEC_PER_SEC) /* beyond the ladder's own time */
+
+/* The monitor had its time: nothing of the unit is left to itself. */
+static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        VM *vm = userdata;
+        g_autofree char *unit = vm_unit(vm);
+
+        vm->stop_timer = sd_event_source_unref(vm->stop_timer);
+        log_warning("%s: its monitor did not end it in time, the unit is killed", vm->name);
+        vm->unit_killed = true;
+        systemd_kill_and_forget(vm->runtime->systemd, unit);
+        systemd_stop_and_forget(vm->runtime->systemd, unit);
+        return 0;
+}
+
+/* The shortest time that was asked for counts. */
+static void arm_stop_timer(VM *vm, uint64_t timeout) {
+        uint64_t due = now_monotonic() + timeout + STOP_GRACE_USEC, before;
+
+        if (vm->stop_timer && sd_event_source_get_time(vm->stop_timer, &before) >= 0 && before <= due)
+                return;
+        vm->stop_timer = sd_event_source_disable_unref(vm->stop_timer);
+        (void) sd_event_add_time(
+                vm->runtime->event, &vm->stop_timer, CLOCK_MONOTONIC, due, G_USEC_PER_SEC, on_stop_timeout, vm);
 }
 
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem) {
@@ -136,6 +188,7 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
                 vm->end_asked = true;
                 vm->record->wanted = false;
                 (void) vm_save(vm);
+                arm_stop_timer(vm, 0);
         }
         return 0;
 }
@@ -315,32 +368,6 @@ static void on_stop_reply(const Problem *problem, void *userdata) {
 
         if (problem && strcmp(problem->error, "VMNotRunning") != 0)
                 log_warning("%s: its monitor could not stop it: %s", vm->name, problem->text);
-}
-
-#define STOP_GRACE_USEC (10ULL * G_USEC_PER_SEC) /* beyond the ladder's own time */
-
-/* The monitor had its time: nothing of the unit is left to itself. */
-static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
-        VM *vm = userdata;
-        g_autofree char *unit = vm_unit(vm);
-
-        vm->stop_timer = sd_event_source_unref(vm->stop_timer);
-        log_warning("%s: its monitor did not end it in time, the unit is killed", vm->name);
-        vm->unit_killed = true;
-        systemd_kill_and_forget(vm->runtime->systemd, unit);
-        systemd_stop_and_forget(vm->runtime->systemd, unit);
-        return 0;
-}
-
-/* The shortest time that was asked for counts. */
-static void arm_stop_timer(VM *vm, uint64_t timeout) {
-        uint64_t due = now_monotonic() + timeout + STOP_GRACE_USEC, before;
-
-        if (vm->stop_timer && sd_event_source_get_time(vm->stop_timer, &before) >= 0 && before <= due)
-                return;
-        vm->stop_timer = sd_event_source_disable_unref(vm->stop_timer);
-        (void) sd_event_add_time(
-                vm->runtime->event, &vm->stop_timer, CLOCK_MONOTONIC, due, G_USEC_PER_SEC, on_stop_timeout, vm);
 }
 
 static int send_stop(VM *vm, uint64_t timeout) {
