@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "shared/fd.h"
 
 /* ---- Files ---- */
@@ -197,13 +198,8 @@ static void exec_daemon(Rig *r) {
         (void) setenv("DBUS_SYSTEM_BUS_ADDRESS", r->address, 1);
         (void) setenv("MCP_HOST_BOOT", r->host_boot, 1);
         fake_fd_store_pass(r);
-        if (r->preload) {
-                g_autofree char *options = g_strconcat(g_getenv("ASAN_OPTIONS") ?: "", ":verify_asan_link_order=0", NULL);
-
-                (void) setenv("LD_PRELOAD", r->preload, 1);
-                (void) setenv("MCP_TEST_FAULTS", r->faults, 1);
-                (void) setenv("ASAN_OPTIONS", options, 1);
-        }
+        if (r->preload)
+                faults_load(r->preload, r->faults);
         (void) execl(DAEMON, "mcp-runtimed", "--config", config, NULL);
         _exit(127);
 }

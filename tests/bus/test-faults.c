@@ -4,10 +4,6 @@
 #include "rig.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "faults.h"
 
@@ -18,19 +14,12 @@ static struct faults *faults;
 static int setup(void **state) {
         g_autofree char *path = NULL, *prefix = NULL;
         Rig *r;
-        int fd;
 
         (void) rig_setup_without_daemon(state);
         r = *state;
         path = rig_path(r, "faults");
         prefix = rig_path(r, "state/");
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        assert_true(fd >= 0);
-        assert_int_equal(ftruncate(fd, sizeof *faults), 0);
-        faults = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        assert_true(faults != MAP_FAILED);
-        (void) close(fd);
-        (void) g_strlcpy(faults->prefix, prefix, sizeof faults->prefix);
+        faults = faults_new(path, prefix);
         r->preload = FAULT_PRELOAD;
         r->faults = g_steal_pointer(&path);
         rig_start_daemon(r);
@@ -40,21 +29,8 @@ static int setup(void **state) {
 static int teardown(void **state) {
         int r = rig_teardown(state);
 
-        (void) munmap(faults, sizeof *faults);
+        faults_free(faults);
         return r;
-}
-
-static void arm(enum fault_call call, int error, int countdown, bool forever) {
-        faults->fired = 0;
-        faults->error = error;
-        faults->countdown = countdown;
-        faults->forever = forever;
-        faults->call = call;
-}
-
-static void disarm(void) {
-        faults->call = FAULT_NONE;
-        faults->forever = 0;
 }
 
 /* ---- A life ---- */
@@ -133,10 +109,9 @@ static void walk(Rig *r, enum fault_call call, const char *name, int error) {
         int n = 0;
 
         do {
-                arm(call, error, ++n, false);
-                if (getenv("V")) print_message("%s %d\n", name, n);
+                faults_arm(faults, call, error, ++n, false);
                 live(r);
-                disarm();
+                faults_disarm(faults);
                 clear_up(r);
         } while (faults->fired);
         print_message("%s: each of %d calls failed once with %s\n", name, n - 1, g_strerror(error));
@@ -189,7 +164,7 @@ static void test_full_disk(void **state) {
         create = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
         assert_good(create);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
-        arm(FAULT_WRITE, ENOSPC, 1, true);
+        faults_arm(faults, FAULT_WRITE, ENOSPC, 1, true);
         refused = rig_call(r, ROOT, MANAGER, "CreateVM", "sa{sv}", "other", 1, "Image", "s", REFERENCE);
         assert_error(refused, ERROR("NoSpace"));
         assert_property(r, ROOT, MANAGER, "VMCount", "1");
@@ -202,7 +177,7 @@ static void test_full_disk(void **state) {
         assert_property(r, ROOT, MANAGER, "VMCount", "0");
         assert_false(rig_has(r, "state/vms/web"));
         assert_int_equal(unit_runs(r, "mcp-vm@web.service"), 0);
-        disarm();
+        faults_disarm(faults);
         clear_up(r);
 }
 
@@ -215,11 +190,11 @@ static void test_room_again(void **state) {
         create = rig_call(r, ROOT, MANAGER, "RunVM", "sa{sv}", "web", 2, "Image", "s", REFERENCE, "Accelerator", "s", "tcg");
         assert_good(create);
         until(r, trace_has(r, "JobRemoved 1 " ROOT "/job/1 done"));
-        arm(FAULT_WRITE, ENOSPC, 1, true);
+        faults_arm(faults, FAULT_WRITE, ENOSPC, 1, true);
         fake_exited(fake_find(r, "mcp-vm@web.service"), "guest-exit", 3);
         until(r, trace_has(r, "changed /vm/web State=stopped"));
         rig_settle(r);
-        disarm();
+        faults_disarm(faults);
         reconciled = rig_call(r, ROOT, MANAGER, "Reconcile", "a{sv}", 0);
         assert_good(reconciled);
         assert_true(sd_bus_message_read(reconciled, "u", &repaired) >= 0);
