@@ -13,6 +13,7 @@
 #include "monitor/oom.h"
 #include "shared/crash-point.h"
 #include "shared/fd.h"
+#include "shared/log.h"
 #include "shared/signal-names.h"
 
 /* What is said of a crash, with the last words of whom it concerns. */
@@ -124,7 +125,7 @@ void machine_leave(struct machine *m) {
 }
 
 void machine_finish(struct machine *m) {
-        bool heard;
+        bool heard, recorded;
         int r;
 
         machine_set_state(m, MACHINE_EXITED);
@@ -137,9 +138,12 @@ void machine_finish(struct machine *m) {
         make_exit(m);
         CRASH_POINT(MONITOR_ENDED);
         r = m->launch->exit_fd >= 0 ? write_record(m) : 0;
+        recorded = r >= 0;
         CRASH_POINT(MONITOR_RECORDED);
-        if (r < 0)
+        if (r < 0) {
+                log_warning("the exit record could not be written, a restart of mcp-runtimed would not know this end: %s", strerror(-r));
                 console_say(m->console, "the exit record could not be written: %s", strerror(-r));
+        }
         (void) sd_notifyf(0, "STATUS=Ended: %s", json_string_value(json_object_get(m->exit, "reason")));
 
         r = sd_event_add_time_relative(
@@ -151,8 +155,8 @@ void machine_finish(struct machine *m) {
         CRASH_POINT(MONITOR_LAST_WORD);
         m->exit_told = daemon_link_is_connected(m->link);
         /* What is written outlives us; that it outlives the host, too, need not be waited for by those who are told. */
-        if (m->launch->exit_fd >= 0)
-                (void) fsync(m->launch->exit_fd);
+        if (recorded && m->launch->exit_fd >= 0 && fsync(m->launch->exit_fd) < 0)
+                log_warning("the exit record may not outlive a crash of the host: %s", strerror(errno));
         if (m->exit_told)
                 daemon_link_drain(m->link);
         if ((heard && m->exit_told) || r < 0)

@@ -13,6 +13,7 @@
 
 #include "shared/fd.h"
 #include "shared/log-line.h"
+#include "shared/log.h"
 
 #define BUFFER_SIZE (64U * 1024U)
 #define SCAN_SIZE (32U * 1024U)
@@ -33,6 +34,7 @@ struct seglog {
         uint64_t segment_max, seq, lost;
         uint32_t boot;
         int error; /* of the last write */
+        bool told; /* in the journal */
         size_t len, buffered_lines;
         char buffer[BUFFER_SIZE];
 };
@@ -88,13 +90,14 @@ static int scan_range(struct segment *s, char *buf, uint64_t from, uint64_t to, 
 static int segment_scan(struct segment *s, char *buf) {
         uint64_t tail = s->size > SCAN_SIZE ? s->size - SCAN_SIZE : 0;
         uint64_t head = s->size < 2 * LOG_LINE_MAX ? s->size : 2 * LOG_LINE_MAX;
-        char last_byte;
+        char last_byte = 0;
         int r;
 
         if (s->size == 0)
                 return 0;
-        if (pread(s->fd, &last_byte, 1, (off_t) s->size - 1) == 1)
-                s->open_end = last_byte != '\n';
+        if (pread(s->fd, &last_byte, 1, (off_t) s->size - 1) < 0)
+                return -errno;
+        s->open_end = last_byte != '\n';
         r = scan_range(s, buf, tail, s->size, tail == 0);
         if (r < 0 || tail == 0)
                 return r;
@@ -103,8 +106,10 @@ static int segment_scan(struct segment *s, char *buf) {
         return scan_range(s, buf, 0, head, true);
 }
 
-static int segment_open(struct segment *s, int fd, char *buf) {
+/* What is in it and cannot be read (*ret_unread says why) counts as damage. */
+static int segment_open(struct segment *s, int fd, char *buf, int *ret_unread) {
         struct stat st;
+        int r;
 
         s->fd = fd;
         if (fstat(fd, &st) < 0)
@@ -112,11 +117,18 @@ static int segment_open(struct segment *s, int fd, char *buf) {
         if (!S_ISREG(st.st_mode))
                 return -EINVAL;
         s->size = (uint64_t) st.st_size;
-        return segment_scan(s, buf);
+        r = segment_scan(s, buf);
+        if (r < 0) {
+                s->first = s->last = 0;
+                s->open_end = true;
+                *ret_unread = r;
+        }
+        return 0;
 }
 
 int seglog_new(const int *fds, size_t n, uint64_t segment_max, uint32_t boot, struct seglog **ret) {
         struct seglog *log = n <= SEGLOG_SEGMENTS_MAX ? calloc(1, sizeof *log) : NULL;
+        uint64_t hidden = 0;
         int r = 0;
 
         if (!log) {
@@ -128,15 +140,21 @@ int seglog_new(const int *fds, size_t n, uint64_t segment_max, uint32_t boot, st
         log->boot = boot;
         log->segment_max = segment_max < LOG_LINE_MAX ? LOG_LINE_MAX : segment_max;
         for (size_t i = 0; i < n; i++) {
-                int q = segment_open(&log->segments[i], fds[i], log->buffer);
+                int unread = 0, q = segment_open(&log->segments[i], fds[i], log->buffer, &unread);
 
                 if (q < 0 && r == 0)
                         r = q;
+                if (unread < 0 && hidden == 0)
+                        log_warning("a part of the VM's log cannot be read, and makes room for the next lines: %s", strerror(-unread));
+                if (unread < 0)
+                        hidden += log->segments[i].size; /* no line is shorter than a byte */
                 if (log->segments[i].last > log->segments[log->current].last)
                         log->current = i;
                 if (log->segments[i].last > log->seq)
                         log->seq = log->segments[i].last;
         }
+        /* Numbers never go back, neither behind those that could not be read. */
+        log->seq += hidden;
         if (r < 0) {
                 seglog_free(log);
                 return r;
@@ -221,6 +239,11 @@ void seglog_flush(struct seglog *log) {
         if (r < 0) {
                 log->lost += log->buffered_lines;
                 log->error = r;
+                /* Who looks for lines that are missing finds them counted where they would be, once there is room; a log
+                 * that is never written again can say nothing. */
+                if (!log->told)
+                        log_warning("the VM's log cannot be written, what it prints is lost until it can: %s", strerror(-r));
+                log->told = true;
         }
         log->len = 0;
         log->buffered_lines = 0;

@@ -19,5 +19,6 @@ struct seglog *seglog_free(struct seglog *log);
 /* Adds one line; time in microseconds since the epoch. Kept in memory until the buffer is full or seglog_flush(). */
 void seglog_add(struct seglog *log, uint64_t time, char stream, const char *text, size_t len);
 
-/* Writes what is buffered. A write that fails loses its lines; the next one that works says how many. */
+/* Writes what is buffered. A write that fails loses its lines: the next one that works says how many, and the journal has the first
+ * failure. */
 void seglog_flush(struct seglog *log);

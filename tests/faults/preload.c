@@ -52,7 +52,7 @@ static bool fails(enum fault_call call) {
         bool hit;
 
         if (faults->fired && faults->forever)
-                hit = call == (enum fault_call) faults->call || (is_of_disk(call) && faults->call < FAULT_DESCRIPTOR);
+                hit = call == (enum fault_call) faults->call || (is_of_disk(call) && is_of_disk((enum fault_call) faults->call));
         else
                 hit = call == (enum fault_call) faults->call && faults->countdown > 0 && --faults->countdown == 0;
         if (hit) {

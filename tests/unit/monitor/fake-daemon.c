@@ -38,7 +38,7 @@ static void wait_readable(int fd, const char *what) {
 }
 
 void fake_daemon_open(struct fake_daemon *d) {
-        *d = (struct fake_daemon){.dir = "/tmp/mcp-unit-XXXXXX", .link = -1};
+        *d = (struct fake_daemon){.dir = "/tmp/mcp-unit-XXXXXX", .link = -1, .journal = -1};
         assert_non_null(mkdtemp(d->dir));
         d->listener = listen_at(d, "launch", SOCK_SEQPACKET, "MCP_LAUNCH_SOCKET");
         assert_int_equal(listen(d->listener, 8), 0);
@@ -73,15 +73,21 @@ void fake_daemon_drop(struct fake_daemon *d) {
         d->link = close_fd(d->link);
 }
 
-void fake_daemon_start(struct fake_daemon *d, const char *program) {
-        json_t *hello;
-
+void fake_daemon_fork(struct fake_daemon *d, const char *program) {
         assert_non_null(program);
         d->helper = fork();
         if (d->helper == 0) {
+                if (d->journal >= 0)
+                        (void) dup2(d->journal, STDERR_FILENO);
                 (void) execl(program, program, (char *) NULL);
                 _exit(126);
         }
+}
+
+void fake_daemon_start(struct fake_daemon *d, const char *program) {
+        json_t *hello;
+
+        fake_daemon_fork(d, program);
         hello = fake_daemon_accept(d);
         assert_int_equal(number_of(hello, "version"), LAUNCH_WIRE_VERSION);
         assert_null(json_object_get(hello, "state"));

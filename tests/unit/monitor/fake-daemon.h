@@ -10,7 +10,7 @@
  * function fails the running test when something is not as it must be. */
 struct fake_daemon {
         char dir[64];
-        int listener, notify, link;
+        int listener, notify, link, journal; /* the last: where the helper's standard error goes; -1: to the test's own */
         pid_t helper;
 };
 
@@ -19,8 +19,9 @@ void fake_daemon_open(struct fake_daemon *d);
 /* Ends the helper if it still runs. */
 void fake_daemon_close(struct fake_daemon *d);
 
-/* Starts program and takes its first hello. */
+/* Starts program and takes its first hello; or starts it only. */
 void fake_daemon_start(struct fake_daemon *d, const char *program);
+void fake_daemon_fork(struct fake_daemon *d, const char *program);
 
 /* The daemon dies, its socket stays (systemd holds it); fake_daemon_accept() is its next life. Returns the hello. */
 void fake_daemon_drop(struct fake_daemon *d);

@@ -91,6 +91,13 @@ static void guest_boots(void) {
                 (void) write_all(STDERR_FILENO, "qemu: bad thing\n", 16);
                 (void) raise(SIGSEGV);
         }
+        if (mode_is("chatty")) {
+                memset(block, 'x', sizeof block);
+                for (unsigned i = 0; i < 10; i++) {
+                        (void) write_all(QEMU_FD_CONSOLE, block, 1200);
+                        (void) write_all(QEMU_FD_CONSOLE, "\n", 1);
+                }
+        }
         if (mode_is("flood")) {
                 for (size_t i = 0; i < sizeof block; i++)
                         block[i] = i % 64 == 63 ? '\n' : 'x';
