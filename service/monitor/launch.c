@@ -84,6 +84,10 @@ static int parse_environment(struct launch *l, const json_t *message, const char
 static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n_fds, const char **ret_problem) {
         const json_t *names = json_object_get(message, "fds");
 
+        if (n_fds == 0 && json_array_size(names) > 0) {
+                *ret_problem = "the monitor cannot have the descriptors that came with it";
+                return -EMFILE;
+        }
         if (json_array_size(names) != n_fds)
                 return refuse(ret_problem, "\"fds\" does not name the descriptors that came with it");
         for (size_t i = 0; i < n_fds; i++) {

@@ -64,7 +64,8 @@ int wire_send_new(int sock, json_t *message) {
         return r;
 }
 
-/* Collects the descriptors of a received message; all are closed when there are more than we take. */
+/* Collects the descriptors of a received message; all are closed when there are more than we take, or when not all of them found a
+ * place in this process: a message without any is then a message still, and its sender gets an answer. */
 static int collect_fds(struct msghdr *mh, int *fds, size_t *ret_n) {
         size_t n = 0;
         int r = 0;
@@ -87,9 +88,9 @@ static int collect_fds(struct msghdr *mh, int *fds, size_t *ret_n) {
                         }
                 }
         }
-        if (mh->msg_flags & (MSG_CTRUNC | MSG_TRUNC))
+        if ((mh->msg_flags & MSG_TRUNC) || ((mh->msg_flags & MSG_CTRUNC) && n == LAUNCH_FDS_MAX))
                 r = -EBADMSG;
-        if (r < 0)
+        if (r < 0 || (mh->msg_flags & MSG_CTRUNC))
                 while (n > 0)
                         (void) close_fd(fds[--n]);
         *ret_n = n;

@@ -16,7 +16,7 @@ int wire_send_new(int sock, json_t *message);
 /* Receives one message into *ret (a JSON object with a string "type"; caller's reference) and its descriptors
  * (close-on-exec, now the caller's) into fds, which has room for LAUNCH_FDS_MAX. Returns 1, or 0 at the peer's end of
  * the connection, or a negative errno: -EBADMSG for what is no such object or was cut off, -EAGAIN. On failure no
- * descriptor is left open. */
+ * descriptor is left open. Where this process may have no more descriptors, the message comes without any of its own. */
 int wire_recv(int sock, json_t **ret, int *fds, size_t *ret_n_fds);
 
 const char *wire_type(const json_t *message);

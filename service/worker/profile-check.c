@@ -94,6 +94,8 @@ int profile_scan_run(struct job *job, json_t **ret_done, struct failure *f) {
                 file = json_string_value(json_object_get(answer, "file"));
                 if (file && n == 1)
                         r = scan_one(job, file, fds[0]);
+                else if (file)
+                        r = -EMFILE;
                 for (size_t i = 0; i < n; i++)
                         (void) close_fd(fds[i]);
                 json_decref(answer);

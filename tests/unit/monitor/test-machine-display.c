@@ -68,7 +68,7 @@ static void test_display_refused(void **state) {
         expect_reply("NotSupported");
         (void) close(viewer);
         ask(json_pack("{s:s}", "type", "display"));
-        expect_reply("InvalidSpec");
+        expect_reply("LimitExceeded");
         stop(2 * SECOND);
         expect_exit("guest-exit", 0, "");
 }

@@ -3,6 +3,8 @@
 #include "test-files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -105,6 +107,32 @@ static void test_no_fd_leak(void **state) {
         assert_int_equal(open_fds(), before);
 }
 
+/* Who may have no more descriptors still gets the message, and answers it; those that found a place do not stay. */
+static void test_no_place_for_fds(void **state) {
+        int two[2] = {pair[0], pair[1]}, fds[LAUNCH_FDS_MAX];
+        size_t before = open_fds(), n = 77;
+        struct rlimit old, low;
+        json_t *message = json_pack("{s:s}", "type", "console");
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        for (int room = 0; room < 2; room++) {
+                int next = fcntl(pair[0], F_DUPFD_CLOEXEC, 0);
+                json_t *got = NULL;
+
+                (void) close(next);
+                low = (struct rlimit){.rlim_cur = (rlim_t) (next + room), .rlim_max = old.rlim_max};
+                assert_int_equal(wire_send(pair[0], message, two, 2), 0);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+                assert_int_equal(wire_recv(pair[1], &got, fds, &n), 1);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+                assert_int_equal(n, 0);
+                assert_string_equal(wire_type(got), "console");
+                json_decref(got);
+        }
+        json_decref(message);
+        assert_int_equal(open_fds(), before);
+}
+
 static void test_too_long(void **state) {
         char *text = malloc(LAUNCH_MESSAGE_MAX + 1);
         json_t *message;
@@ -188,6 +216,7 @@ int main(void) {
                 CASE(test_round_trip_with_fds),
                 CASE(test_hostile),
                 CASE(test_no_fd_leak),
+                CASE(test_no_place_for_fds),
                 CASE(test_too_long),
                 CASE(test_end_and_nothing),
                 CASE(test_full_socket_does_not_block),
