@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define CODE_KILLED (128 + SIGKILL)
-#define CODE_NOT_STARTED 127
 
 static const char *const reason_table[_EXIT_REASON_MAX] = {
         [EXIT_REASON_GUEST_EXIT] = "guest-exit",

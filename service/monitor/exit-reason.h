@@ -41,6 +41,8 @@ struct exit_facts {
         bool oom_kill;   /* the kernel counted an out-of-memory kill in our group */
 };
 
+#define CODE_NOT_STARTED 127
+
 struct exit_verdict {
         enum exit_reason reason;
         int code;

@@ -89,27 +89,43 @@ static void make_exit(struct machine *m) {
                 message);
 }
 
-static int write_record(const struct machine *m) {
-        json_t *record = json_copy(m->exit);
+static int write_record(const struct launch *l, json_t *exit) {
+        json_t *record = json_copy(exit);
         char *text;
         size_t len;
         ssize_t n;
         int r = 0;
 
-        (void) json_object_set_new(record, "boot", json_integer(m->launch->boot));
+        (void) json_object_set_new(record, "boot", json_integer(l->boot));
         text = json_dumps(record, JSON_COMPACT);
         json_decref(record);
         if (!text)
                 return -ENOMEM;
         len = strlen(text);
         text[len] = '\n'; /* in place of the NUL */
-        n = pwrite(m->launch->exit_fd, text, len + 1, 0);
+        n = pwrite(l->exit_fd, text, len + 1, 0);
         if (n < 0)
                 r = -errno;
         else if ((size_t) n != len + 1)
                 r = -EIO;
         free(text);
         return r;
+}
+
+json_t *exit_not_started(const struct launch *l, int error, const char *text) {
+        char message[TEXT_MAX];
+        json_t *exit;
+        int r = 0;
+
+        (void) snprintf(message, sizeof message, "its monitor could not start it: %s: %s", text, strerror(-error));
+        log_error("%s", message);
+        exit = json_pack("{s:s, s:s, s:i, s:I, s:b, s:s}", "type", "exited", "reason", exit_reason_to_string(EXIT_REASON_CRASHED), "code",
+                CODE_NOT_STARTED, "at", (json_int_t) now_realtime(), "asked", 0, "message", message);
+        if (exit && l && l->exit_fd >= 0)
+                r = write_record(l, exit);
+        if (r < 0)
+                log_warning("the exit record could not be written: %s", strerror(-r));
+        return exit;
 }
 
 static int on_farewell(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -137,7 +153,7 @@ void machine_finish(struct machine *m) {
         console_drain(m->console);
         make_exit(m);
         CRASH_POINT(MONITOR_ENDED);
-        r = m->launch->exit_fd >= 0 ? write_record(m) : 0;
+        r = m->launch->exit_fd >= 0 ? write_record(m->launch, m->exit) : 0;
         recorded = r >= 0;
         CRASH_POINT(MONITOR_RECORDED);
         if (r < 0) {

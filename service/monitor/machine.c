@@ -30,10 +30,15 @@ const char *machine_state_to_string(enum machine_state state) {
         return state >= 0 && state < _MACHINE_STATE_MAX ? state_table[state] : NULL;
 }
 
-void machine_notify_status(const struct machine *m) {
-        (void) sd_notifyf(0, "STATUS=%s%s, boot %" PRIu32 ", QEMU is process %d",
-                m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "", machine_state_to_string(m->state),
-                m->launch->boot, (int) m->pid);
+void machine_notify_status(struct machine *m) {
+        /* A first word that was not taken would be a start that never ends. */
+        bool first = m->was_running && !m->told_manager;
+        int r = sd_notifyf(0, "%sSTATUS=%s%s, boot %" PRIu32 ", QEMU is process %d",
+                first ? "READY=1\n" : "", m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "",
+                machine_state_to_string(m->state), m->launch->boot, (int) m->pid);
+
+        if (r >= 0)
+                m->told_manager = m->was_running;
 }
 
 void machine_set_state(struct machine *m, enum machine_state state) {
@@ -48,7 +53,6 @@ void machine_set_state(struct machine *m, enum machine_state state) {
                 CRASH_POINT(MONITOR_RUNNING);
                 daemon_link_send(m->link, json_pack("{s:s, s:i, s:I, s:I}", "type", "running", "pid", (int) m->pid,
                                                   "started", (json_int_t) m->started, "since", (json_int_t) m->since));
-                (void) sd_notify(0, "READY=1");
         } else
                 daemon_link_send(
                         m->link, json_pack("{s:s, s:s, s:b}", "type", "state", "state", machine_state_to_string(state),
@@ -343,6 +347,7 @@ int machine_new(sd_event *event, struct launch *launch, int link_fd, struct mach
         if (r >= 0)
                 r = start(m);
         if (r < 0) {
+                daemon_link_send(m->link, exit_not_started(launch, r, "what it watches the VM with could not be made"));
                 machine_free(m);
                 return r;
         }

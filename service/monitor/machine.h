@@ -58,7 +58,7 @@ struct machine {
         sd_event_source *ladder_timer, *health_timer, *prober, *reset_timer, *farewell, *sigterm, *sigint;
 
         enum machine_state state;
-        bool was_running, program, ready, cpus_stopped;
+        bool was_running, told_manager, program, ready, cpus_stopped;
         uint64_t ready_search, health_search; /* of the patterns, see pattern_search() */
         uint8_t probe_round;                  /* of mcp-passt's probes, see probe-wire.h */
         bool guest_hello, guest_told;         /* guest init reports; it was told to stop */
@@ -85,6 +85,11 @@ const char *machine_state_to_string(enum machine_state state);
 /* launch and link_fd are taken, also on failure. Executes QEMU; when that fails the machine has exited at once and says
  * so as any other. */
 int machine_new(sd_event *event, struct launch *launch, int link_fd, struct machine **ret);
+
+/* What "exited" says of a VM whose monitor could not get as far as QEMU; text says where, launch (NULL: none yet) has the record that is
+ * written. Also in the journal. */
+json_t *exit_not_started(const struct launch *launch, int error, const char *text);
+
 struct machine *machine_free(struct machine *machine);
 
 /* For the parts of the machine: */
@@ -101,7 +106,7 @@ void machine_health_reset(struct machine *machine);
 void machine_health_ended(struct machine *machine);
 json_t *machine_memory(const struct machine *machine);
 void machine_reset_settled(struct machine *machine);
-void machine_notify_status(const struct machine *machine);
+void machine_notify_status(struct machine *machine);
 void machine_stop_guest_arrived(struct machine *machine);
 int machine_stop_init(struct machine *machine);
 void machine_ended(struct machine *machine, const siginfo_t *info);

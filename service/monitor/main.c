@@ -52,12 +52,13 @@ static int run(struct launch *launch, int fd) {
 
         r = sd_event_new(&event);
         if (r < 0) {
+                (void) wire_send_new(fd, exit_not_started(launch, r, "it can wait for nothing"));
                 launch_free(launch);
                 (void) close_fd(fd);
         } else
                 r = machine_new(event, launch, fd, &machine);
-        if (r >= 0)
-                r = sd_event_loop(event);
+        if (r >= 0 && (r = sd_event_loop(event)) < 0)
+                (void) fail("cannot go on with the VM", strerror(-r));
         machine_free(machine);
         sd_event_unref(event);
         return r;
@@ -90,8 +91,9 @@ int main(int argc, char *argv[]) {
         r = strcmp(wire_type(message), "launch") == 0 ? launch_parse(message, fds, n_fds, &launch, &problem) : -EBADMSG;
         json_decref(message);
         if (r < 0) {
+                (void) wire_send_new(fd, exit_not_started(NULL, r, problem));
                 (void) close_fd(fd);
-                return fail("bad launch message", problem);
+                return EXIT_FAILURE;
         }
 
         CRASH_POINT(MONITOR_TOLD);
@@ -101,5 +103,5 @@ int main(int argc, char *argv[]) {
         (void) sigprocmask(SIG_BLOCK, &mask, NULL);
 
         r = run(launch, fd);
-        return r < 0 ? fail("cannot run the VM", strerror(-r)) : r;
+        return r < 0 ? EXIT_FAILURE : r;
 }

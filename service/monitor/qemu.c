@@ -80,16 +80,17 @@ static int spawn_open(struct spawn *s) {
 /* Puts wanted[i] at number i, without close-on-exec, and closes everything else but *report. Only async-signal-safe
  * calls from here on: this runs in the child. */
 static int place_fds(const int *wanted, int n, int *report) {
-        int parked[TARGETS_MAX];
+        int parked[TARGETS_MAX], high;
 
         for (int i = 0; i < n; i++) {
                 parked[i] = fcntl(wanted[i], F_DUPFD_CLOEXEC, FD_PARKED);
                 if (parked[i] < 0)
                         return -errno;
         }
-        *report = fcntl(*report, F_DUPFD_CLOEXEC, FD_PARKED);
-        if (*report < 0)
-                return -errno;
+        high = fcntl(*report, F_DUPFD_CLOEXEC, FD_PARKED);
+        if (high < 0)
+                return -errno; /* and that is reported, too */
+        *report = high;
         for (int i = 0; i < n; i++)
                 if (dup2(parked[i], i) < 0)
                         return -errno;

@@ -10,6 +10,12 @@
 #define BLOCK 65536U
 #define VARS_MAX (64 << 20) /* aarch64's have as much, most of it a hole */
 
+static int write_at(int fd, const void *data, size_t len, off_t at) {
+        ssize_t n = pwrite(fd, data, len, at);
+
+        return n < 0 ? -errno : (size_t) n == len ? 0 : -ENOSPC;
+}
+
 /* Blocks of zeros become holes. */
 static int copy_blocks(int vars, int template, off_t size) {
         static const char zeros[BLOCK];
@@ -18,11 +24,14 @@ static int copy_blocks(int vars, int template, off_t size) {
         for (off_t at = 0; at < size;) {
                 size_t want = size - at < (off_t) BLOCK ? (size_t) (size - at) : BLOCK;
                 ssize_t n = pread(template, block, want, at);
+                int r = 0;
 
                 if (n <= 0)
                         return n < 0 ? -errno : -EIO;
-                if (memcmp(block, zeros, (size_t) n) != 0 && pwrite(vars, block, (size_t) n, at) != n)
-                        return -EIO;
+                if (memcmp(block, zeros, (size_t) n) != 0)
+                        r = write_at(vars, block, (size_t) n, at);
+                if (r < 0)
+                        return r;
                 at += n;
         }
         return 0;
@@ -30,7 +39,7 @@ static int copy_blocks(int vars, int template, off_t size) {
 
 int uefi_vars_make(int vars, int template) {
         struct stat have, want;
-        char last;
+        char last = 0;
         int r;
 
         if (fstat(vars, &have) < 0 || fstat(template, &want) < 0)
@@ -44,10 +53,11 @@ int uefi_vars_make(int vars, int template) {
         r = copy_blocks(vars, template, want.st_size - 1);
         if (r < 0)
                 return r;
-        if (fsync(vars) < 0 || pread(template, &last, 1, want.st_size - 1) != 1)
-                return -EIO;
+        if (fsync(vars) < 0 || pread(template, &last, 1, want.st_size - 1) < 0)
+                return -errno;
         /* The last byte says that all the others are there. */
-        if (pwrite(vars, &last, 1, want.st_size - 1) != 1 || fsync(vars) < 0)
-                return -EIO;
-        return 0;
+        r = write_at(vars, &last, 1, want.st_size - 1);
+        if (r >= 0 && fsync(vars) < 0)
+                r = -errno;
+        return r;
 }

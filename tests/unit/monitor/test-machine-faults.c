@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "faults.h"
@@ -25,7 +26,7 @@ static struct faults *faults;
 static bool log_stays; /* from one life to the next */
 static struct life {
         int status; /* of the monitor's exit; negative: a signal */
-        bool ran, ready, again;
+        bool hello, ran, ready, again;
         char console[64], reason[32], message[600];
         int code;
 } life;
@@ -51,15 +52,32 @@ static void on_reply(const json_t *message) {
                 fake_daemon_send(&t.daemon, json_pack("{s:s, s:i, s:I}", "type", "stop", "id", 3, "timeout", (json_int_t) (5 * SECOND)), NULL, 0);
 }
 
+static int prepared[4] = {-1, -1, -1, -1}; /* initrd, variables, their template, boot message; -1: this VM has none */
+
+static void send_launch(void) {
+        static const char *const names[] = {"qemu", "qemu", "vars-template", "boot"};
+        json_t *launch = launch_message("chatty", true), *list = json_object_get(launch, "fds");
+        int fds[8] = {t.log[0], t.log[1], t.log[2], t.exit, t.log[0]}, n = 5;
+
+        (void) json_object_set_new(launch, "log_max", json_integer(LOG_MAX));
+        if (prepared[0] >= 0) {
+                (void) json_array_remove(list, --n);
+                for (size_t i = 0; i < 4; i++) {
+                        (void) json_array_append_new(list, json_string(names[i]));
+                        fds[n++] = prepared[i];
+                }
+                (void) json_object_set_new(launch, "boot_in", json_integer(0));
+                (void) json_object_set_new(launch, "vars", json_integer(1));
+        }
+        fake_daemon_send(&t.daemon, launch, fds, (size_t) n);
+}
+
 static void on_message(const json_t *message) {
         const char *type = wire_type(message);
 
         if (strcmp(type, "hello") == 0) {
-                json_t *launch = launch_message("chatty", true);
-                const int fds[] = {t.log[0], t.log[1], t.log[2], t.exit, t.log[0]};
-
-                (void) json_object_set_new(launch, "log_max", json_integer(LOG_MAX));
-                fake_daemon_send(&t.daemon, launch, fds, 5);
+                life.hello = true;
+                send_launch();
         } else if (strcmp(type, "running") == 0)
                 life.ran = true;
         else if (strcmp(type, "ready") == 0) {
@@ -204,31 +222,110 @@ static void test_record_write(void **state) {
         walk_files(FAULT_FSYNC, "fsync", "exit", ENOSPC, true);
 }
 
-/* ---- Descriptors ---- */
+/* ---- What is made before QEMU starts ---- */
 
-static void walk_descriptors(int error) {
+static int file_with(const char *name, size_t len) {
+        char *data = malloc(len);
+        int fd = memfd_create(name, MFD_CLOEXEC);
+
+        memset(data, 'a', len);
+        assert_int_equal(write_all(fd, data, len), 0);
+        free(data);
+        return fd;
+}
+
+/* Its end says what could not be made and why, and the next boot makes it. */
+static void walk_preparation(enum fault_call call, const char *file, const char *what, int error) {
         int n = 0;
 
+        (void) snprintf(faults->prefix, sizeof faults->prefix, "/memfd:%s", file);
         do {
-                faults_arm(faults, FAULT_ANY_DESCRIPTOR, error, ++n, false);
+                assert_int_equal(ftruncate(prepared[1], 0), 0);
+                faults_arm(faults, call, error, ++n, false);
                 live();
                 faults_disarm(faults);
-                must(life.status == 0 || life.status == 1, n);
-                must(!life.again, n);
-                /* It is told, or there was not even a connection that could tell, and the unit's failed start does. */
-                if (life.ready)
-                        whole_life(n);
-                else {
-                        must(life.status == 1 && !life.ran, n);
-                        must(journal(strerror(error)) > 0 || strstr(life.message, strerror(error)), n);
-                }
-        } while (faults->fired);
-        print_message("descriptors: each of %d calls failed with %s\n", n - 1, strerror(error));
+                if (!faults->fired)
+                        break;
+                must(strcmp(life.reason, "crashed") == 0 && life.code == 127 && !life.ran, n);
+                must(strstr(life.message, what) && strstr(life.message, strerror(error)), n);
+                must(journal("\n") == 1, n);
+                live();
+                whole_life(n);
+        } while (true);
+        whole_life(n);
+        print_message("%s of %s: each of %d calls failed with %s\n", what, file, n - 1, strerror(error));
         assert_true(n > 1);
 }
 
+static void test_preparation(void **state) {
+        prepared[0] = file_with("given", 5000);
+        prepared[1] = memfd_create("vars", MFD_CLOEXEC);
+        prepared[2] = file_with("template", 100000);
+        prepared[3] = file_with("message", 100);
+        walk_preparation(FAULT_WRITE, "vars", "UEFI variables", ENOSPC);
+        walk_preparation(FAULT_FSYNC, "vars", "UEFI variables", EDQUOT);
+        walk_preparation(FAULT_READ, "template", "UEFI variables", EIO);
+        walk_preparation(FAULT_WRITE, "initrd", "initrd", ENOSPC);
+        walk_preparation(FAULT_READ, "message", "initrd", EIO);
+        for (size_t i = 0; i < 4; i++)
+                prepared[i] = close_fd(prepared[i]);
+}
+
+/* ---- Descriptors ---- */
+
+static bool notified(const char *text) {
+        char all[8192];
+
+        fake_daemon_notified(&t.daemon, all, sizeof all);
+        return strstr(all, text) != NULL;
+}
+
+/* A VM that did not come up: the daemon has heard why, or reads it in the record; without any connection the unit's failed start says
+ * that there is none, and the journal why. */
+static void no_life(int n, int error) {
+        struct stat st;
+
+        must(life.status == 1 && !life.ran, n);
+        must(fstat(t.exit, &st) == 0, n);
+        if (life.reason[0]) {
+                must(strcmp(life.reason, "crashed") == 0 && life.code == 127 && strstr(life.message, strerror(error)), n);
+                if (st.st_size > 0)
+                        check_record(life.reason, life.code);
+        } else if (st.st_size > 0)
+                check_record("crashed", 127);
+        else
+                must(!life.hello && journal(strerror(error)) == 1, n);
+}
+
+static void walk_descriptors(int error, bool forever) {
+        int n = 0, lived = 0;
+
+        do {
+                bool ready;
+
+                faults_arm(faults, FAULT_ANY_DESCRIPTOR, error, ++n, forever);
+                live();
+                faults_disarm(faults);
+                ready = notified("READY=1");
+                must(!life.again, n);
+                if (!life.ready) {
+                        no_life(n, error);
+                        continue;
+                }
+                whole_life(n);
+                must(ready || forever, n); /* else systemd would end it as one that never started */
+                must(!life.console[0] || (faults->fired && strcmp(life.console, "LimitExceeded") == 0), n);
+                lived++;
+        } while (faults->fired);
+        print_message("descriptors: each of %d calls failed%s with %s, the VM lived %d times\n", n - 1, forever ? " for ever" : "",
+                strerror(error), lived);
+        assert_true(n > 1 && lived > 1);
+}
+
 static void test_descriptors(void **state) {
-        walk_descriptors(EMFILE);
+        faults->prefix[0] = 0;
+        walk_descriptors(EMFILE, false);
+        walk_descriptors(EMFILE, true);
 }
 
 static int setup_faults(void **state) {
@@ -250,6 +347,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_log_write, setup_faults, teardown_faults),
                 cmocka_unit_test_setup_teardown(test_log_read, setup_faults, teardown_faults),
                 cmocka_unit_test_setup_teardown(test_record_write, setup_faults, teardown_faults),
+                cmocka_unit_test_setup_teardown(test_preparation, setup_faults, teardown_faults),
                 cmocka_unit_test_setup_teardown(test_descriptors, setup_faults, teardown_faults),
         };
         int fd = mkstemp(path), r;
