@@ -41,6 +41,7 @@ static int work(struct job *job) {
                 r = job_done(job, done);
                 CRASH_POINT(FETCH_DONE);
         } else {
+                json_decref(done);
                 (void) fail_errno(&f, r, "the job");
                 r = job_failed(job, &f);
         }
@@ -61,6 +62,13 @@ int main(int argc, char **argv) {
         if (!setlocale(LC_CTYPE, "C.UTF-8"))
                 return fprintf(stderr, "the locale C.UTF-8 is missing\n"), EXIT_FAILURE;
         r = job_receive(&job);
+        if (r < 0 && job.sock >= 0) {
+                struct failure f = {};
+
+                (void) fail_errno(&f, r, "the job could not be taken");
+                (void) job_failed(&job, &f);
+                failure_clear(&f);
+        }
         if (r > 0) {
                 (void) sd_notify(0, "READY=1");
                 CRASH_POINT(FETCH_TOLD);

@@ -16,6 +16,8 @@
 static int check_fds(const struct job *job) {
         const json_t *names = json_object_get(job->launch, "fds");
 
+        if (job->n_fds == 0 && json_array_size(names) > 0)
+                return -EMFILE;
         if (json_array_size(names) != job->n_fds)
                 return -EBADMSG;
         for (size_t i = 0; i < job->n_fds; i++)
@@ -119,11 +121,15 @@ int job_ask(struct job *job, json_t *message, const char *answer, json_t **ret, 
                 r = wire_recv(job->sock, &m, fds, &n);
         if (r <= 0)
                 return r < 0 ? r : -ECONNRESET;
-        if (!g_str_equal(wire_type(m), answer)) {
+        if (!g_str_equal(wire_type(m), answer))
+                r = -EBADMSG;
+        else if (n == 0 && json_array_size(json_object_get(m, "fds")) > 0)
+                r = -EMFILE; /* see wire_recv() */
+        if (r < 0) {
                 while (n > 0)
                         (void) close_fd(fds[--n]);
                 json_decref(m);
-                return -EBADMSG;
+                return r;
         }
         *ret = m;
         *ret_n_fds = n;

@@ -82,6 +82,7 @@ static int work(struct job *job) {
                 r = job_done(job, done);
                 CRASH_POINT(WORKER_DONE);
         } else {
+                json_decref(done);
                 (void) fail_errno(&f, r, "the job");
                 r = job_failed(job, &f);
         }
@@ -101,6 +102,13 @@ int main(int argc, char **argv) {
                 return fprintf(stderr, "the locale C.UTF-8 is missing\n"), EXIT_FAILURE;
 
         r = job_receive(&job);
+        if (r < 0 && job.sock >= 0) {
+                struct failure f = {};
+
+                (void) fail_errno(&f, r, "the job could not be taken");
+                (void) job_failed(&job, &f);
+                failure_clear(&f);
+        }
         if (r > 0) {
                 (void) sd_notify(0, "READY=1");
                 CRASH_POINT(WORKER_TOLD);
