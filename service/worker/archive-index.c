@@ -12,7 +12,6 @@
 #include "worker/archive-util.h"
 #include "worker/entry-name.h"
 
-#define READ_CHUNK (64U * 1024U)
 #define LINKS_MAX 8U
 
 struct member {
@@ -99,13 +98,13 @@ static int check_extents(struct archive_index *x, struct failure *f) {
         return 0;
 }
 
-static int walk(struct archive_index *x, const struct limits *limits, struct failure *f) {
+static int walk(struct archive_index *x, struct archive_input *in, const struct limits *limits, struct failure *f) {
         g_autoptr(archive_reader) a = archive_util_tar();
         uint64_t entries = 0;
 
-        if (lseek(x->source->fd, 0, SEEK_SET) < 0)
+        if (lseek(in->fd, 0, SEEK_SET) < 0)
                 return fail_errno(f, -errno, "rewinding the archive");
-        if (!a || archive_read_open_fd(a, x->source->fd, READ_CHUNK) < ARCHIVE_WARN)
+        if (!a || archive_input_open(in, a) < ARCHIVE_WARN)
                 return failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "not a tar archive");
         for (;;) {
                 struct archive_entry *entry;
@@ -128,11 +127,12 @@ static int walk(struct archive_index *x, const struct limits *limits, struct fai
 int archive_index_new(
         const struct source *s, const struct limits *limits, struct archive_index **ret, struct failure *f) {
         struct archive_index *x = g_new0(struct archive_index, 1);
+        struct archive_input in = {.fd = s->fd};
         int r;
 
         x->source = s;
         x->members = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, member_free);
-        r = walk(x, limits, f);
+        r = archive_input_end(&in, walk(x, &in, limits, f), "reading the archive", f);
         if (r < 0) {
                 archive_index_free(x);
                 return r;

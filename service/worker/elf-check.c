@@ -97,6 +97,11 @@ static int unsupported(struct failure *f, const char *why) {
         return failf(f, -ENOEXEC, FAILURE_UNSUPPORTED, "ELF program refused: %s", why);
 }
 
+/* What a host's disk does not give is no flaw of the program. */
+static int unread(struct failure *f, int r, const char *why) {
+        return failure_is_hosts(r) ? fail_errno(f, r, "reading the program") : unsupported(f, why);
+}
+
 static int read_ident(struct header *h, const struct elf_source *s, const struct machine *want, struct failure *f) {
         unsigned char ident[EI_NIDENT];
         uint16_t word;
@@ -104,7 +109,7 @@ static int read_ident(struct header *h, const struct elf_source *s, const struct
 
         r = read_at(s, 0, ident, sizeof ident);
         if (r < 0)
-                return unsupported(f, "the file ends inside the ELF header");
+                return unread(f, r, "the file ends inside the ELF header");
         if (memcmp(ident, ELFMAG, SELFMAG) != 0)
                 return unsupported(f, "no ELF magic");
         if (ident[EI_CLASS] != ELFCLASS32 && ident[EI_CLASS] != ELFCLASS64)
@@ -116,8 +121,9 @@ static int read_ident(struct header *h, const struct elf_source *s, const struct
         *h = (struct header){.source = s, .is64 = ident[EI_CLASS] == ELFCLASS64};
         h->swap = (ident[EI_DATA] == ELFDATA2LSB) != (G_BYTE_ORDER == G_LITTLE_ENDIAN);
 
-        if (read_at(s, EI_NIDENT + 2, &word, sizeof word) < 0)
-                return unsupported(f, "the file ends inside the ELF header");
+        r = read_at(s, EI_NIDENT + 2, &word, sizeof word);
+        if (r < 0)
+                return unread(f, r, "the file ends inside the ELF header");
         h->machine = get16(h, &word);
         if (h->machine != want->machine || ident[EI_CLASS] != want->class || ident[EI_DATA] != want->data)
                 return failf(f, -ENOEXEC, FAILURE_UNSUPPORTED,
@@ -134,7 +140,7 @@ static int read_header(struct header *h, struct failure *f) {
 
         r = read_at(h->source, 0, buf, size);
         if (r < 0)
-                return unsupported(f, "the file ends inside the ELF header");
+                return unread(f, r, "the file ends inside the ELF header");
         h->type = get16(h, buf + offsetof(Elf64_Ehdr, e_type));
         h->phentsize =
                 get16(h, buf + (h->is64 ? offsetof(Elf64_Ehdr, e_phentsize) : offsetof(Elf32_Ehdr, e_phentsize)));
@@ -164,10 +170,12 @@ static int read_header(struct header *h, struct failure *f) {
 static int read_segment(const struct header *h, unsigned i, struct segment *ret, struct failure *f) {
         char buf[sizeof(Elf64_Phdr)];
         uint64_t at;
+        int r = -ENOEXEC;
 
-        if (__builtin_add_overflow(h->phoff, (uint64_t) i * h->phentsize, &at) ||
-                read_at(h->source, at, buf, h->phentsize) < 0)
-                return unsupported(f, "the file ends inside the program headers (truncated?)");
+        if (!__builtin_add_overflow(h->phoff, (uint64_t) i * h->phentsize, &at))
+                r = read_at(h->source, at, buf, h->phentsize);
+        if (r < 0)
+                return unread(f, r, "the file ends inside the program headers (truncated?)");
         *ret = (struct segment){
                 .type = (uint32_t) get_word(h, buf, sizeof(uint32_t)),
                 .offset = FIELD(h, buf, Phdr, p_offset),

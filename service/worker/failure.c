@@ -33,12 +33,29 @@ int failf(struct failure *f, int r, const char *name, const char *format, ...) {
         return r;
 }
 
+bool failure_is_hosts(int r) {
+        switch (-r) {
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case ENOBUFS:
+        case EIO:
+        case ESTALE:
+        case ENOSPC:
+        case EDQUOT:
+                return true;
+        default:
+                return false;
+        }
+}
+
 int fail_errno(struct failure *f, int r, const char *what) {
         switch (r) {
         case -ENOMEM:
                 return failf(f, r, FAILURE_LIMIT, "%s: %s (WorkerMemoryMiB= in runtime.conf)", what, g_strerror(-r));
         case -ENOSPC:
         case -EDQUOT:
+                return failf(f, r, FAILURE_SPACE, "%s: %s; make room on the host's disk, for one by removing images", what, g_strerror(-r));
         case -EFBIG:
                 return failf(f, r, FAILURE_SPACE, "%s: %s", what, g_strerror(-r));
         default:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 /* Why a job failed, in the words the caller reads. The first reason told stays. */
 
 struct failure {
@@ -26,6 +28,9 @@ struct failure {
 /* Notes name and text unless a reason is there already, and returns r, so that a function can end with it. Text is made
  * printable UTF-8: entry names in it come from strangers. */
 int failf(struct failure *f, int r, const char *name, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Whether an errno is for what the host lacks or cannot do now, and not for what was asked of it. */
+bool failure_is_hosts(int r);
 
 /* Gives a failure that has only an errno its name: no room is NoSpace, everything else Failed. what says what was done.
  */

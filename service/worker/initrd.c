@@ -37,7 +37,8 @@ static int read_text(struct build *b, const char *name, char **ret, struct failu
         if (r >= 0)
                 r = read_file(fd, MODULES_DEP_MAX, ret, NULL);
         if (r < 0)
-                return failf(f, r, FAILURE_NOT_SUPPORTED, "the kernel's %s cannot be read: %s", name, g_strerror(-r));
+                return failf(f, r, failure_is_hosts(r) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED, "the kernel's %s cannot be read: %s",
+                        name, g_strerror(-r));
         return 0;
 }
 
@@ -88,11 +89,11 @@ static int resolve(struct build *b, struct failure *f) {
 }
 
 /* A module's bytes, unpacked when the distribution compresses them. */
-static int unpack(int fd, GByteArray *out, const char *path, struct failure *f) {
+static int unpack(struct archive_input *in, GByteArray *out, const char *path, struct failure *f) {
         g_autoptr(archive_reader) a = archive_util_raw();
         struct archive_entry *entry;
 
-        if (!a || archive_read_open_fd(a, fd, 128U << 10) < ARCHIVE_WARN ||
+        if (!a || archive_input_open(in, a) < ARCHIVE_WARN ||
                 archive_read_next_header(a, &entry) < ARCHIVE_WARN)
                 return failf(f, -EBADMSG, FAILURE_OTHER, "kernel module %s cannot be unpacked: %s", path,
                         a ? archive_error_string(a) : "no memory");
@@ -119,12 +120,13 @@ static int add_module(struct build *b, const char *path, GString *list, struct f
         _cleanup_close_ int fd = confined_openat(b->modules, path, O_RDONLY);
         g_autofree char *name = modules_dep_name(path);
         g_autofree char *place = g_strdup_printf("modules/%s.ko", name);
+        struct archive_input in = {.fd = fd};
         int r;
 
         if (fd < 0)
-                return failf(
-                        f, fd, FAILURE_NOT_SUPPORTED, "kernel module %s cannot be opened: %s", path, g_strerror(-fd));
-        r = unpack(fd, data, path, f);
+                return failf(f, fd, failure_is_hosts(fd) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED, "kernel module %s cannot be opened: %s",
+                        path, g_strerror(-fd));
+        r = archive_input_end(&in, unpack(&in, data, path, f), path, f);
         if (r < 0)
                 return r;
         if (data->len < 4 || memcmp(data->data, "\177ELF", 4) != 0)
@@ -195,10 +197,11 @@ int initrd_run(struct job *job, json_t **ret_done, struct failure *f) {
                 r = add_init(&b, init, f);
         if (r >= 0)
                 r = add_modules(&b, f);
-        if (r >= 0 && cpio_finish(&b.cpio) < 0)
-                r = fail_errno(f, -EIO, "writing the initrd");
         if (r < 0)
                 return r;
+        r = cpio_finish(&b.cpio);
+        if (r < 0)
+                return fail_errno(f, r, "writing the initrd");
         *ret_done = json_pack("{s:I}", "size", (json_int_t) b.cpio.size);
         return *ret_done ? 0 : -ENOMEM;
 }

@@ -178,6 +178,7 @@ static int unpack(struct unpack *u, struct artifact_archive *a, struct failure *
                         reader ? archive_error_string(reader) : "no memory");
         if (r >= 0)
                 r = copy_disk(u, reader, a->layer.size, &stream, f);
+        r = archive_read_end(stream.error, r, "reading the artifact", f);
         if (r >= 0)
                 r = blob_stream_verify(&stream, a->artifact.layer.digest, f);
         archive_reader_free(reader);

@@ -289,10 +289,21 @@ int profile_ingest_made(struct job *job, profile_manifest *m, json_t **ret_done,
         return r;
 }
 
-int profile_ingest_run(struct job *job, json_t **ret_done, struct failure *f) {
+static int ingest_file(
+        struct job *job, struct archive_input *in, const struct limits *limits, profile_manifest **ret, struct failure *f) {
         g_autoptr(archive_reader) archive = archive_util_tar_packed();
+
+        if (!archive || archive_input_open(in, archive) != ARCHIVE_OK)
+                return archive ? failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the archive is damaged or no tar: %s",
+                                         archive_error_string(archive))
+                               : -ENOMEM;
+        return profile_ingest_archive(job, archive, limits, 0, ret, f);
+}
+
+int profile_ingest_run(struct job *job, json_t **ret_done, struct failure *f) {
         g_autoptr(profile_manifest) manifest = NULL;
         _cleanup_close_ int source = -1;
+        struct archive_input in = {};
         struct limits limits;
         int r;
 
@@ -304,10 +315,7 @@ int profile_ingest_run(struct job *job, json_t **ret_done, struct failure *f) {
         source = source_open_stream(job, f);
         if (source < 0)
                 return source;
-        if (!archive || archive_read_open_fd(archive, source, CHUNK) != ARCHIVE_OK)
-                return archive ? failf(f, -EBADMSG, FAILURE_UNSUPPORTED, "the archive is damaged or no tar: %s",
-                                         archive_error_string(archive))
-                               : -ENOMEM;
-        r = profile_ingest_archive(job, archive, &limits, 0, &manifest, f);
+        in.fd = source;
+        r = archive_input_end(&in, ingest_file(job, &in, &limits, &manifest, f), "reading the archive", f);
         return r < 0 ? r : profile_ingest_made(job, manifest, ret_done, f);
 }

@@ -44,6 +44,7 @@ static int read_layer(struct unpack *u, struct failure *f) {
                         archive ? archive_error_string(archive) : "no memory");
         if (r >= 0)
                 r = profile_ingest_archive(u->job, archive, &u->limits, u->archive.layer.size, &u->found, f);
+        r = archive_read_end(stream.error, r, "reading the artifact", f);
         if (r >= 0)
                 r = blob_stream_verify(&stream, u->archive.artifact.layer.digest, f);
         archive_reader_free(archive);

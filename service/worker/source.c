@@ -117,6 +117,8 @@ int source_open_path(const json_t *roots, const char *path, int flags, struct fa
                 return failf(f, r, FAILURE_SPEC,
                         "path %s beneath the allowed roots (%s) must not go through a symbolic link or file", path,
                         names->str);
+        if (failure_is_hosts(r))
+                return fail_errno(f, r, path);
         return failf(
                 f, r, FAILURE_SPEC, "path %s beneath the allowed roots (%s): %s", path, names->str, g_strerror(-r));
 }
@@ -181,19 +183,18 @@ int source_open_stream(struct job *job, struct failure *f) {
         return take_fd(&fd);
 }
 
-static bool has_prefix(const struct source *s, const void *magic, size_t len) {
-        char head[8];
+#define MAGIC_MAX 5U
 
-        return s->size >= len && source_read(s, 0, head, len) >= 0 && memcmp(head, magic, len) == 0;
-}
+/* Returns 1 or 0, or a negative errno. */
+static int is_compressed(const struct source *s) {
+        static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "\xfd" "7zXZ", "BZh"};
+        char head[MAGIC_MAX] = "";
+        int r = source_read(s, 0, head, (size_t) MIN(s->size, MAGIC_MAX));
 
-static bool is_compressed(const struct source *s) {
-        return has_prefix(s, "\x1f\x8b", 2) || has_prefix(s, "\x28\xb5\x2f\xfd", 4) ||
-               has_prefix(s,
-                       "\xfd"
-                       "7zXZ",
-                       5) ||
-               has_prefix(s, "BZh", 3);
+        for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(magics); i++)
+                if (memcmp(head, magics[i], strlen(magics[i])) == 0)
+                        return 1;
+        return r < 0 ? r : 0;
 }
 
 static int unpack(struct job *job, struct archive *a, const struct limits *limits, int out, uint64_t *ret_size,
@@ -223,20 +224,18 @@ static int unpack(struct job *job, struct archive *a, const struct limits *limit
         return 0;
 }
 
-int source_decompress(struct job *job, struct source *s, const struct limits *limits, struct failure *f) {
-        g_autoptr(archive_reader) a = NULL;
+/* Returns the file that holds it, and its size. */
+static int decompress(struct job *job, struct archive_input *in, const struct limits *limits, uint64_t *ret_size, struct failure *f) {
+        g_autoptr(archive_reader) a = archive_util_raw();
         _cleanup_close_ int out = -1;
         struct archive_entry *entry;
         uint64_t size = 0;
         bool empty;
         int r;
 
-        if (!is_compressed(s))
-                return 0;
-        if (lseek(s->fd, 0, SEEK_SET) < 0)
+        if (lseek(in->fd, 0, SEEK_SET) < 0)
                 return fail_errno(f, -errno, "rewinding the image");
-        a = archive_util_raw();
-        if (!a || archive_read_open_fd(a, s->fd, SPOOL_CHUNK) != ARCHIVE_OK)
+        if (!a || archive_input_open(in, a) != ARCHIVE_OK)
                 return failf(f, -EIO, FAILURE_OTHER, "starting to decompress the image");
         r = archive_read_next_header(a, &entry);
         if (r < ARCHIVE_WARN)
@@ -251,7 +250,21 @@ int source_decompress(struct job *job, struct source *s, const struct limits *li
         r = empty ? 0 : unpack(job, a, limits, out, &size, f);
         if (r < 0)
                 return r;
+        *ret_size = size;
+        return take_fd(&out);
+}
+
+int source_decompress(struct job *job, struct source *s, const struct limits *limits, struct failure *f) {
+        struct archive_input in = {.fd = s->fd};
+        uint64_t size = 0;
+        int r = is_compressed(s);
+
+        if (r <= 0)
+                return r < 0 ? fail_errno(f, r, "reading the image") : 0;
+        r = archive_input_end(&in, decompress(job, &in, limits, &size, f), "reading the image", f);
+        if (r < 0)
+                return r;
         source_clear(s);
-        *s = (struct source){.fd = take_fd(&out), .size = size};
+        *s = (struct source){.fd = r, .size = size};
         return 1;
 }
