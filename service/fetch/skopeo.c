@@ -73,14 +73,16 @@ static char **make_argv(const struct skopeo *s, const char *verb, const char *pr
 /* In the child: the standard descriptors and the credentials, nothing else. Returns an errno. */
 static int execute(const struct skopeo *s, char *const *argv, char *const *environment, int out, int err, int report) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[4];
+        const int low[] = {out, err, report, s->credentials >= 0 ? s->credentials : null};
 
-        /* The copies are above every target, so that no dup2() overwrites the source of the next. */
-        high[0] = fcntl(out, F_DUPFD_CLOEXEC, 16);
-        high[1] = fcntl(err, F_DUPFD_CLOEXEC, 16);
-        high[2] = fcntl(report, F_DUPFD_CLOEXEC, 16);
-        high[3] = fcntl(s->credentials >= 0 ? s->credentials : null, F_DUPFD_CLOEXEC, 16);
-        if (null < 0 || high[0] < 0 || high[1] < 0 || high[2] < 0 || high[3] < 0)
+        if (null < 0)
                 return errno;
+        /* The copies are above every target, so that no dup2() overwrites the source of the next. */
+        for (size_t i = 0; i < G_N_ELEMENTS(low); i++) {
+                high[i] = fcntl(low[i], F_DUPFD_CLOEXEC, 16);
+                if (high[i] < 0)
+                        return errno;
+        }
         if (dup2(null, STDIN_FILENO) < 0 || dup2(high[0], STDOUT_FILENO) < 0 || dup2(high[1], STDERR_FILENO) < 0 ||
                 dup2(high[3], CREDENTIALS_FD) < 0 || close_range(CREDENTIALS_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
                 return errno;
@@ -158,8 +160,10 @@ static int read_output(struct run *run, struct failure *f) {
         char buf[16384];
         ssize_t n = read(run->out, buf, sizeof buf);
 
-        if (n <= 0)
-                return n < 0 && errno == EINTR ? 1 : 0;
+        if (n < 0)
+                return errno == EINTR ? 1 : fail_errno(f, -errno, "reading what skopeo prints");
+        if (n == 0)
+                return 0;
         if (run->output->len + (size_t) n > run->output_max)
                 return failf(f, -E2BIG, FAILURE_LIMIT, "the manifest has more than %zu bytes", run->output_max);
         g_string_append_len(run->output, buf, n);
@@ -223,7 +227,7 @@ static int look_at_report(struct run *run, struct failure *f) {
                 return failf(f, -ENOENT, FAILURE_TOOL,
                         "skopeo is not installed (package skopeo; Skopeo= in runtime.conf names it: %s)",
                         run->skopeo->program);
-        return failf(f, -error, FAILURE_TOOL, "%s cannot be executed: %s", run->skopeo->program, g_strerror(error));
+        return failf(f, -error, failure_is_hosts(-error) ? FAILURE_OTHER : FAILURE_TOOL, "%s cannot be executed: %s", run->skopeo->program, g_strerror(error));
 }
 
 static int run_it(struct run *run, SkopeoTick tick, void *userdata, struct failure *f) {
