@@ -24,6 +24,7 @@
 
 #define SCRIPT "d bin\nf bin/sh shell\nl lib usr/lib\nf empty \nx marked v\nz sparse \n"
 #define OUTPUTS 2U
+#define MKFS "/sbin/mkfs.ext4"
 
 static char path[] = "/tmp/mcp-faults-XXXXXX";
 static struct faults *faults;
@@ -37,8 +38,8 @@ struct job {
         const char *launch; /* JSON; DIR is the directory */
         const char *const *names;
         GByteArray *(*source)(void);
-        bool pipe;  /* the source is one */
-        bool store; /* it asks for objects */
+        bool pipe;   /* the source is one */
+        bool varies; /* by the time, or by chance */
 };
 
 static GByteArray *elf_program(void) {
@@ -77,6 +78,10 @@ static GByteArray *build_tar(void) {
         return make_tar("d bin\nf bin/qemu-system-x86_64 program\nl lib/libz.so libz.so.1\nf lib/libz.so.1 library\n");
 }
 
+static GByteArray *empty_disk(void) {
+        return g_byte_array_set_size(g_byte_array_new(), 1 << 20);
+}
+
 static GByteArray *init_program(void) {
         return g_byte_array_append(g_byte_array_new(), (const guint8 *) "\177ELF init", 9);
 }
@@ -86,6 +91,7 @@ static GByteArray *init_program(void) {
 static const char *const import_names[] = {"source", "output", "archive", NULL};
 static const char *const volume_names[] = {"archive0", "output", NULL};
 static const char *const initrd_names[] = {"guest-init", "output", "modules", NULL};
+static const char *const format_names[] = {"disk", NULL};
 static const char *const ingest_names[] = {"source", "output", NULL};
 
 static const struct job jobs[] = {
@@ -99,6 +105,7 @@ static const struct job jobs[] = {
                 false},
         {'t', "a profile", "{\"type\":\"launch\",\"op\":\"profile-ingest\",\"profile\":\"emulate-x86\",\"qemu_version\":\"9.1.0\"}",
                 ingest_names, build_tar, false, true},
+        {'f', "a disk", "{\"type\":\"launch\",\"op\":\"format\",\"mkfs\":\"" MKFS "\",\"label\":\"x\"}", format_names, empty_disk, false, true},
 };
 
 /* ---- One job ---- */
@@ -181,7 +188,7 @@ static unsigned complaints; /* all are seen before the test fails */
 
 
 static void same_bytes(const struct job *j, int n) {
-        if (j->store) /* a profile's manifest has its time */
+        if (j->varies)
                 return;
         for (size_t i = 0; i < OUTPUTS; i++)
                 if (result.len[i] != wanted.len[i] || (result.len[i] > 0 && memcmp(result.bytes[i], wanted.bytes[i], result.len[i]) != 0))
@@ -194,7 +201,8 @@ static void named(const struct job *j, int n, int error) {
         bool full = error == ENOSPC || error == EDQUOT;
 
         if (!strstr(message, g_strerror(error)) || full != g_str_equal(name, FAILURE_SPACE) || g_str_equal(name, FAILURE_UNSUPPORTED) ||
-                g_str_equal(name, FAILURE_DIGEST) || g_str_equal(name, FAILURE_SPEC) || g_str_equal(name, FAILURE_NOT_SUPPORTED))
+                g_str_equal(name, FAILURE_DIGEST) || g_str_equal(name, FAILURE_SPEC) || g_str_equal(name, FAILURE_NOT_SUPPORTED) ||
+                g_str_equal(name, FAILURE_TOOL))
                 complain("%s, call %d fails with \"%s\": %s: %s", j->what, n, g_strerror(error), name, message);
 }
 
@@ -240,7 +248,9 @@ static void walk_jobs(const char *which, enum fault_call call, const char *name,
         const char *soak = getenv("MCP_SOAK");
 
         for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
-                if ((soak && *soak) || strchr(which, jobs[i].letter))
+                if (jobs[i].letter == 'f' && access(MKFS, X_OK) < 0)
+                        print_message("%s is not there\n", MKFS);
+                else if ((soak && *soak) || strchr(which, jobs[i].letter))
                         walk(&jobs[i], call, name, prefix, error, forever);
 }
 
@@ -275,7 +285,7 @@ static void test_source(void **state) {
 }
 
 static void test_descriptors(void **state) {
-        walk_jobs("eopvit", FAULT_ANY_DESCRIPTOR, "descriptors", "/", EMFILE, false);
+        walk_jobs("eopvitf", FAULT_ANY_DESCRIPTOR, "descriptors", "/", EMFILE, false);
         content();
 }
 
