@@ -227,7 +227,8 @@ static int look_at_report(struct run *run, struct failure *f) {
                 return failf(f, -ENOENT, FAILURE_TOOL,
                         "skopeo is not installed (package skopeo; Skopeo= in runtime.conf names it: %s)",
                         run->skopeo->program);
-        return failf(f, -error, failure_is_hosts(-error) ? FAILURE_OTHER : FAILURE_TOOL, "%s cannot be executed: %s", run->skopeo->program, g_strerror(error));
+        return failf(f, -error, failure_is_hosts(-error) ? FAILURE_OTHER : FAILURE_TOOL, "%s cannot be executed: %s",
+                run->skopeo->program, g_strerror(error));
 }
 
 static int run_it(struct run *run, SkopeoTick tick, void *userdata, struct failure *f) {

@@ -250,7 +250,8 @@ static void do_console(struct machine *m, json_int_t id, const json_t *message) 
         int r;
 
         if (!m->command_fd) {
-                reply_error(m, id, "LimitExceeded", "the console's descriptor did not arrive; too many are open in its monitor");
+                reply_error(m, id, "LimitExceeded",
+                        "the console's descriptor did not arrive; too many are open in its monitor");
                 return;
         }
         r = console_view(m->console, take_fd(m->command_fd), json_is_true(json_object_get(message, "write")));
@@ -281,7 +282,8 @@ static void do_display(struct machine *m, json_int_t id, const json_t *message) 
         int r;
 
         if (!m->command_fd) {
-                reply_error(m, id, "LimitExceeded", "the display's descriptor did not arrive; too many are open in its monitor");
+                reply_error(m, id, "LimitExceeded",
+                        "the display's descriptor did not arrive; too many are open in its monitor");
                 return;
         }
         r = display_add(m->display, m->qmp, id, take_fd(m->command_fd));

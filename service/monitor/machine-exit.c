@@ -119,8 +119,9 @@ json_t *exit_not_started(const struct launch *l, int error, const char *text) {
 
         (void) snprintf(message, sizeof message, "its monitor could not start it: %s: %s", text, strerror(-error));
         log_error("%s", message);
-        exit = json_pack("{s:s, s:s, s:i, s:I, s:b, s:s}", "type", "exited", "reason", exit_reason_to_string(EXIT_REASON_CRASHED), "code",
-                CODE_NOT_STARTED, "at", (json_int_t) now_realtime(), "asked", 0, "message", message);
+        exit = json_pack("{s:s, s:s, s:i, s:I, s:b, s:s}", "type", "exited", "reason",
+                exit_reason_to_string(EXIT_REASON_CRASHED), "code", CODE_NOT_STARTED, "at", (json_int_t) now_realtime(),
+                "asked", 0, "message", message);
         if (exit && l && l->exit_fd >= 0)
                 r = write_record(l, exit);
         if (r < 0)
@@ -157,7 +158,9 @@ void machine_finish(struct machine *m) {
         recorded = r >= 0;
         CRASH_POINT(MONITOR_RECORDED);
         if (r < 0) {
-                log_warning("the exit record could not be written, a restart of mcp-runtimed would not know this end: %s", strerror(-r));
+                log_warning(
+                        "the exit record could not be written, a restart of mcp-runtimed would not know this end: %s",
+                        strerror(-r));
                 console_say(m->console, "the exit record could not be written: %s", strerror(-r));
         }
         (void) sd_notifyf(0, "STATUS=Ended: %s", json_string_value(json_object_get(m->exit, "reason")));

@@ -33,9 +33,9 @@ const char *machine_state_to_string(enum machine_state state) {
 void machine_notify_status(struct machine *m) {
         /* A first word that was not taken would be a start that never ends. */
         bool first = m->was_running && !m->told_manager;
-        int r = sd_notifyf(0, "%sSTATUS=%s%s, boot %" PRIu32 ", QEMU is process %d",
-                first ? "READY=1\n" : "", m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "",
-                machine_state_to_string(m->state), m->launch->boot, (int) m->pid);
+        int r = sd_notifyf(0, "%sSTATUS=%s%s, boot %" PRIu32 ", QEMU is process %d", first ? "READY=1\n" : "",
+                m->state == MACHINE_RUNNING && m->ready ? "Ready and " : "", machine_state_to_string(m->state),
+                m->launch->boot, (int) m->pid);
 
         if (r >= 0)
                 m->told_manager = m->was_running;

@@ -145,7 +145,8 @@ int seglog_new(const int *fds, size_t n, uint64_t segment_max, uint32_t boot, st
                 if (q < 0 && r == 0)
                         r = q;
                 if (unread < 0 && hidden == 0)
-                        log_warning("a part of the VM's log cannot be read, and makes room for the next lines: %s", strerror(-unread));
+                        log_warning("a part of the VM's log cannot be read, and makes room for the next lines: %s",
+                                strerror(-unread));
                 if (unread < 0)
                         hidden += log->segments[i].size; /* no line is shorter than a byte */
                 if (log->segments[i].last > log->segments[log->current].last)
@@ -242,7 +243,8 @@ void seglog_flush(struct seglog *log) {
                 /* Who looks for lines that are missing finds them counted where they would be, once there is room; a log
                  * that is never written again can say nothing. */
                 if (!log->told)
-                        log_warning("the VM's log cannot be written, what it prints is lost until it can: %s", strerror(-r));
+                        log_warning("the VM's log cannot be written, what it prints is lost until it can: %s",
+                                strerror(-r));
                 log->told = true;
         }
         log->len = 0;

@@ -55,7 +55,8 @@ int fail_errno(struct failure *f, int r, const char *what) {
                 return failf(f, r, FAILURE_LIMIT, "%s: %s (WorkerMemoryMiB= in runtime.conf)", what, g_strerror(-r));
         case -ENOSPC:
         case -EDQUOT:
-                return failf(f, r, FAILURE_SPACE, "%s: %s; make room on the host's disk, for one by removing images", what, g_strerror(-r));
+                return failf(f, r, FAILURE_SPACE, "%s: %s; make room on the host's disk, for one by removing images",
+                        what, g_strerror(-r));
         case -EFBIG:
                 return failf(f, r, FAILURE_SPACE, "%s: %s", what, g_strerror(-r));
         default:

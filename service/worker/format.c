@@ -15,8 +15,10 @@
 
 /* And not what else may keep a process from its start. */
 static bool is_missing(const GError *error) {
-        return g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) || g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_ACCES) ||
-               g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_PERM) || g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOEXEC);
+        return g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) ||
+               g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_ACCES) ||
+               g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_PERM) ||
+               g_error_matches(error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOEXEC);
 }
 
 static int run_mkfs(char **argv, struct failure *f) {
@@ -26,10 +28,11 @@ static int run_mkfs(char **argv, struct failure *f) {
 
         if (!g_spawn_sync("/", argv, NULL, G_SPAWN_LEAVE_DESCRIPTORS_OPEN | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
                     &words, &status, &error))
-                return is_missing(error) ? failf(f, -ENOENT, FAILURE_TOOL,
-                                                   "%s cannot be run: %s; install e2fsprogs or set MkfsExt4= in runtime.conf", argv[0],
-                                                   error->message)
-                                         : failf(f, -EIO, FAILURE_OTHER, "%s cannot be run: %s", argv[0], error->message);
+                return is_missing(error)
+                               ? failf(f, -ENOENT, FAILURE_TOOL,
+                                         "%s cannot be run: %s; install e2fsprogs or set MkfsExt4= in runtime.conf",
+                                         argv[0], error->message)
+                               : failf(f, -EIO, FAILURE_OTHER, "%s cannot be run: %s", argv[0], error->message);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 return 0;
         if (strstr(words, "No space left"))

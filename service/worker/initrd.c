@@ -37,8 +37,8 @@ static int read_text(struct build *b, const char *name, char **ret, struct failu
         if (r >= 0)
                 r = read_file(fd, MODULES_DEP_MAX, ret, NULL);
         if (r < 0)
-                return failf(f, r, failure_is_hosts(r) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED, "the kernel's %s cannot be read: %s",
-                        name, g_strerror(-r));
+                return failf(f, r, failure_is_hosts(r) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED,
+                        "the kernel's %s cannot be read: %s", name, g_strerror(-r));
         return 0;
 }
 
@@ -93,8 +93,7 @@ static int unpack(struct archive_input *in, GByteArray *out, const char *path, s
         g_autoptr(archive_reader) a = archive_util_raw();
         struct archive_entry *entry;
 
-        if (!a || archive_input_open(in, a) < ARCHIVE_WARN ||
-                archive_read_next_header(a, &entry) < ARCHIVE_WARN)
+        if (!a || archive_input_open(in, a) < ARCHIVE_WARN || archive_read_next_header(a, &entry) < ARCHIVE_WARN)
                 return failf(f, -EBADMSG, FAILURE_OTHER, "kernel module %s cannot be unpacked: %s", path,
                         a ? archive_error_string(a) : "no memory");
         for (;;) {
@@ -124,8 +123,8 @@ static int add_module(struct build *b, const char *path, GString *list, struct f
         int r;
 
         if (fd < 0)
-                return failf(f, fd, failure_is_hosts(fd) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED, "kernel module %s cannot be opened: %s",
-                        path, g_strerror(-fd));
+                return failf(f, fd, failure_is_hosts(fd) ? FAILURE_OTHER : FAILURE_NOT_SUPPORTED,
+                        "kernel module %s cannot be opened: %s", path, g_strerror(-fd));
         r = archive_input_end(&in, unpack(&in, data, path, f), path, f);
         if (r < 0)
                 return r;

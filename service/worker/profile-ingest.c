@@ -289,8 +289,8 @@ int profile_ingest_made(struct job *job, profile_manifest *m, json_t **ret_done,
         return r;
 }
 
-static int ingest_file(
-        struct job *job, struct archive_input *in, const struct limits *limits, profile_manifest **ret, struct failure *f) {
+static int ingest_file(struct job *job, struct archive_input *in, const struct limits *limits, profile_manifest **ret,
+        struct failure *f) {
         g_autoptr(archive_reader) archive = archive_util_tar_packed();
 
         if (!archive || archive_input_open(in, archive) != ARCHIVE_OK)

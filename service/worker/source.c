@@ -187,7 +187,10 @@ int source_open_stream(struct job *job, struct failure *f) {
 
 /* Returns 1 or 0, or a negative errno. */
 static int is_compressed(const struct source *s) {
-        static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "\xfd" "7zXZ", "BZh"};
+        static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
+                "\xfd"
+                "7zXZ",
+                "BZh"};
         char head[MAGIC_MAX] = "";
         int r = source_read(s, 0, head, (size_t) MIN(s->size, MAGIC_MAX));
 
@@ -225,7 +228,8 @@ static int unpack(struct job *job, struct archive *a, const struct limits *limit
 }
 
 /* Returns the file that holds it, and its size. */
-static int decompress(struct job *job, struct archive_input *in, const struct limits *limits, uint64_t *ret_size, struct failure *f) {
+static int decompress(
+        struct job *job, struct archive_input *in, const struct limits *limits, uint64_t *ret_size, struct failure *f) {
         g_autoptr(archive_reader) a = archive_util_raw();
         _cleanup_close_ int out = -1;
         struct archive_entry *entry;

@@ -20,7 +20,9 @@ static int refuse(struct failure *f, int r, const char *path, const char *why) {
 }
 
 static int cannot(struct failure *f, int r, const char *path) {
-        const char *name = r == -ENOSPC || r == -EDQUOT ? FAILURE_SPACE : failure_is_hosts(r) ? FAILURE_OTHER : FAILURE_SPEC;
+        const char *name = r == -ENOSPC || r == -EDQUOT ? FAILURE_SPACE
+                           : failure_is_hosts(r)        ? FAILURE_OTHER
+                                                        : FAILURE_SPEC;
 
         return failf(f, r, name, "volume: %s: %s%s", path, g_strerror(-r),
                 r == -EACCES || r == -EPERM ? " (it must be readable for others, or for group mcp-volume)" : "");

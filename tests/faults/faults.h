@@ -15,17 +15,18 @@ enum fault_call {
         FAULT_FSYNC,
         FAULT_RENAME,
         FAULT_UNLINK,
-        FAULT_DESCRIPTOR,     /* memfd, socket pair, accept: wherever */
+        FAULT_DESCRIPTOR, /* memfd, socket pair, accept: wherever */
         FAULT_ANY_DESCRIPTOR, /* those, and all else that makes one (open, socket, pipe, dup, epoll, a timer, a pidfd): wherever */
-        FAULT_NETLINK,        /* a netlink socket's send or receive: wherever */
-        FAULT_TUNNEL,         /* TUNSETIFF: wherever */
+        FAULT_NETLINK, /* a netlink socket's send or receive: wherever */
+        FAULT_TUNNEL,  /* TUNSETIFF: wherever */
 };
 
 struct faults {
         volatile int call;      /* enum fault_call */
         volatile int error;     /* the errno it gets */
         volatile int countdown; /* the call that fails is the one that makes it 0 */
-        volatile int forever;   /* and so do all after it; of FAULT_CREATE, FAULT_WRITE and FAULT_FSYNC those of the two others, too */
+        volatile int
+                forever; /* and so do all after it; of FAULT_CREATE, FAULT_WRITE and FAULT_FSYNC those of the two others, too */
         volatile int fired;
         volatile int64_t realtime_offset; /* seconds */
         char prefix[4000];                /* of the paths of the files whose calls count; a memfd's is "/memfd:NAME" */

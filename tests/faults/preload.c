@@ -52,7 +52,8 @@ static bool fails(enum fault_call call) {
         bool hit;
 
         if (faults->fired && faults->forever)
-                hit = call == (enum fault_call) faults->call || (is_of_disk(call) && is_of_disk((enum fault_call) faults->call));
+                hit = call == (enum fault_call) faults->call ||
+                      (is_of_disk(call) && is_of_disk((enum fault_call) faults->call));
         else
                 hit = call == (enum fault_call) faults->call && faults->countdown > 0 && --faults->countdown == 0;
         if (hit) {
@@ -92,7 +93,8 @@ static bool is_hit(enum fault_call call, bool ours) {
 static bool open_fails(int dir, const char *name, int flags) {
         if (ARMED && faults->call == FAULT_ANY_DESCRIPTOR)
                 return is_hit(FAULT_ANY_DESCRIPTOR, true);
-        return ARMED && is_hit((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? FAULT_CREATE : FAULT_OPEN, at_is_ours(dir, name));
+        return ARMED && is_hit((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? FAULT_CREATE : FAULT_OPEN,
+                                at_is_ours(dir, name));
 }
 
 /* Calls whose every success is a new descriptor. */

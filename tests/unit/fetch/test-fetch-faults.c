@@ -52,17 +52,22 @@ static char *make_blob(const char *text) {
 }
 
 static void make_registry(void) {
-        static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\"}", layer[] = "no tar, which is not looked at here";
-        g_autofree char *blobs = below("blobs"), *config_sum = NULL, *layer_sum = NULL, *manifest = NULL, *program = NULL;
+        static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\"}",
+                          layer[] = "no tar, which is not looked at here";
+        g_autofree char *blobs = below("blobs"), *config_sum = NULL, *layer_sum = NULL, *manifest = NULL,
+                        *program = NULL;
         GByteArray *bytes = g_byte_array_new();
 
         if (mkdir(blobs, 0700) < 0 || mkdir(scratch, 0700) < 0)
                 abort();
         config_sum = make_blob(config);
         layer_sum = make_blob(layer);
-        manifest = g_strdup_printf("{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{\"mediaType\":"
-                                   "\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
-                                   "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}]}",
+        manifest = g_strdup_printf(
+                "{\"schemaVersion\":2,\"mediaType\":\"application/"
+                "vnd.oci.image.manifest.v1+json\",\"config\":{\"mediaType\":"
+                "\"application/"
+                "vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
+                "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%zu}]}",
                 config_sum, strlen(config), layer_sum, strlen(layer));
         g_byte_array_append(bytes, (const guint8 *) manifest, (guint) strlen(manifest));
         digest = sha256_of(bytes);
@@ -96,10 +101,10 @@ static GByteArray *content_of(int fd) {
 static struct outcome run(bool push, GByteArray **ret_archive) {
         static const char *const names[] = {"archive", NULL};
         g_autofree char *program = below("skopeo");
-        json_t *launch = push ? json_pack("{s:s, s:s, s:s, s:s}", "type", "launch", "op", "push", "digest", digest, "destination",
-                                        "registry.test/x:1")
-                              : json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "launch", "op", "pull", "repository", "registry.test/x",
-                                        "architecture", "x86_64", "tag", "1");
+        json_t *launch = push ? json_pack("{s:s, s:s, s:s, s:s}", "type", "launch", "op", "push", "digest", digest,
+                                        "destination", "registry.test/x:1")
+                              : json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "launch", "op", "pull", "repository",
+                                        "registry.test/x", "architecture", "x86_64", "tag", "1");
         int fd = memfd_create("archive", MFD_CLOEXEC);
         struct outcome o;
 
@@ -135,9 +140,11 @@ static void judge(const struct outcome *o, const GByteArray *archive, int n, int
                 complain("call %d: status %x", n, (unsigned) o->status);
         else if (!o->last && !(any && n == 1))
                 complain("call %d: no word", n);
-        else if (o->last && !name && (archive->len != wanted->len || memcmp(archive->data, wanted->data, archive->len) != 0))
+        else if (o->last && !name &&
+                 (archive->len != wanted->len || memcmp(archive->data, wanted->data, archive->len) != 0))
                 complain("call %d: done, with another archive", n);
-        else if (name && (!strstr(text_of(o, "message"), g_strerror(error)) || g_str_equal(name, full ? FAILURE_SPACE : FAILURE_OTHER) == 0))
+        else if (name && (!strstr(text_of(o, "message"), g_strerror(error)) ||
+                                 g_str_equal(name, full ? FAILURE_SPACE : FAILURE_OTHER) == 0))
                 complain("call %d fails with \"%s\": %s: %s", n, g_strerror(error), name, text_of(o, "message"));
         if (!scratch_is_empty())
                 complain("call %d leaves something behind", n);
@@ -161,8 +168,8 @@ static void walk(bool push, enum fault_call call, const char *prefix, int error)
                 outcome_clear(&o);
                 g_byte_array_unref(archive);
         } while (fired);
-        print_message("%s, %s: each of %d calls failed with %s, done all the same %d times\n", push ? "push" : "pull", prefix, n - 1,
-                g_strerror(error), done - 1);
+        print_message("%s, %s: each of %d calls failed with %s, done all the same %d times\n", push ? "push" : "pull",
+                prefix, n - 1, g_strerror(error), done - 1);
         assert_true(n > 1 && done > 0);
 }
 

@@ -10,7 +10,8 @@
  * function fails the running test when something is not as it must be. */
 struct fake_daemon {
         char dir[64];
-        int listener, notify, link, journal; /* the last: where the helper's standard error goes; -1: to the test's own */
+        int listener, notify, link,
+                journal; /* the last: where the helper's standard error goes; -1: to the test's own */
         pid_t helper;
 };
 

@@ -49,7 +49,9 @@ static void on_reply(const json_t *message) {
                 keep(life.console, sizeof life.console, message, "error");
                 fake_daemon_send(&t.daemon, json_pack("{s:s, s:i}", "type", "usage", "id", 2), NULL, 0);
         } else if (number_of(message, "id") == 2)
-                fake_daemon_send(&t.daemon, json_pack("{s:s, s:i, s:I}", "type", "stop", "id", 3, "timeout", (json_int_t) (5 * SECOND)), NULL, 0);
+                fake_daemon_send(&t.daemon,
+                        json_pack("{s:s, s:i, s:I}", "type", "stop", "id", 3, "timeout", (json_int_t) (5 * SECOND)),
+                        NULL, 0);
 }
 
 static int prepared[4] = {-1, -1, -1, -1}; /* initrd, variables, their template, boot message; -1: this VM has none */
@@ -121,8 +123,7 @@ static void live(void) {
         pidfd = pidfd_open(t.daemon.helper, 0);
         for (;;) {
                 struct pollfd p[] = {{.fd = t.daemon.link, .events = POLLIN},
-                        {.fd = t.daemon.listener, .events = POLLIN},
-                        {.fd = pidfd, .events = POLLIN}};
+                        {.fd = t.daemon.listener, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
 
                 if (poll(p, 3, LIFE_MS) <= 0)
                         fail_msg("call %d: it hangs", faults->countdown);
@@ -155,8 +156,8 @@ static void show(void) {
         char *all;
 
         if (read_file(t.daemon.journal, 1 << 20, &all, NULL) == 0)
-                print_error("status %d, ran %d, ready %d, reason \"%s\" %d, console \"%s\", \"%s\"\n%s", life.status, life.ran, life.ready,
-                        life.reason, life.code, life.console, life.message, all);
+                print_error("status %d, ran %d, ready %d, reason \"%s\" %d, console \"%s\", \"%s\"\n%s", life.status,
+                        life.ran, life.ready, life.reason, life.code, life.console, life.message, all);
 }
 
 #define must(condition, n)                                                                                             \
@@ -193,7 +194,8 @@ static void walk_files(enum fault_call call, const char *name, const char *file,
                 else
                         check_record("guest-exit", 0);
         } while (faults->fired);
-        print_message("%s of %s: each of %d calls failed%s with %s\n", name, file, n - 1, forever ? " for ever" : "", strerror(error));
+        print_message("%s of %s: each of %d calls failed%s with %s\n", name, file, n - 1, forever ? " for ever" : "",
+                strerror(error));
         assert_true(n > 1);
 }
 
@@ -288,7 +290,8 @@ static void no_life(int n, int error) {
         must(life.status == 1 && !life.ran, n);
         must(fstat(t.exit, &st) == 0, n);
         if (life.reason[0]) {
-                must(strcmp(life.reason, "crashed") == 0 && life.code == 127 && strstr(life.message, strerror(error)), n);
+                must(strcmp(life.reason, "crashed") == 0 && life.code == 127 && strstr(life.message, strerror(error)),
+                        n);
                 if (st.st_size > 0)
                         check_record(life.reason, life.code);
         } else if (st.st_size > 0)
@@ -317,8 +320,8 @@ static void walk_descriptors(int error, bool forever) {
                 must(!life.console[0] || (faults->fired && strcmp(life.console, "LimitExceeded") == 0), n);
                 lived++;
         } while (faults->fired);
-        print_message("descriptors: each of %d calls failed%s with %s, the VM lived %d times\n", n - 1, forever ? " for ever" : "",
-                strerror(error), lived);
+        print_message("descriptors: each of %d calls failed%s with %s, the VM lived %d times\n", n - 1,
+                forever ? " for ever" : "", strerror(error), lived);
         assert_true(n > 1 && lived > 1);
 }
 

@@ -46,8 +46,13 @@ static GByteArray *elf_program(void) {
         struct {
                 Elf64_Ehdr head;
                 Elf64_Phdr segment;
-        } p = {.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC, .e_machine = EM_X86_64,
-                       .e_version = EV_CURRENT, .e_entry = 0x400100, .e_phoff = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
+        } p = {.head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                       .e_type = ET_EXEC,
+                       .e_machine = EM_X86_64,
+                       .e_version = EV_CURRENT,
+                       .e_entry = 0x400100,
+                       .e_phoff = sizeof(Elf64_Ehdr),
+                       .e_phentsize = sizeof(Elf64_Phdr),
                        .e_phnum = 1},
                 .segment = {.p_type = PT_LOAD, .p_vaddr = 0x400000, .p_filesz = sizeof p, .p_memsz = sizeof p + 100}};
 
@@ -99,13 +104,16 @@ static const struct job jobs[] = {
         {'o', "an OCI archive", IMPORT, import_names, packed_archive, false, false},
         {'p', "a pipe", IMPORT, import_names, oci_archive, true, false},
         {'d', "a docker archive", IMPORT, import_names, docker_archive, false, false},
-        {'v', "volumes", "{\"type\":\"launch\",\"op\":\"volumes\",\"paths\":[\"DIR/kernel\"],\"roots\":[\"DIR\"]}", volume_names, volume_tar, false,
-                false},
-        {'i', "an initrd", "{\"type\":\"launch\",\"op\":\"initrd\",\"kernel\":\"6.1\",\"modules\":[\"a\"]}", initrd_names, init_program, false,
-                false},
-        {'t', "a profile", "{\"type\":\"launch\",\"op\":\"profile-ingest\",\"profile\":\"emulate-x86\",\"qemu_version\":\"9.1.0\"}",
+        {'v', "volumes", "{\"type\":\"launch\",\"op\":\"volumes\",\"paths\":[\"DIR/kernel\"],\"roots\":[\"DIR\"]}",
+                volume_names, volume_tar, false, false},
+        {'i', "an initrd", "{\"type\":\"launch\",\"op\":\"initrd\",\"kernel\":\"6.1\",\"modules\":[\"a\"]}",
+                initrd_names, init_program, false, false},
+        {'t', "a profile",
+                "{\"type\":\"launch\",\"op\":\"profile-ingest\",\"profile\":\"emulate-x86\",\"qemu_version\":\"9.1."
+                "0\"}",
                 ingest_names, build_tar, false, true},
-        {'f', "a disk", "{\"type\":\"launch\",\"op\":\"format\",\"mkfs\":\"" MKFS "\",\"label\":\"x\"}", format_names, empty_disk, false, true},
+        {'f', "a disk", "{\"type\":\"launch\",\"op\":\"format\",\"mkfs\":\"" MKFS "\",\"label\":\"x\"}", format_names,
+                empty_disk, false, true},
 };
 
 /* ---- One job ---- */
@@ -164,7 +172,8 @@ static json_t *launch_of(const struct job *j) {
 }
 
 static int open_given(const char *name) {
-        return strcmp(name, "modules") == 0 ? open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC) : memfd_create(name, MFD_CLOEXEC);
+        return strcmp(name, "modules") == 0 ? open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC)
+                                            : memfd_create(name, MFD_CLOEXEC);
 }
 
 static void run_job(const struct job *j, struct result *r) {
@@ -186,13 +195,14 @@ static unsigned complaints; /* all are seen before the test fails */
 
 #define complain(format, ...) (print_error(format "\n", ##__VA_ARGS__), (void) complaints++)
 
-
 static void same_bytes(const struct job *j, int n) {
         if (j->varies)
                 return;
         for (size_t i = 0; i < OUTPUTS; i++)
-                if (result.len[i] != wanted.len[i] || (result.len[i] > 0 && memcmp(result.bytes[i], wanted.bytes[i], result.len[i]) != 0))
-                        complain("%s, call %d: it says that it is done, and %s is another one", j->what, n, j->names[i + 1]);
+                if (result.len[i] != wanted.len[i] ||
+                        (result.len[i] > 0 && memcmp(result.bytes[i], wanted.bytes[i], result.len[i]) != 0))
+                        complain("%s, call %d: it says that it is done, and %s is another one", j->what, n,
+                                j->names[i + 1]);
 }
 
 /* A disk that is full or broken is no damage of the image's. */
@@ -200,8 +210,9 @@ static void named(const struct job *j, int n, int error) {
         const char *name = text_of(&result.o, "error"), *message = text_of(&result.o, "message");
         bool full = error == ENOSPC || error == EDQUOT;
 
-        if (!strstr(message, g_strerror(error)) || full != g_str_equal(name, FAILURE_SPACE) || g_str_equal(name, FAILURE_UNSUPPORTED) ||
-                g_str_equal(name, FAILURE_DIGEST) || g_str_equal(name, FAILURE_SPEC) || g_str_equal(name, FAILURE_NOT_SUPPORTED) ||
+        if (!strstr(message, g_strerror(error)) || full != g_str_equal(name, FAILURE_SPACE) ||
+                g_str_equal(name, FAILURE_UNSUPPORTED) || g_str_equal(name, FAILURE_DIGEST) ||
+                g_str_equal(name, FAILURE_SPEC) || g_str_equal(name, FAILURE_NOT_SUPPORTED) ||
                 g_str_equal(name, FAILURE_TOOL))
                 complain("%s, call %d fails with \"%s\": %s: %s", j->what, n, g_strerror(error), name, message);
 }
@@ -209,7 +220,8 @@ static void named(const struct job *j, int n, int error) {
 static void judge(const struct job *j, int n, int error) {
         if (!result.o.last) {
                 /* It could not even connect, and the unit's start fails. */
-                if (!WIFEXITED(result.o.status) || WEXITSTATUS(result.o.status) != 1 || n != 1 || faults->call != FAULT_ANY_DESCRIPTOR)
+                if (!WIFEXITED(result.o.status) || WEXITSTATUS(result.o.status) != 1 || n != 1 ||
+                        faults->call != FAULT_ANY_DESCRIPTOR)
                         complain("%s, call %d: no word, status %x", j->what, n, (unsigned) result.o.status);
                 return;
         }
@@ -222,7 +234,8 @@ static void judge(const struct job *j, int n, int error) {
                 named(j, n, error);
 }
 
-static void walk(const struct job *j, enum fault_call call, const char *name, const char *prefix, int error, bool forever) {
+static void walk(
+        const struct job *j, enum fault_call call, const char *name, const char *prefix, int error, bool forever) {
         int n = 0, done = 0;
         bool fired;
 
@@ -239,12 +252,13 @@ static void walk(const struct job *j, enum fault_call call, const char *name, co
                 result_clear(&result);
         } while (fired);
         result_clear(&wanted);
-        print_message("%s, %s of %s: each of %d calls failed%s with %s, done all the same %d times\n", j->what, name, prefix, n - 1,
-                forever ? " for ever" : "", g_strerror(error), done - 1);
+        print_message("%s, %s of %s: each of %d calls failed%s with %s, done all the same %d times\n", j->what, name,
+                prefix, n - 1, forever ? " for ever" : "", g_strerror(error), done - 1);
 }
 
 /* Of the jobs whose letter is in which; with MCP_SOAK of all. */
-static void walk_jobs(const char *which, enum fault_call call, const char *name, const char *prefix, int error, bool forever) {
+static void walk_jobs(
+        const char *which, enum fault_call call, const char *name, const char *prefix, int error, bool forever) {
         const char *soak = getenv("MCP_SOAK");
 
         for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
