@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/name.h"
+#include "model/record-text.h"
 #include "model/rfc3339.h"
 
 #define INVALID "InvalidSpec"
@@ -314,7 +315,7 @@ int vm_record_parse(const char *text, size_t len, const SpecLimits *limits, VMRe
         if (len > RECORD_BYTES_MAX)
                 return problem_set(ret_problem, INVALID, NULL, "record: %zu bytes, at most %u are accepted", len,
                         RECORD_BYTES_MAX);
-        r.object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+        r.object = record_text_parse(text, len, &error);
         if (!r.object)
                 return problem_set(ret_problem, INVALID, NULL, "record: not JSON at line %d", error.line);
         if (json_is_object(r.object))
