@@ -30,6 +30,9 @@ int store_vm_directory(Store *s, const char *name);
 /* Whether it is half of something. */
 bool store_is_temporary(const char *name);
 
+/* Removes it where it is half and no worker writes it; whether it did. */
+bool store_entry_clean(Store *s, int dir, const char *name);
+
 /* Opens what is no link; flags as open(2). A negative dir is what is returned, so that the error of opening it is passed on. */
 int store_file_open(int dir, const char *name, int flags);
 

@@ -90,17 +90,22 @@ static void read_all(Reading *r) {
                 (void) g_thread_join(threads[--n]);
 }
 
+static void add(Reading *r, const struct dirent *e) {
+        Entry entry = {.is_directory = e->d_type == DT_DIR};
+
+        (void) g_strlcpy(entry.name, e->d_name, sizeof entry.name);
+        g_array_append_val(r->entries, entry);
+}
+
 static void list(Reading *r) {
         DIR *d = store_entries_open(r->store->vms);
         struct dirent *e;
 
         while (d && (e = readdir(d)))
-                if (vm_name_is_valid(e->d_name)) {
-                        Entry entry = {.is_directory = e->d_type == DT_DIR};
-
-                        (void) g_strlcpy(entry.name, e->d_name, sizeof entry.name);
-                        g_array_append_val(r->entries, entry);
-                }
+                if (vm_name_is_valid(e->d_name))
+                        add(r, e);
+                else
+                        (void) store_entry_clean(r->store, r->store->vms, e->d_name);
         if (d)
                 (void) closedir(d);
 }

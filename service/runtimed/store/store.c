@@ -98,20 +98,25 @@ struct cleaning {
         unsigned removed;
 };
 
-static void clean_entry(int dir, const char *name, void *userdata) {
-        struct cleaning *c = userdata;
+bool store_entry_clean(Store *s, int dir, const char *name) {
         struct stat st;
 
-        if (!store_is_temporary(name) || g_hash_table_contains(c->store->temporaries, name))
-                return;
+        if (!store_is_temporary(name) || g_hash_table_contains(s->temporaries, name))
+                return false;
         if (unlinkat(dir, name, 0) < 0 && errno == EISDIR)
                 store_directory_remove(dir, name);
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) >= 0) {
                 log_warning("%s was left half written, and cannot be removed", name);
-                return;
+                return false;
         }
         log_notice("%s was left half written, and is removed", name);
-        c->removed++;
+        return true;
+}
+
+static void clean_entry(int dir, const char *name, void *userdata) {
+        struct cleaning *c = userdata;
+
+        c->removed += store_entry_clean(c->store, dir, name);
 }
 
 static void clean_inside(int dir, const char *name, void *userdata) {
@@ -126,20 +131,22 @@ static void clean_subdirectory(int dir, const char *name, void *userdata) {
         clean_inside(dir, name, userdata);
 }
 
-static unsigned clean(Store *s, StoreEntryFound of_vms) {
-        struct cleaning c = {.store = s};
+static void clean_all_but_vms(struct cleaning *c) {
+        Store *s = c->store;
 
-        store_each_entry(s->vms, of_vms, &c);
-        store_each_entry(s->images, clean_subdirectory, &c);
-        store_each_entry(s->disks, clean_subdirectory, &c);
-        store_each_entry(s->cache, clean_entry, &c);
-        store_each_entry(s->networks, clean_entry, &c);
-        store_each_entry(s->jobs, clean_entry, &c);
-        return c.removed;
+        store_each_entry(s->images, clean_subdirectory, c);
+        store_each_entry(s->disks, clean_subdirectory, c);
+        store_each_entry(s->cache, clean_entry, c);
+        store_each_entry(s->networks, clean_entry, c);
+        store_each_entry(s->jobs, clean_entry, c);
 }
 
 unsigned store_clean(Store *s) {
-        return clean(s, clean_subdirectory);
+        struct cleaning c = {.store = s};
+
+        store_each_entry(s->vms, clean_subdirectory, &c);
+        clean_all_but_vms(&c);
+        return c.removed;
 }
 
 unsigned store_vm_clean(Store *s, const char *name) {
@@ -170,7 +177,7 @@ int store_open(const char *path, Store **ret) {
                 (void) store_free(s);
                 return r;
         }
-        (void) clean(s, clean_entry);
+        clean_all_but_vms(&(struct cleaning){.store = s});
         *ret = s;
         return 0;
 }

@@ -19,7 +19,7 @@
  */
 typedef struct Store Store;
 
-/* Makes what is missing, removes what is half but in the VMs' directories: see store_vm_clean(). Negative errno. */
+/* Makes what is missing, removes what is half but among the VMs: see store_vms_load() and store_vm_clean(). Negative errno. */
 int store_open(const char *path, Store **ret);
 Store *store_free(Store *s);
 
@@ -32,9 +32,10 @@ uint64_t store_free_bytes(Store *s);
 /* The same in one VM's directory, which need not be there. */
 unsigned store_vm_clean(Store *s, const char *name);
 
-/* Reads all records, in several threads where there are many. read is called in any of them, with the text of a record
- * (borrowed), or with why there is none: r is -ENOENT, -ENOTDIR, -ELOOP, ... What it returns is given to found, which is
- * called here, for one VM after another, and may remove that VM. */
+/* Reads all records, in several threads where there are many, and removes what is half beside the VMs' directories.
+ * read is called in any of them, with the text of a record (borrowed), or with why there is none: r is -ENOENT,
+ * -ENOTDIR, -ELOOP, ... What it returns is given to found, which is called here, for one VM after another, and may
+ * remove that VM. */
 typedef void *(*StoreVMRead)(int r, const char *text, size_t len, const void *context);
 typedef void (*StoreVMFound)(const char *name, void *result, void *userdata);
 void store_vms_load(Store *s, StoreVMRead read, const void *context, StoreVMFound found, void *userdata);
