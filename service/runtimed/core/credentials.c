@@ -61,8 +61,10 @@ void vm_drop_credentials(VM *vm) {
 }
 
 void vm_credentials_restore(VM *vm) {
-        g_autofree char *name = store_name(vm);
+        g_autofree char *name = NULL;
 
-        if (*vm->record->spec->credentials)
-                vm->payload.credentials = fd_store_take(vm->runtime->fd_store, name);
+        if (!*vm->record->spec->credentials)
+                return;
+        name = store_name(vm);
+        vm->payload.credentials = fd_store_take(vm->runtime->fd_store, name);
 }

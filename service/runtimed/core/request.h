@@ -5,9 +5,8 @@
 
 /* Questions to a monitor that wait for its reply: each is answered once, by the reply, by the VM's end or, where the monitor
  * keeps silent, by GuestNotResponding after a quarter of a minute. */
-GHashTable *requests_new(void);
 void requests_reply(VM *vm, json_t *reply);
-void requests_fail(GHashTable *requests, const char *error, const char *text);
+void requests_fail(VM *vm, const char *error, const char *text);
 
 /* vm-verbs.c: what a job under way wanted of the end. */
 void vm_after_end(VM *vm);

@@ -41,15 +41,11 @@ static guint64 *request_key(uint64_t id) {
         return key;
 }
 
-GHashTable *requests_new(void) {
-        return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, request_free);
-}
-
-static void answer(GHashTable *requests, uint64_t id, json_t *reply, const Problem *problem) {
+static void answer(VM *vm, uint64_t id, json_t *reply, const Problem *problem) {
         gpointer key, value;
         Request *request;
 
-        if (!g_hash_table_steal_extended(requests, &id, &key, &value))
+        if (!vm->requests || !g_hash_table_steal_extended(vm->requests, &id, &key, &value))
                 return;
         request = value;
         if (request->answered)
@@ -79,19 +75,19 @@ void requests_reply(VM *vm, json_t *reply) {
 
         if (error)
                 problem = problem_new(known_error(error), NULL, "%s", text ?: error);
-        answer(vm->requests, id, reply, problem);
+        answer(vm, id, reply, problem);
 }
 
-void requests_fail(GHashTable *requests, const char *error, const char *text) {
+void requests_fail(VM *vm, const char *error, const char *text) {
         g_autoptr(Problem) problem = problem_new(error, NULL, "%s", text);
         GHashTableIter iter;
         gpointer key;
 
-        for (;;) {
-                g_hash_table_iter_init(&iter, requests);
+        while (vm->requests) {
+                g_hash_table_iter_init(&iter, vm->requests);
                 if (!g_hash_table_iter_next(&iter, &key, NULL))
                         return;
-                answer(requests, *(guint64 *) key, NULL, problem);
+                answer(vm, *(guint64 *) key, NULL, problem);
         }
 }
 
@@ -105,7 +101,7 @@ static int on_unanswered(sd_event_source *source, uint64_t usec, void *userdata)
                 "the monitor of VM '%s' does not answer; Stop and Remove still work", request->vm->name);
 
         log_warning("%s: its monitor does not answer", request->vm->name);
-        answer(request->vm->requests, request->id, NULL, problem);
+        answer(request->vm, request->id, NULL, problem);
         return 0;
 }
 
@@ -115,6 +111,8 @@ static int send_request_fd(VM *vm, json_t *message, int fd, Request wanted) {
         Request *request;
         int r;
 
+        if (!vm->requests)
+                vm->requests = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, request_free);
         if (g_hash_table_size(vm->requests) >= REQUESTS_MAX) {
                 json_decref(message);
                 return -EBUSY;

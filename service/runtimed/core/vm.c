@@ -36,8 +36,7 @@ VM *vm_new(Runtime *rt, const char *name, VMRecord *record) {
                 .name = g_strdup(name),
                 .record = record,
                 .generation = 1,
-                .payload = SPEC_PAYLOAD_NONE,
-                .requests = requests_new()};
+                .payload = SPEC_PAYLOAD_NONE};
         (void) g_hash_table_insert(rt->vms, vm->name, vm);
         if (record)
                 (void) g_hash_table_insert(rt->instances, record->unit, vm);
@@ -60,7 +59,7 @@ void vm_free(VM *vm) {
         (void) helper_free(vm->monitor);
         (void) helper_free(vm->tpm);
         user_network_free(vm);
-        g_hash_table_unref(vm->requests);
+        g_clear_pointer(&vm->requests, g_hash_table_unref);
         vm_record_free(vm->record);
         g_free(vm->broken);
         spec_payload_clear(&vm->payload);
@@ -280,7 +279,7 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         CRASH_POINT(STOP_ENDED);
         let_helpers_go(vm);
         CRASH_POINT(STOP_RELEASED);
-        requests_fail(vm->requests, "VMNotRunning", "the VM ended");
+        requests_fail(vm, "VMNotRunning", "the VM ended");
         vm_set_state(vm, failed ? VM_FAILED : VM_STOPPED, words);
         /* One that we ended because it did not come up has failed; nobody wanted it down. */
         (void) restart_consider(vm, vm->failure && reason == EXIT_KILLED ? EXIT_CRASHED : reason, code);

@@ -54,7 +54,7 @@ struct VM {
         bool keep_disks;             /* when it is removed */
         uint64_t storing;     /* bytes that its volumes may come to, while they are made */
         char *guest_error;    /* the guest's own words for it, for the owner */
-        GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply */
+        GHashTable *requests; /* id -> Request: questions to the monitor that wait for its reply; NULL: there was none */
         uint64_t last_request;
 };
 

@@ -343,11 +343,13 @@ static bool is_label_key(const char *s) {
 }
 
 void spec_check_labels(const VMSpec *spec, const SpecCheck *check) {
-        guint n = g_hash_table_size(spec->labels);
+        guint n = spec->labels ? g_hash_table_size(spec->labels) : 0;
         size_t bytes = 0;
         GHashTableIter iter;
         gpointer key, value;
 
+        if (n == 0)
+                return;
         if (n > SPEC_LABELS_MAX)
                 spec_problem(check, "has %u entries, at most %u are accepted", n, SPEC_LABELS_MAX);
         g_hash_table_iter_init(&iter, spec->labels);

@@ -137,6 +137,10 @@ static json_t *accelerator_print(const void *field) {
 
 static const SpecKind accelerator_kind = {accelerator_parse, accelerator_print, nothing_clear};
 
+static void labels_clear(void *field) {
+        g_clear_pointer((GHashTable **) field, g_hash_table_unref);
+}
+
 static bool labels_parse(json_t *value, void *field, const SpecCheck *check) {
         GHashTable **labels = field;
         const char *key;
@@ -145,7 +149,9 @@ static bool labels_parse(json_t *value, void *field, const SpecCheck *check) {
         if (!json_is_object(value))
                 return false;
         json_object_foreach(value, key, e) if (!json_is_string(e)) return false;
-        g_hash_table_remove_all(*labels);
+        labels_clear(labels);
+        if (json_object_size(value) > 0)
+                *labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         json_object_foreach(value, key, e) g_hash_table_insert(*labels, g_strdup(key), g_strdup(json_string_value(e)));
         return true;
 }
@@ -153,16 +159,12 @@ static bool labels_parse(json_t *value, void *field, const SpecCheck *check) {
 /* Sorted: two prints of one spec are the same. */
 static json_t *labels_print(const void *field) {
         GHashTable *labels = *(GHashTable *const *) field;
-        g_autoptr(GList) keys = g_list_sort(g_hash_table_get_keys(labels), (GCompareFunc) strcmp);
+        g_autoptr(GList) keys = labels ? g_list_sort(g_hash_table_get_keys(labels), (GCompareFunc) strcmp) : NULL;
         json_t *o = json_object();
 
         for (GList *k = keys; k; k = k->next)
                 json_object_set_new(o, k->data, json_string(g_hash_table_lookup(labels, k->data)));
         return o;
-}
-
-static void labels_clear(void *field) {
-        g_clear_pointer((GHashTable **) field, g_hash_table_unref);
 }
 
 static const SpecKind labels_kind = {labels_parse, labels_print, labels_clear};
@@ -337,7 +339,6 @@ static VMSpec *spec_new(const SpecLimits *limits) {
         s->stop_timeout = limits->stop_timeout_default;
         probe_init_ready(&s->ready);
         probe_init_health(&s->health);
-        s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         s->credentials = g_new0(char *, 1);
         s->volumes = g_new0(char *, 1);
         s->archives = g_new0(char *, 1);

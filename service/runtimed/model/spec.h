@@ -54,7 +54,7 @@ typedef struct VMSpec {
         Accelerator accelerator;
         char *restart;         /* model/restart.h */
         uint64_t stop_timeout; /* usec */
-        GHashTable *labels;    /* char* -> char* */
+        GHashTable *labels;    /* char* -> char*; NULL: there are none */
         bool ephemeral;        /* removed when it stops */
         char **credentials;    /* names, sorted; the values are in no spec, see SpecPayload */
         char **volumes;        /* HOST:GUEST, model/mount.h: baked into an image of the VM's own */

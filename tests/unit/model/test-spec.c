@@ -20,7 +20,7 @@ static void test_defaults(void **state) {
         assert_string_equal(s->architecture, "x86_64");
         assert_int_equal(s->accelerator, ACCELERATOR_AUTO);
         assert_int_equal(s->stop_timeout, 10000000);
-        assert_int_equal(g_hash_table_size(s->labels), 0);
+        assert_null(s->labels);
         assert_false(s->ephemeral);
 }
 
