@@ -20,7 +20,7 @@
 typedef struct Entry {
         char name[VM_NAME_MAX + 1];
         bool is_directory; /* for sure */
-        void *result;
+        gpointer result;   /* NULL: nobody has read it yet; atomic */
 } Entry;
 
 typedef struct Reading {
@@ -65,29 +65,47 @@ static void *read_entry(const Reading *r, const Entry *e) {
         return result;
 }
 
-static void *read_some(void *reading) {
-        Reading *r = reading;
-        guint i;
+/* False: all are taken. */
+static bool read_next(Reading *r) {
+        guint i = (guint) g_atomic_int_add(&r->next, 1);
+        Entry *e;
 
-        while ((i = (guint) g_atomic_int_add(&r->next, 1)) < r->entries->len) {
-                Entry *e = &g_array_index(r->entries, Entry, i);
+        if (i >= r->entries->len)
+                return false;
+        e = &g_array_index(r->entries, Entry, i);
+        g_atomic_pointer_set(&e->result, read_entry(r, e));
+        return true;
+}
 
-                e->result = read_entry(r, e);
-        }
+static void *read_until_end(void *reading) {
+        while (read_next(reading))
+                ;
         return NULL;
 }
 
 /* Where no thread can be had the others do its part. */
-static void read_all(Reading *r) {
-        GThread *threads[THREADS_MAX - 1];
+static guint start_threads(Reading *r, GThread *threads[static THREADS_MAX - 1]) {
         guint wanted = MIN(g_get_num_processors(), THREADS_MAX), n = 0;
 
         wanted = MIN(wanted, r->entries->len / RECORDS_PER_THREAD);
-        while (n + 1 < wanted && (threads[n] = g_thread_try_new("records", read_some, r, NULL)))
+        while (n + 1 < wanted && (threads[n] = g_thread_try_new("records", read_until_end, r, NULL)))
                 n++;
-        (void) read_some(r);
-        while (n > 0)
-                (void) g_thread_join(threads[--n]);
+        return n;
+}
+
+/* Reports from entry i on as far as they are read; returns the first that is not. */
+static guint report(const Reading *r, guint i, StoreVMFound found, void *userdata) {
+        gpointer result;
+
+        for (; i < r->entries->len; i++) {
+                Entry *e = &g_array_index(r->entries, Entry, i);
+
+                result = g_atomic_pointer_get(&e->result);
+                if (!result)
+                        break;
+                found(e->name, result, userdata);
+        }
+        return i;
 }
 
 static void add(Reading *r, const struct dirent *e) {
@@ -113,12 +131,14 @@ static void list(Reading *r) {
 void store_vms_load(Store *s, StoreVMRead read, const void *context, StoreVMFound found, void *userdata) {
         g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(Entry));
         Reading r = {.store = s, .read = read, .context = context, .entries = entries};
+        GThread *threads[THREADS_MAX - 1];
+        guint n, reported = 0;
 
         list(&r);
-        read_all(&r);
-        for (guint i = 0; i < entries->len; i++) {
-                Entry *e = &g_array_index(entries, Entry, i);
-
-                found(e->name, e->result, userdata);
-        }
+        n = start_threads(&r, threads);
+        while (read_next(&r))
+                reported = report(&r, reported, found, userdata);
+        while (n > 0)
+                (void) g_thread_join(threads[--n]);
+        (void) report(&r, reported, found, userdata);
 }

@@ -34,8 +34,8 @@ unsigned store_vm_clean(Store *s, const char *name);
 
 /* Reads all records, in several threads where there are many, and removes what is half beside the VMs' directories.
  * read is called in any of them, with the text of a record (borrowed), or with why there is none: r is -ENOENT,
- * -ENOTDIR, -ELOOP, ... What it returns is given to found, which is called here, for one VM after another, and may
- * remove that VM. */
+ * -ENOTDIR, -ELOOP, ... What it returns (never NULL) is given to found, which is called here, for one VM after another,
+ * while others are read, and may remove that VM. */
 typedef void *(*StoreVMRead)(int r, const char *text, size_t len, const void *context);
 typedef void (*StoreVMFound)(const char *name, void *result, void *userdata);
 void store_vms_load(Store *s, StoreVMRead read, const void *context, StoreVMFound found, void *userdata);
