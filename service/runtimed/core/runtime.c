@@ -29,7 +29,7 @@
 
 #define KVM_UNIT "mcp-kvm-probe@0.service"
 #define KVM_FACT "kvm.json"
-#define CLEAN_DELAY_USEC G_USEC_PER_SEC
+#define LEISURE_USEC G_USEC_PER_SEC
 
 int runtime_new(sd_event *event, const Config *config, const Observer *observer, void *observer_data, Runtime **ret) {
         Runtime *rt;
@@ -310,12 +310,21 @@ static int on_clean(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* What a dead daemon left half written takes room and nothing else: who waited for this one comes first. */
-static void clean_later(Runtime *rt) {
-        if (sd_event_add_time_relative(
-                    rt->event, &rt->cleaner, CLOCK_MONOTONIC, CLEAN_DELAY_USEC, 0, on_clean, rt) < 0 ||
+static void when_idle(Runtime *rt, uint64_t delay, sd_event_time_handler_t handler) {
+        rt->cleaner = sd_event_source_disable_unref(rt->cleaner);
+        if (sd_event_add_time_relative(rt->event, &rt->cleaner, CLOCK_MONOTONIC, delay, 1, handler, rt) < 0 ||
                 sd_event_source_set_priority(rt->cleaner, SD_EVENT_PRIORITY_IDLE) < 0)
                 log_warning("half files of VMs stay until the next reconciliation");
+}
+
+/* What a dead daemon left half written takes room and nothing else, and the user database is somebody else's, to be
+ * waited for in threads: who waited for this daemon comes first. */
+static int on_leisure(sd_event_source *source, uint64_t usec, void *userdata) {
+        Runtime *rt = userdata;
+
+        owners_review(rt);
+        when_idle(rt, 0, on_clean);
+        return 0;
 }
 
 /* A VM goes where its image did not come, or where it was ephemeral and has ended. */
@@ -335,7 +344,6 @@ void runtime_load(Runtime *rt) {
         store_vms_load(rt->store, read_vm, &rt->limits, on_vm_read, rt);
         networks_load(rt);
         review_vms(rt);
-        owners_review(rt);
         if (runtime_awaits_monitors(rt))
                 (void) sd_event_add_time_relative(
                         rt->event, &rt->grace, CLOCK_MONOTONIC, RUNTIME_GRACE_USEC, 0, on_grace, rt);
@@ -343,7 +351,7 @@ void runtime_load(Runtime *rt) {
         fd_store_drop_unclaimed(rt->fd_store);
         runtime_probe_kvm(rt, NULL, NULL, NULL);
         profiles_load(rt);
-        clean_later(rt);
+        when_idle(rt, LEISURE_USEC, on_leisure);
         (void) reconcile(rt, true, NULL, NULL);
 }
 

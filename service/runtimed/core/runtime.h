@@ -79,7 +79,7 @@ struct Runtime {
         bool netd_remembered, netd_awaited; /* the latter: its first session since our start is not over */
         struct Users *users;         /* see core/users.h */
         GPtrArray *unclean;          /* names of VMs whose directories were not cleaned yet */
-        sd_event_source *cleaner;    /* cleans one of them a turn, when there is nothing else to do */
+        sd_event_source *cleaner;    /* looks who owns what, then cleans one of them a turn, when there is nothing else to do */
         struct Reconciliation *pass; /* the one under way, see core/reconcile.h */
         sd_event_source *grace;      /* VMs whose monitors have not come back are lost when it fires */
 
