@@ -42,14 +42,15 @@ static int result(struct kernel *k, int r) {
                 return error;
         if (r >= 0)
                 return 0;
+        k->out_of_step = true;
         return r == -NLE_NOMEM ? -ENOMEM : -EIO;
 }
 
-int kernel_open(struct kernel *k) {
+static int connect_socket(struct kernel *k) {
         struct nl_cb *cb = NULL;
         int r;
 
-        *k = (struct kernel){.sock = nl_socket_alloc(), .has_ipv6 = access("/proc/self/net/if_inet6", F_OK) == 0};
+        k->sock = nl_socket_alloc();
         if (!k->sock)
                 return -ENOMEM;
         cb = nl_socket_get_cb(k->sock);
@@ -63,7 +64,21 @@ int kernel_open(struct kernel *k) {
                 kernel_close(k);
                 return -EIO;
         }
+        k->out_of_step = false;
         return 0;
+}
+
+int kernel_open(struct kernel *k) {
+        *k = (struct kernel){.has_ipv6 = access("/proc/self/net/if_inet6", F_OK) == 0};
+        return connect_socket(k);
+}
+
+/* An answer that could not be taken still comes, and would be taken for that to the next question: another socket has none. */
+static int step(struct kernel *k) {
+        if (k->sock && !k->out_of_step)
+                return 0;
+        kernel_close(k);
+        return connect_socket(k);
 }
 
 void kernel_close(struct kernel *k) {
@@ -115,6 +130,11 @@ static int ask(struct kernel *k, struct nl_msg *question, nl_recvmsg_msg_cb_t fo
 
         if (!question)
                 return -ENOMEM;
+        r = step(k);
+        if (r < 0) {
+                nlmsg_free(question);
+                return r;
+        }
         (void) nl_socket_modify_cb(k->sock, NL_CB_VALID, NL_CB_CUSTOM, found, userdata);
         r = nl_send_auto(k->sock, question);
         if (r >= 0)
@@ -251,9 +271,9 @@ int kernel_addresses(struct kernel *k, AddressFound found, void *userdata) {
 static int batch_run(struct batch *b, struct kernel *k) {
         struct iovec iov[BATCH_MAX];
         size_t sent = 0;
-        int r = b->failed ? -ENOMEM : 0;
+        int r = b->failed ? -ENOMEM : step(k);
 
-        for (size_t i = 0; i < b->n; i++) {
+        for (size_t i = 0; r >= 0 && i < b->n; i++) {
                 struct nlmsghdr *header = nlmsg_hdr(b->messages[i]);
 
                 nl_complete_msg(k->sock, b->messages[i]);

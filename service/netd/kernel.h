@@ -15,6 +15,7 @@ struct nlmsghdr;
 
 struct kernel {
         struct nl_sock *sock;
+        bool out_of_step; /* an answer may be left in it */
         int error;
         bool has_ipv6;
 };
