@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shared/fd.h"
 #include "shared/log.h"
 
 #define PEERS_MAX 8U
+#define PAUSE_USEC 200000ULL
 
 struct peer {
         struct server *server;
@@ -23,7 +25,8 @@ struct server {
         sd_event *event;
         struct networks *networks;
         uid_t user;
-        sd_event_source *source;
+        sd_event_source *source, *pause;
+        bool paused; /* since the last connection that was taken */
         struct peer peers[PEERS_MAX];
         struct peer *daemon; /* NULL: none has said HELLO */
 };
@@ -188,12 +191,32 @@ static int peer_add(struct server *s, int fd) {
         return -EUSERS;
 }
 
+static int on_pause(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct server *s = userdata;
+
+        return sd_event_source_set_enabled(s->source, SD_EVENT_ON);
+}
+
+/* A connection that waits and cannot be taken would be told of again and again. */
+static void pause_listening(struct server *s, int error) {
+        if (!s->paused)
+                log_warning("a connection has to wait: %s", strerror(error));
+        s->paused = true;
+        if (sd_event_source_set_time_relative(s->pause, PAUSE_USEC) >= 0 && sd_event_source_set_enabled(s->pause, SD_EVENT_ONESHOT) >= 0)
+                (void) sd_event_source_set_enabled(s->source, SD_EVENT_OFF);
+}
+
 static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *userdata) {
         _cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         struct server *s = userdata;
         int r;
 
-        if (fd < 0 || !peer_is_welcome(s, fd))
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                pause_listening(s, errno);
+        if (fd < 0)
+                return 0;
+        s->paused = false;
+        if (!peer_is_welcome(s, fd))
                 return 0;
         r = peer_add(s, fd);
         if (r < 0)
@@ -213,8 +236,10 @@ int server_new(sd_event *event, struct networks *networks, int fd, uid_t user, s
         for (size_t i = 0; i < PEERS_MAX; i++)
                 s->peers[i] = (struct peer){.server = s, .fd = -1};
         r = sd_event_add_io(event, &s->source, fd, EPOLLIN, on_connection, s);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &s->pause, CLOCK_MONOTONIC, 0, 0, on_pause, s);
         if (r < 0) {
-                free(s);
+                (void) server_free(s);
                 return r;
         }
         *ret = s;
@@ -227,6 +252,7 @@ struct server *server_free(struct server *s) {
         for (size_t i = 0; i < PEERS_MAX; i++)
                 peer_close(&s->peers[i]);
         (void) sd_event_source_unref(s->source);
+        (void) sd_event_source_disable_unref(s->pause);
         free(s);
         return NULL;
 }
