@@ -126,7 +126,12 @@ static int is_drop_in(const struct dirent *entry) {
         return entry->d_name[0] != '.' && dot && strcmp(dot, ".conf") == 0;
 }
 
-void config_load(struct config *c, const char *path) {
+/* No fault of the files, and over soon. */
+static bool passes(int r) {
+        return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+int config_load(struct config *c, const char *path) {
         char directory[PATH_MAX - NAME_MAX - 1], file[PATH_MAX];
         struct dirent **entries;
         int n, r;
@@ -135,6 +140,10 @@ void config_load(struct config *c, const char *path) {
         if (snprintf(directory, sizeof directory, "%s.d", path) >= (int) sizeof directory)
                 r = -ENAMETOOLONG;
         n = scandir(directory, &entries, is_drop_in, alphasort);
+        if (n < 0 && errno != ENOENT && r >= 0) {
+                r = -errno;
+                log_error("%s: %s", directory, strerror(-r));
+        }
         for (int i = 0; i < n; i++) {
                 (void) snprintf(file, sizeof file, "%s/%s", directory, entries[i]->d_name);
                 if (r >= 0)
@@ -145,6 +154,7 @@ void config_load(struct config *c, const char *path) {
                 free(entries);
         if (r < 0)
                 *c = (struct config){.broken = true};
+        return passes(r) ? r : 0;
 }
 
 bool patterns_match(const struct patterns *p, const char *name) {

@@ -28,7 +28,8 @@ void config_defaults(struct config *c);
 int config_parse(struct config *c, const char *text, char *ret_error, size_t size);
 
 /* Reads PATH and PATH.d/ (files that end in .conf) in the order of their names, if they exist. Logs what is wrong, and
- * then allows nothing: netd goes on with what is up, and refuses what is new. */
-void config_load(struct config *c, const char *path);
+ * then allows nothing: netd goes on with what is up, and refuses what is new. Negative where they could not be read for what the host
+ * lacks now (descriptors, memory): that is no mistake of theirs, and a start that is tried again. */
+int config_load(struct config *c, const char *path);
 
 bool patterns_match(const struct patterns *p, const char *name);

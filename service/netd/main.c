@@ -125,7 +125,8 @@ int main(int argc, char *argv[]) {
         if (r >= 0)
                 return r;
         config_defaults(&n.net.config);
-        config_load(&n.net.config, options.config);
+        if (config_load(&n.net.config, options.config) < 0)
+                return EXIT_FAILURE;
         if (find_user(options.user, &user) < 0)
                 return EXIT_FAILURE;
         socket_fd = find_socket();
