@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -232,18 +233,23 @@ EXPORT int ioctl(int fd, unsigned long request, ...) {
         return request == TUNSETIFF && ARMED && is_hit(FAULT_TUNNEL, true) ? -1 : NEXT(ioctl)(fd, request, argument);
 }
 
-static bool is_netlink(int fd) {
-        int domain = AF_UNSPEC;
+static bool is_rtnetlink(int fd) {
+        int domain = AF_UNSPEC, protocol = -1;
 
-        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain}) == 0 && domain == AF_NETLINK;
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain}) == 0 && domain == AF_NETLINK &&
+               getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){sizeof protocol}) == 0 && protocol == NETLINK_ROUTE;
+}
+
+static bool message_fails(int fd) {
+        return ARMED && faults->call == FAULT_NETLINK && is_hit(FAULT_NETLINK, is_rtnetlink(fd));
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-        return ARMED && is_hit(FAULT_NETLINK, is_netlink(fd)) ? -1 : NEXT(sendmsg)(fd, message, flags);
+        return message_fails(fd) ? -1 : NEXT(sendmsg)(fd, message, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
-        return ARMED && is_hit(FAULT_NETLINK, is_netlink(fd)) ? -1 : NEXT(sendto)(fd, data, len, flags, to, to_len);
+        return message_fails(fd) ? -1 : NEXT(sendto)(fd, data, len, flags, to, to_len);
 }
 
 static bool brings_descriptors(struct msghdr *message) {
@@ -269,7 +275,7 @@ static void drop_descriptors(struct msghdr *message) {
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
         ssize_t n;
 
-        if (ARMED && is_hit(FAULT_NETLINK, is_netlink(fd)))
+        if (message_fails(fd))
                 return -1;
         n = NEXT(recvmsg)(fd, message, flags);
         if (n > 0 && brings_descriptors(message) && descriptor_fails(FAULT_NONE))

@@ -1,109 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The program as a whole, with the kernel, in a user and network namespace of its own: so the sanitizers see it too.
  * What the guard does to frames is seen in tests/host/netd.test. */
-#include "unit.h"
+#include "netd-case.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include "netd-link.h"
-#include "shared/fd.h"
-
-#define EVENT_MILLISECONDS 10000
-
-static const char *program;
-static char directory[] = "/tmp/test-netd-XXXXXX", config[64], path[64];
-static pid_t netd = -1;
-static int sock = -1;
-
-static int write_text(const char *file, const char *text) {
-        _cleanup_close_ int fd = open(file, O_WRONLY | O_CLOEXEC | O_CREAT | O_TRUNC, 0600);
-
-        return fd < 0 ? -errno : write_all(fd, text, strlen(text));
-}
-
-static int enter_namespace(void) {
-        char map[64];
-
-        (void) snprintf(map, sizeof map, "0 %u 1\n", geteuid());
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-                return -errno;
-        if (write_text("/proc/self/setgroups", "deny") < 0 || write_text("/proc/self/uid_map", map) < 0)
-                return -EPERM;
-        return access("/dev/net/tun", R_OK | W_OK) < 0 ? -errno : 0;
-}
-
-static int call_fds(struct netd_request *q, struct netd_reply *reply, int *fds) {
-        assert_int_equal(link_call(sock, q, reply, fds, NULL), 0);
-        if (reply->error != NETD_OK)
-                print_message("%s\n", reply->text);
-        return (int) reply->error;
-}
-
-static int call(enum netd_verb verb, struct netd_reply *reply) {
-        return call_fds(&(struct netd_request){.verb = verb}, reply, NULL);
-}
-
-static int bridge_up(struct netd_reply *reply) {
-        struct netd_request q = {.verb = NETD_BRIDGE_UP,
-                .bridge = {.name = "mcp-br0",
-                        .gateway = {10, 99, 0, 1},
-                        .prefix = 24,
-                        .managed = 1,
-                        .isolated = 1,
-                        .n_services = 1,
-                        .services = {{.port = 53, .protocol = IPPROTO_UDP}}}};
-
-        return call_fds(&q, reply, NULL);
-}
-
-static int port(enum netd_verb verb, unsigned number, unsigned queues, struct netd_reply *reply, int *fds) {
-        struct netd_request q = {.verb = verb,
-                .port = {.bridge = "mcp-br0",
-                        .queues = (uint16_t) queues,
-                        .mac = {0x52, 0x54, 0, 0, 0, (uint8_t) number},
-                        .address = {10, 99, 0, (uint8_t) number}}};
-
-        (void) snprintf(q.port.uuid, sizeof q.port.uuid, "00000000-0000-0000-0000-%012x", number);
-        return call_fds(&q, reply, fds);
-}
-
-static void wait_event(uint32_t verb, struct netd_reply *ret) {
-        int fds[NETD_QUEUES_MAX];
-        size_t n_fds;
-
-        do
-                assert_int_equal(link_receive(sock, EVENT_MILLISECONDS, ret, fds, &n_fds), 0);
-        while (ret->verb != verb);
-}
-
-static void start(void) {
-        struct netd_reply reply;
-
-        netd = link_start_netd(program, config, path);
-        assert_true(netd > 0);
-        sock = link_connect(path);
-        assert_true(sock >= 0);
-        assert_int_equal(call(NETD_HELLO, &reply), NETD_OK);
-}
-
-/* A sanitizer's finding is an exit status. */
-static void stop(int signal, int wanted) {
-        int status;
-
-        sock = close_fd(sock);
-        assert_int_equal(kill(netd, signal), 0);
-        assert_int_equal(waitpid(netd, &status, 0), netd);
-        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), wanted);
-}
 
 /* What its guest sends is counted, also what the guard drops; nobody's is not found. */
 static void traffic(unsigned number, int tap) {
@@ -240,28 +143,17 @@ static void test_other_hands(void **state) {
         stop(SIGTERM, 0);
 }
 
-int main(int argc, char *argv[]) {
+static int run(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ports),
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_bridge_comes_back),
                 cmocka_unit_test(test_other_hands),
         };
-        int r;
 
-        program = argc > 1 ? argv[1] : "mcp-netd";
-        r = enter_namespace();
-        if (r < 0) {
-                (void) printf("1..0 # SKIP no network namespace or /dev/net/tun for this user: %s\n", strerror(-r));
-                return 77;
-        }
-        if (!mkdtemp(directory))
-                return EXIT_FAILURE;
-        (void) snprintf(config, sizeof config, "%s/netd.conf", directory);
-        (void) snprintf(path, sizeof path, "%s/socket", directory);
-        r = write_text(config, "ManagedBridges=mcp-br*\n") < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
-        (void) unlink(config);
-        (void) unlink(path);
-        (void) rmdir(directory);
-        return r;
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char *argv[]) {
+        return netd_case_run(argv[1], run);
 }

@@ -276,7 +276,7 @@ static void content(void) {
 }
 
 static void test_output(void **state) {
-        walk_jobs("edivt", FAULT_WRITE, "write", "/memfd:output", ENOSPC, false);
+        walk_jobs("eivt", FAULT_WRITE, "write", "/memfd:output", ENOSPC, false);
         walk_jobs("eoit", FAULT_FSYNC, "fsync", "/memfd:output", EIO, false);
         walk_jobs("eopd", FAULT_WRITE, "write", "/memfd:archive", ENOSPC, false);
         walk_jobs("o", FAULT_FSYNC, "fsync", "/memfd:archive", EDQUOT, false);
