@@ -22,6 +22,7 @@ typedef struct Request {
         VMDone done;
         RequestAnswered answered; /* in its place */
         void *userdata;
+        bool for_end; /* the VM's end is what was asked for */
         VM *vm;
         uint64_t id;
         sd_event_source *timer;
@@ -48,6 +49,8 @@ static void answer(VM *vm, uint64_t id, json_t *reply, const Problem *problem) {
         if (!vm->requests || !g_hash_table_steal_extended(vm->requests, &id, &key, &value))
                 return;
         request = value;
+        if (request->for_end && problem && strcmp(problem->error, "VMNotRunning") == 0)
+                problem = NULL;
         if (request->answered)
                 request->answered(problem ? NULL : reply, problem, request->userdata);
         else
@@ -171,6 +174,7 @@ static void arm_stop_timer(VM *vm, uint64_t timeout) {
 }
 
 int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *userdata, Problem **ret_problem) {
+        bool for_end = signal && signal_from_name(signal) == SIGKILL;
         json_t *message;
         int r;
 
@@ -178,11 +182,11 @@ int vm_request(VM *vm, const char *type, const char *signal, VMDone done, void *
                 !helper_is_connected(vm->monitor))
                 return request_fail_state(vm, type, ret_problem);
         message = json_pack("{s:s, s:s*}", "type", type, "signal", signal);
-        r = request_send(vm, message, done, userdata);
+        r = send_request_fd(vm, message, -1, (Request){.done = done, .userdata = userdata, .for_end = for_end});
         if (r < 0)
                 return problem_set(
                         ret_problem, "Busy", NULL, "the VM's monitor does not take the request: %s", g_strerror(-r));
-        if (signal && signal_from_name(signal) == SIGKILL) { /* wanted down, as by a stop */
+        if (for_end) { /* wanted down, as by a stop */
                 vm->end_asked = true;
                 vm->record->wanted = false;
                 (void) vm_save(vm);
