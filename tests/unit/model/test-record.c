@@ -187,7 +187,7 @@ static void test_truncated(void **state) {
 
 /* The largest spec that is accepted must be a record that can be read again. */
 static void test_largest_spec(void **state) {
-        g_autoptr(VMRecord) r = good(BASE "\"user\":\"\"}");
+        g_autoptr(VMRecord) r = good(BASE "\"labels\":{\"k00\":\"\"}}");
         g_autofree char *bytes = repeat('\x01', SPEC_STRING_BYTES_MAX - 1, "");
 
         g_strfreev(r->spec->command);
@@ -205,6 +205,7 @@ static void test_largest_spec(void **state) {
         g_autoptr(VMRecord) again = good(text);
 
         assert_string_equal(again->spec->command[1], bytes);
+        assert_int_equal(g_hash_table_size(again->spec->labels), SPEC_LABELS_MAX);
         free(text);
         json_decref(o);
 }
