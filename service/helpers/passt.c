@@ -261,6 +261,13 @@ static bool names_are_known(const json_t *message, size_t n_fds) {
         return n_fds >= 1 && n_fds <= sizeof known / sizeof *known;
 }
 
+static int say_errno(int sock, const char *what, int error) {
+        PasstFailure f;
+
+        (void) fail_errno(&f, what, error);
+        return say_failed(sock, &f);
+}
+
 static int run(int *sock) {
         struct network net = {};
         int fds[LAUNCH_FDS_MAX], r, status = EXIT_FAILURE;
@@ -275,11 +282,15 @@ static int run(int *sock) {
         }
         if (strcmp(wire_type(message), "goodbye") == 0)
                 status = EXIT_SUCCESS;
+        else if (n_fds == 0 && json_array_size(json_object_get(message, "fds")) > 0)
+                status = say_errno(*sock, "its descriptors", EMFILE); /* see wire_recv() */
         else if (strcmp(wire_type(message), "launch") != 0 || !names_are_known(message, n_fds))
                 status = say_failed(*sock,
                         &(PasstFailure){"Failed",
                                 "the launch message has other descriptors than \"socket\" and \"probes\", or is none"});
-        else if (sd_event_new(&net.event) >= 0)
+        else if ((r = sd_event_new(&net.event)) < 0)
+                status = say_errno(*sock, "no event loop", -r);
+        else
                 status = handle(&net, sock, message, fds, n_fds);
         while (n_fds > 0)
                 (void) close_fd(fds[--n_fds]);
