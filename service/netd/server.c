@@ -202,7 +202,8 @@ static void pause_listening(struct server *s, int error) {
         if (!s->paused)
                 log_warning("a connection has to wait: %s", strerror(error));
         s->paused = true;
-        if (sd_event_source_set_time_relative(s->pause, PAUSE_USEC) >= 0 && sd_event_source_set_enabled(s->pause, SD_EVENT_ONESHOT) >= 0)
+        if (sd_event_source_set_time_relative(s->pause, PAUSE_USEC) >= 0 &&
+                sd_event_source_set_enabled(s->pause, SD_EVENT_ONESHOT) >= 0)
                 (void) sd_event_source_set_enabled(s->source, SD_EVENT_OFF);
 }
 

@@ -17,7 +17,7 @@ enum fault_call {
         FAULT_UNLINK,
         FAULT_DESCRIPTOR, /* memfd, socket pair, accept: wherever */
         FAULT_ANY_DESCRIPTOR, /* those, and all else that makes one (open, socket, pipe, dup, epoll, a timer, a pidfd): wherever */
-        FAULT_NETLINK,        /* a message to rtnetlink or from it: wherever. libnftables does not survive that of nfnetlink */
+        FAULT_NETLINK, /* a message to rtnetlink or from it: wherever. libnftables does not survive that of nfnetlink */
         FAULT_TUNNEL,  /* TUNSETIFF: wherever */
 };
 

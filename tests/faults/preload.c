@@ -236,8 +236,10 @@ EXPORT int ioctl(int fd, unsigned long request, ...) {
 static bool is_rtnetlink(int fd) {
         int domain = AF_UNSPEC, protocol = -1;
 
-        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain}) == 0 && domain == AF_NETLINK &&
-               getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){sizeof protocol}) == 0 && protocol == NETLINK_ROUTE;
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain}) == 0 &&
+               domain == AF_NETLINK &&
+               getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){sizeof protocol}) == 0 &&
+               protocol == NETLINK_ROUTE;
 }
 
 static bool message_fails(int fd) {

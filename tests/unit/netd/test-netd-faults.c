@@ -89,7 +89,8 @@ static void works(int n) {
         assert_int_equal(call(NETD_SWEEP, &reply), NETD_OK);
         assert_int_equal(call(NETD_STATUS, &reply), NETD_OK);
         if (reply.n_bridges * 100 + reply.n_ports != 101 || interfaces() != 2)
-                fail_msg("call %d: %u bridges and %u ports, %u interfaces", n, reply.n_bridges, reply.n_ports, interfaces());
+                fail_msg("call %d: %u bridges and %u ports, %u interfaces", n, reply.n_bridges, reply.n_ports,
+                        interfaces());
         (void) close(fds[0]);
         wait_event(NETD_EVENT_PORT_GONE, &reply);
         assert_int_equal(call(NETD_HELLO, &reply), NETD_OK);
@@ -131,7 +132,6 @@ static void test_tap(void **state) {
 static void test_netlink(void **state) {
         const char *soak = getenv("MCP_SOAK");
 
-
         walk(FAULT_NETLINK, "rtnetlink", ENOBUFS, soak && *soak ? 1 : 9);
 }
 
@@ -150,8 +150,8 @@ static void test_start(void **state) {
                 t.sock = link_connect(t.path);
                 assert_true(t.sock >= 0);
                 p.fd = t.sock;
-                (void) send(t.sock, &(struct netd_request){.version = NETD_WIRE_VERSION, .verb = NETD_HELLO}, sizeof(struct netd_request),
-                        MSG_NOSIGNAL);
+                (void) send(t.sock, &(struct netd_request){.version = NETD_WIRE_VERSION, .verb = NETD_HELLO},
+                        sizeof(struct netd_request), MSG_NOSIGNAL);
                 if (poll(&p, 1, 10000) != 1)
                         fail_msg("call %d: it neither serves nor ends", n);
                 if (recv(t.sock, &reply, sizeof reply, 0) != sizeof reply) {
@@ -168,7 +168,8 @@ static void test_start(void **state) {
                 works(n);
                 stop(SIGTERM, 0);
         } while (faults->fired);
-        print_message("its start: each of %d calls failed with %s, it ended %d times\n", n - 1, strerror(EMFILE), ended);
+        print_message(
+                "its start: each of %d calls failed with %s, it ended %d times\n", n - 1, strerror(EMFILE), ended);
         assert_true(n > 1);
 }
 
@@ -184,7 +185,9 @@ static unsigned long ticks_of(pid_t pid) {
         assert_non_null(f);
         assert_true(fread(text, 1, sizeof text - 1, f) > 0);
         (void) fclose(f);
-        assert_int_equal(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system), 2);
+        assert_int_equal(
+                sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system),
+                2);
         return user + system;
 }
 
