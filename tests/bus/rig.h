@@ -213,6 +213,7 @@ void assert_job_tidy(Rig *r, unsigned id, const char *result, const char *error,
 
 /* Index of the first entry from `from` on that begins with prefix, -1 without. */
 int trace_find(Rig *r, const char *prefix, int from);
+unsigned trace_count(Rig *r, const char *prefix);
 bool trace_has(Rig *r, const char *prefix);
 void trace_clear(Rig *r);
 void trace_dump(Rig *r);

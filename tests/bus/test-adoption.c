@@ -255,14 +255,6 @@ static void next_daemon(Rig *r, json_t *hello) {
         rig_settle(r);
 }
 
-static unsigned count(Rig *r, const char *prefix) {
-        unsigned n = 0;
-
-        for (int i = -1; (i = trace_find(r, prefix, i + 1)) >= 0;)
-                n++;
-        return n;
-}
-
 /* Who stays through deaths of the daemon hears each change once, and nothing that he knows (that is the rig's check, too). */
 static void test_subscriber(void **state) {
         static const char *const states[] = {"paused", "running", "stopping"};
@@ -273,29 +265,29 @@ static void test_subscriber(void **state) {
         for (unsigned i = 0; i < 2; i++) {
                 next_daemon(r, hello_again("running", true));
                 assert_property(r, WEB, VM, "Ready", "true");
-                assert_int_equal(count(r, "changed"), 0);
-                assert_int_equal(count(r, "added") + count(r, "VMNew") + count(r, "Job"), 0);
+                assert_int_equal(trace_count(r, "changed"), 0);
+                assert_int_equal(trace_count(r, "added") + trace_count(r, "VMNew") + trace_count(r, "Job"), 0);
         }
         for (unsigned i = 0; i < G_N_ELEMENTS(states); i++) { /* what has happened meanwhile is told, once */
                 g_autofree char *told = g_strconcat("changed /vm/web State=", states[i], NULL);
 
                 next_daemon(r, hello_again(states[i], true));
-                assert_int_equal(count(r, told), 1);
-                assert_int_equal(count(r, "changed /vm/web"), 1);
+                assert_int_equal(trace_count(r, told), 1);
+                assert_int_equal(trace_count(r, "changed /vm/web"), 1);
                 next_daemon(r, hello_again(states[i], true));
-                assert_int_equal(count(r, "changed"), 0);
+                assert_int_equal(trace_count(r, "changed"), 0);
         }
         hello = hello_again("exited", true);
         (void) json_object_set_new(hello, "exit",
                 json_pack("{s:s, s:s, s:i, s:I}", "type", "exited", "reason", "crashed", "code", 139, "at", (json_int_t) 1700000003000000));
         next_daemon(r, hello);
-        assert_int_equal(count(r, "changed /vm/web State="), 1);
-        assert_int_equal(count(r, "changed /vm/web State=failed"), 1);
-        assert_int_equal(count(r, "changed /vm/web ExitCode=139"), 1);
-        assert_int_equal(count(r, "changed /vm/web Ready=false"), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web State="), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web State=failed"), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web ExitCode=139"), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web Ready=false"), 1);
         assert_property(r, ROOT, MANAGER, "RunningCount", "0");
         next_daemon(r, NULL);
-        assert_int_equal(count(r, "changed"), 0);
+        assert_int_equal(trace_count(r, "changed"), 0);
 }
 
 /* One whose monitor takes its time: what is not known is not said to be so, and said again when it is. */
@@ -305,13 +297,13 @@ static void test_subscriber_waits(void **state) {
         (void) ready_web(r);
         next_daemon(r, NULL);
         assert_property(r, WEB, VM, "Ready", "false");
-        assert_int_equal(count(r, "changed /vm/web Ready=false"), 1);
-        assert_int_equal(count(r, "changed /vm/web State="), 0);
+        assert_int_equal(trace_count(r, "changed /vm/web Ready=false"), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web State="), 0);
         trace_clear(r);
         (void) fake_connect(r, MONITOR, hello_again("running", true));
         rig_settle(r);
-        assert_int_equal(count(r, "changed /vm/web Ready=true"), 1);
-        assert_int_equal(count(r, "changed /vm/web State="), 0);
+        assert_int_equal(trace_count(r, "changed /vm/web Ready=true"), 1);
+        assert_int_equal(trace_count(r, "changed /vm/web State="), 0);
 }
 
 int main(void) {

@@ -314,14 +314,6 @@ static void chatter(FakeHelper *h, json_t *message) {
         }
 }
 
-static unsigned count_trace(Rig *r, const char *prefix) {
-        unsigned n = 0;
-
-        for (int i = trace_find(r, prefix, 0); i >= 0; i = trace_find(r, prefix, i + 1))
-                n++;
-        return n;
-}
-
 /* However much it says: ten signals a second, and a bounded log. */
 static void test_chatter(void **state) {
         Rig *r = *state;
@@ -334,9 +326,9 @@ static void test_chatter(void **state) {
         rig_idle(r, 500 * 1000);
         rig_settle(r);
         seconds = ((uint64_t) g_get_monotonic_time() - begin) / G_USEC_PER_SEC + 1;
-        assert_true(count_trace(r, "changed /job/1 Stage") <= seconds * 10 + 1);
-        assert_true(count_trace(r, "changed /job/1 Progress") <= seconds * 10 + 1);
-        assert_true(count_trace(r, "LogMessage") <= 201);
+        assert_true(trace_count(r, "changed /job/1 Stage") <= seconds * 10 + 1);
+        assert_true(trace_count(r, "changed /job/1 Progress") <= seconds * 10 + 1);
+        assert_true(trace_count(r, "LogMessage") <= 201);
         log = rig_call(r, ROOT "/job/1", JOB, "GetLog", NULL);
         assert_good(log);
         rig_assert_alive(r);

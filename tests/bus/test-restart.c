@@ -26,14 +26,6 @@ static void crash(Rig *r, uint64_t seconds) {
         until(r, trace_has(r, "changed /vm/web State=failed"));
 }
 
-static unsigned count(Rig *r, const char *prefix) {
-        unsigned n = 0;
-
-        for (int i = -1; (i = trace_find(r, prefix, i + 1)) >= 0;)
-                n++;
-        return n;
-}
-
 /* As each guest whose program has ended: QEMU shuts down, then it is gone. */
 static void test_guest_that_goes_down(void **state) {
         Rig *r = *state;
@@ -117,7 +109,7 @@ static void test_delay_of_what_cannot_begin(void **state) {
         r->start[KIND_VM] = START_REFUSED;
         crash(r, 3600);
         rig_idle(r, 2 * G_USEC_PER_SEC);
-        n = count(r, "changed /vm/web State=preparing");
+        n = trace_count(r, "changed /vm/web State=preparing");
         assert_in_range(n, 1, 5);
         r->start[KIND_VM] = START_OK;
         until(r, trace_has(r, "changed /vm/web Ready=true"));
@@ -273,7 +265,7 @@ static void test_update_before_it_is_due(void **state) {
         run_ready(r, "always", 0);
         r->start[KIND_VM] = START_REFUSED;
         crash(r, 1);
-        until(r, count(r, "changed /vm/web State=failed") >= 4); /* the next one is due in 800 ms */
+        until(r, trace_count(r, "changed /vm/web State=failed") >= 4); /* the next one is due in 800 ms */
         memory = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "MemoryMiB", "u", 300);
         assert_good(memory);
         policy = rig_call(r, WEB, VM, "Update", "a{sv}", 1, "Restart", "s", "no");

@@ -67,6 +67,14 @@ static const char *suffix(const char *path) {
         return g_str_has_prefix(path, ROOT) ? path + strlen(ROOT) : path;
 }
 
+unsigned trace_count(Rig *r, const char *prefix) {
+        unsigned n = 0;
+
+        for (int i = -1; (i = trace_find(r, prefix, i + 1)) >= 0;)
+                n++;
+        return n;
+}
+
 void trace_note(Rig *r, const char *text) {
         g_ptr_array_add(r->trace, g_strdup(text));
 }
