@@ -84,7 +84,7 @@ void notification_parse(const char *text, size_t len, struct notification *ret) 
 
 size_t http_request(const char *path, char ret[HTTP_REQUEST_MAX]) {
         int n = snprintf(ret, HTTP_REQUEST_MAX,
-                "GET %.*s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mcp-guest-init\r\nAccept: */*\r\nConnection: "
+                "GET %.*s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mcp-runtime\r\nAccept: */*\r\nConnection: "
                 "close\r\n\r\n",
                 (int) PROBE_PATH_MAX, path);
 

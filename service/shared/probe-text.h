@@ -8,13 +8,17 @@
 /* The texts of probes: what the daemon asks for, what a program notifies, what a server is asked and how it answers. */
 
 enum probe_kind {
-        PROBE_NONE,
-        PROBE_MESSAGE,
-        PROBE_TCP,
-        PROBE_HTTP,
+        PROBE_NONE,    /* "": not asked for */
+        PROBE_MESSAGE, /* the program says it, by sd_notify(3) */
+        PROBE_CONSOLE, /* a pattern in what it prints: the monitor's, in no text here */
+        PROBE_TCP,     /* a port takes connections */
+        PROBE_HTTP,    /* a page is answered with a status from 200 to 399 */
+        PROBE_KIND_MAX,
+        PROBE_KIND_INVALID = -1,
 };
 
-#define PROBE_TIME_MIN 100000U /* microseconds: of the interval and the time limit */
+#define PROBE_TIME_MIN                                                                                                 \
+        100000U /* microseconds: of the interval and the time limit, so that probes cost next to nothing */
 #define PROBE_TIME_MAX 3600000000U
 #define PROBE_PATH_MAX 512U
 

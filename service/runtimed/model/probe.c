@@ -238,8 +238,8 @@ void probe_check(const Probe *p, bool health, ProbeMeans means, ProbeProblem pro
                         say(problem, userdata, "%s: only Health has it", members[i].name);
         check_what(p, problem, userdata);
         check_range("StartPeriod", p->start_period, 0, PROBE_PERIOD_MAX, " microseconds", problem, userdata);
-        check_range("Interval", p->interval, PROBE_INTERVAL_MIN, PROBE_PERIOD_MAX, " microseconds", problem, userdata);
-        check_range("Timeout", p->timeout, PROBE_TIMEOUT_MIN, PROBE_TIMEOUT_MAX, " microseconds", problem, userdata);
+        check_range("Interval", p->interval, PROBE_TIME_MIN, PROBE_PERIOD_MAX, " microseconds", problem, userdata);
+        check_range("Timeout", p->timeout, PROBE_TIME_MIN, PROBE_TIMEOUT_MAX, " microseconds", problem, userdata);
         if (health)
                 check_range("Retries", p->retries, 1, PROBE_RETRIES_MAX, "", problem, userdata);
 }

@@ -6,17 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/probe-text.h"
+
 /* How it is found out that a VM is ready, or in good health: the values of the spec's keys Ready and Health. */
 
-typedef enum ProbeKind {
-        PROBE_NONE,    /* "": not asked for */
-        PROBE_MESSAGE, /* the program says it, by sd_notify(3) */
-        PROBE_CONSOLE, /* a pattern in what it prints */
-        PROBE_TCP,     /* a port takes connections */
-        PROBE_HTTP,    /* a page is answered with a status from 200 to 399 */
-        PROBE_KIND_MAX,
-        PROBE_KIND_INVALID = -1,
-} ProbeKind;
+typedef enum probe_kind ProbeKind;
 
 #define PROBE_KINDS "'message', 'console', 'tcp' or 'http'"
 
@@ -51,11 +45,8 @@ typedef struct Probe {
 } Probe;
 
 #define PROBE_PERIOD_MAX (3600ULL * 1000000ULL) /* of StartPeriod and Interval */
-#define PROBE_INTERVAL_MIN (100ULL * 1000ULL)   /* so that probes cost next to nothing */
-#define PROBE_TIMEOUT_MIN (100ULL * 1000ULL)
 #define PROBE_TIMEOUT_MAX (600ULL * 1000000ULL)
 #define PROBE_RETRIES_MAX 100U
-#define PROBE_PATH_MAX 512U
 
 /* Says what is wrong with the value of one member ("Port: 0 is not between 1 and 65535"). */
 typedef void (*ProbeProblem)(const char *text, void *userdata);
