@@ -23,12 +23,8 @@ static uint64_t time_of(json_t *message, const char *key) {
 /* A clock that is set does not change when it was. A monitor of an older build knows the time by the host's clock only. */
 static uint64_t since_of(json_t *message) {
         json_int_t since = json_integer_value(json_object_get(message, "since"));
-        uint64_t now = now_monotonic(), started = time_of(message, "started"), age;
 
-        if (since > 0)
-                return MIN((uint64_t) since, now);
-        age = started > 0 ? now_realtime() - started : 0;
-        return now > age ? now - age : 1;
+        return since > 0 ? MIN((uint64_t) since, now_monotonic()) : vm_monotonic_of(time_of(message, "started"));
 }
 
 static void on_running(VM *vm, json_t *message) {

@@ -244,8 +244,11 @@ static void review_active(VM *vm) {
                 return;
         }
         /* The record of a boot is its monitor's last word; without it the monitor is alive, or it is lost. */
-        if (!vm_end_is_recorded(vm))
-                vm->awaited = true;
+        if (vm_end_is_recorded(vm))
+                return;
+        vm->awaited = true;
+        if (vm->record->started_at > 0) /* until its monitor tells better */
+                vm->running_since = vm_monotonic_of(vm->record->started_at);
 }
 
 static void review(VM *vm) {

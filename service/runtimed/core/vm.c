@@ -68,6 +68,13 @@ void vm_free(VM *vm) {
         g_free(vm);
 }
 
+uint64_t vm_monotonic_of(uint64_t realtime) {
+        uint64_t now = now_monotonic(), there = now_realtime(),
+                 age = realtime > 0 && there > realtime ? there - realtime : 0;
+
+        return now > age ? now - age : 1;
+}
+
 uint64_t vm_uptime(const VM *vm) {
         return vm->running_since > 0 ? now_monotonic() - vm->running_since : 0;
 }

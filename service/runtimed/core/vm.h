@@ -93,6 +93,9 @@ int vm_add(Runtime *rt, VMRecord *record, VM **ret, Problem **ret_problem);
 /* Pins the image that the spec names, where it is there and nothing is pinned yet. */
 void vm_record_resolve_image(Runtime *rt, VMRecord *record);
 
+/* A time of the host's clock by CLOCK_MONOTONIC, as far as that clock was not set since; 0: now. */
+uint64_t vm_monotonic_of(uint64_t realtime);
+
 /* Microseconds that it has run in this boot, whatever became of the host's clock meanwhile; 0: it does not. */
 uint64_t vm_uptime(const VM *vm);
 
