@@ -188,8 +188,7 @@ int source_open_stream(struct job *job, struct failure *f) {
 /* Returns 1 or 0, or a negative errno. */
 static int is_compressed(const struct source *s) {
         static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
-                "\xfd"
-                "7zXZ",
+                "\xfd\x37zXZ",
                 "BZh"};
         char head[MAGIC_MAX] = "";
         int r = source_read(s, 0, head, (size_t) MIN(s->size, MAGIC_MAX));
