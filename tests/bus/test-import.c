@@ -91,10 +91,11 @@ static void test_import_nonsense(void **state) {
         static const Play plays[] = {say_nonsense, say_half, play_hang_up, play_fail};
         Rig *r = *state;
         g_autofree char *path = rig_path(r, "srv/program");
+        g_autoptr(sd_bus_message) again = NULL, done = NULL;
 
         for (unsigned i = 0; i < G_N_ELEMENTS(plays); i++) {
                 g_autoptr(sd_bus_message) reply = NULL, end = NULL;
-                const char *result;
+                const char *result, *error;
 
                 r->play[KIND_WORKER] = plays[i];
                 reply = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
@@ -102,9 +103,16 @@ static void test_import_nonsense(void **state) {
                 end = wait_job(r, i + 1);
                 assert_true(sd_bus_message_read(end, "s", &result) > 0);
                 assert_string_equal(result, "failed");
+                assert_true(sd_bus_message_read(end, "s", &error) > 0);
+                assert_string_equal(error, plays[i] == play_fail ? ERROR("NoSpace") : ERROR("BuildFailed"));
                 rig_settle(r);
                 until(r, rig_count_temporaries(r) == 0);
         }
+        r->play[KIND_WORKER] = play_worker;
+        again = rig_call(r, ROOT, MANAGER, "ImportImageFile", "ssa{sv}", "tool:2", path, 0);
+        assert_good(again);
+        done = wait_job(r, G_N_ELEMENTS(plays) + 1);
+        assert_end(done, "done", "", "");
 }
 
 int main(void) {
