@@ -171,6 +171,9 @@ extern const HelperOps vm_monitor_ops;
  * is for the owner's job (NULL: none). */
 void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *words, const char *detail);
 
+/* What a job under way wanted of that. */
+void vm_after_end(VM *vm);
+
 /* How long it has run says the monitor's end of it, "exited" or the record, to a daemon that may have come later. */
 void vm_has_run(VM *vm, json_t *end);
 
