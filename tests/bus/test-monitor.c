@@ -320,25 +320,30 @@ static void test_lost_while_starting(void **state) {
 
 /* ---- Requests ---- */
 
-static void say_busy(FakeHelper *h, json_t *message) {
+static const char *said;
+
+static void say_error(FakeHelper *h, json_t *message) {
         if (json_object_get(message, "id"))
-                fake_say(h, json_pack("{s:s, s:O, s:s, s:s}", "type", "reply", "id", json_object_get(message, "id"), "error", "Busy", "message", "one at a time"));
+                fake_say(h, json_pack("{s:s, s:O, s:s}", "type", "reply", "id", json_object_get(message, "id"), "error", said));
 }
 
-static void say_unknown_error(FakeHelper *h, json_t *message) {
-        if (json_object_get(message, "id"))
-                fake_say(h, json_pack("{s:s, s:O, s:s}", "type", "reply", "id", json_object_get(message, "id"), "error", "Evil.Name\n"));
-}
-
+/* Each error that the monitor gives reaches the caller, and no other name does. */
 static void test_request_errors(void **state) {
+        static const char *const names[] = {"Busy", "GuestNotResponding", "InvalidSpec", "LimitExceeded", "NotSupported", "VMNotRunning"};
         Rig *r = *state;
-        g_autoptr(sd_bus_message) busy = NULL, unknown = NULL;
+        g_autoptr(sd_bus_message) unknown = NULL;
 
         (void) ready_web(r);
-        r->play[KIND_VM] = say_busy;
-        busy = rig_call(r, WEB, VM, "Pause", NULL);
-        assert_error(busy, ERROR("Busy"));
-        r->play[KIND_VM] = say_unknown_error;
+        r->play[KIND_VM] = say_error;
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *expected = g_strconcat(ERROR(""), names[i], NULL);
+                g_autoptr(sd_bus_message) reply = NULL;
+
+                said = names[i];
+                reply = rig_call(r, WEB, VM, "Pause", NULL);
+                assert_error(reply, expected);
+        }
+        said = "Evil.Name\n";
         unknown = rig_call(r, WEB, VM, "Pause", NULL);
         assert_error(unknown, ERROR("GuestNotResponding"));
 }

@@ -51,7 +51,7 @@ static void answer(VM *vm, uint64_t id, json_t *reply, const Problem *problem) {
 /* Errors a monitor may give; its texts are its own words. */
 static const char *known_error(const char *name) {
         static const char *const known[] = {
-                "VMNotRunning", "NotSupported", "GuestNotResponding", "Busy", "InvalidSpec", "Timeout"};
+                "VMNotRunning", "NotSupported", "GuestNotResponding", "Busy", "InvalidSpec", "Timeout", "LimitExceeded"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
                 if (strcmp(known[i], name) == 0)
