@@ -230,8 +230,8 @@ static int spawn_ops(struct build *b, struct run_result *run, struct failure *f)
         (void) unlinkat(b->dir, "home/.ops/images/" NAME ".img", 0);
         r = run_program(argv, envp, root, b->timeout, run);
         if (r == -ENOENT || r == -EACCES || r == -ENOEXEC)
-                return failf(f, r, failure_is_hosts(r) ? FAILURE_OTHER : FAILURE_TOOL,
-                        "%s cannot be executed: %s (Ops= in runtime.conf)", b->ops, g_strerror(-r));
+                return failf(
+                        f, r, FAILURE_TOOL, "%s cannot be executed: %s (Ops= in runtime.conf)", b->ops, g_strerror(-r));
         return r < 0 ? fail_errno(f, r, "running ops") : 0;
 }
 
