@@ -285,7 +285,8 @@ static int batch_run(struct batch *b, struct kernel *k) {
                 r = result(k, r);
                 sent = r < 0 ? 0 : b->n;
         }
-        for (size_t i = 0; i < sent; i++) {
+        /* One that is lost does not come: whoever waited for it would wait for ever. */
+        for (size_t i = 0; i < sent && !k->out_of_step; i++) {
                 int q = result(k, nl_wait_for_ack(k->sock));
 
                 if (r >= 0)

@@ -274,11 +274,24 @@ static void drop_descriptors(struct msghdr *message) {
         message->msg_flags |= MSG_CTRUNC;
 }
 
+/* What ENOBUFS says of messages: the kernel had no room for them, and they are lost. */
+static void lose_messages(int fd) {
+        int error = errno;
+        char buf[1];
+
+        if (error == ENOBUFS)
+                while (recv(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
+                        ;
+        errno = error;
+}
+
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
         ssize_t n;
 
-        if (message_fails(fd))
+        if (message_fails(fd)) {
+                lose_messages(fd);
                 return -1;
+        }
         n = NEXT(recvmsg)(fd, message, flags);
         if (n > 0 && brings_descriptors(message) && descriptor_fails(FAULT_NONE))
                 drop_descriptors(message);
