@@ -387,6 +387,27 @@ static void test_facts(void **state) {
         assert_null(store_fact_load(b->store, "kvm.json"));
 }
 
+static void no_job(const char *text, size_t len, uint32_t id, void *userdata) {
+        fail_msg("job %u is there", id);
+}
+
+/* The number of a job that is over stays taken, also of one that found no room for its record. */
+static void test_job_numbers(void **state) {
+        Bench *b = *state;
+        json_t *record = json_pack("{}");
+
+        assert_int_equal(store_job_save(b->store, 5, record), 0);
+        json_decref(record);
+        store_job_remove(b->store, 5);
+        store_job_remove(b->store, 6);
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(store_jobs_load(b->store, no_job, NULL), 6);
+                assert_int_equal(count_entries(b, "cache/jobs"), 1);
+                store_job_remove(b->store, 4);
+                reopen(b);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_open, setup, teardown),
@@ -404,6 +425,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_image_half_removed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cache, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_job_numbers, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
