@@ -39,7 +39,8 @@ static int copy_blocks(int vars, int template, off_t size) {
 
 int uefi_vars_make(int vars, int template) {
         struct stat have, want;
-        char last = 0;
+        ssize_t n;
+        char last;
         int r;
 
         if (fstat(vars, &have) < 0 || fstat(template, &want) < 0)
@@ -53,8 +54,11 @@ int uefi_vars_make(int vars, int template) {
         r = copy_blocks(vars, template, want.st_size - 1);
         if (r < 0)
                 return r;
-        if (fsync(vars) < 0 || pread(template, &last, 1, want.st_size - 1) < 0)
+        if (fsync(vars) < 0)
                 return -errno;
+        n = pread(template, &last, 1, want.st_size - 1);
+        if (n != 1)
+                return n < 0 ? -errno : -EIO; /* as in copy_blocks() */
         /* The last byte says that all the others are there. */
         r = write_at(vars, &last, 1, want.st_size - 1);
         if (r >= 0 && fsync(vars) < 0)
