@@ -307,6 +307,26 @@ static void test_record_of_another_boot(void **state) {
         }
 }
 
+/* Whatever time it tells: the next daemon can read what this one has written of it. */
+static void test_record_of_any_time(void **state) {
+        static const char *const times[] = {"-5", "-9223372036854775808", "253402300800000000", "9223372036854775807"};
+        Rig *r = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
+                FakeHelper *h = i == 0 ? ready_web(r) : fake_find(r, MONITOR);
+                g_autofree char *text = g_strdup_printf("{\"boot\":%zu,\"reason\":\"guest-exit\",\"code\":3,\"at\":%s}", i + 1, times[i]);
+
+                trace_clear(r);
+                rig_write(r, "state/vms/web/exit", text);
+                fake_close(h);
+                until_state(r, "stopped");
+                restart(r, SIGTERM);
+                assert_property(r, WEB, VM, "State", "stopped");
+                assert_property(r, WEB, VM, "ExitCode", "3");
+                assert_startable(r);
+        }
+}
+
 /* While it starts: the start's job fails with the reason. */
 static void test_lost_while_starting(void **state) {
         Rig *r = *state;
@@ -531,6 +551,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lost, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_record_tells, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_record_of_another_boot, rig_setup, rig_teardown),
+                cmocka_unit_test_setup_teardown(test_record_of_any_time, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_lost_while_starting, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_end_is_told_first, rig_setup, rig_teardown),
                 cmocka_unit_test_setup_teardown(test_known_units, rig_setup_without_daemon, rig_teardown),

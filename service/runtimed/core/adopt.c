@@ -103,13 +103,11 @@ static void on_state(VM *vm, json_t *message) {
         }
 }
 
-#define FOREIGN_TEXT_MAX 512U
-
 static void on_exited(VM *vm, json_t *message) {
         const char *text = json_string_value(json_object_get(message, "message"));
         const char *name = json_string_value(json_object_get(message, "reason"));
         ExitReason reason = name ? exit_reason_from_string(name) : EXIT_REASON_INVALID;
-        g_autofree char *valid = plain_text(text ?: "", FOREIGN_TEXT_MAX);
+        g_autofree char *valid = plain_text(text ?: "", VM_FOREIGN_TEXT_MAX);
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
@@ -146,7 +144,7 @@ static void on_message(Helper *h, json_t *message, void *userdata) {
                 requests_reply(vm, message);
         else if (strcmp(type, "guest-error") == 0) {
                 g_free(vm->guest_error);
-                vm->guest_error = plain_text(text ?: "", FOREIGN_TEXT_MAX);
+                vm->guest_error = plain_text(text ?: "", VM_FOREIGN_TEXT_MAX);
                 vm->failure = spec_is_nanos(vm->record->spec)
                                       ? "the guest could not start its program; the VM's log says why"
                                       : "guest init could not do what it was told; the VM's log says what";

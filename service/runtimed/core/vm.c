@@ -311,10 +311,13 @@ bool vm_end_is_recorded(VM *vm) {
                 boot == (json_int_t) vm->record->boot_id)
                 reason = exit_reason_from_string(reason_text);
         if (reason > EXIT_NONE) {
+                g_autofree char *plain = plain_text(message, VM_FOREIGN_TEXT_MAX);
+
                 if (json_is_true(json_object_get(object, "asked")))
                         vm->end_asked = true;
                 vm_has_run(vm, object);
-                vm_ended(vm, reason, (int) code, (uint64_t) at, NULL, message);
+                /* A time of some far year could be written to the VM's record, and not be read again. */
+                vm_ended(vm, reason, (int) code, at < 0 ? 0 : MIN((uint64_t) at, now_realtime()), NULL, plain);
         }
         json_decref(object);
         free(text);

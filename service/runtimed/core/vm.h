@@ -174,6 +174,9 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
 /* What a job under way wanted of that. */
 void vm_after_end(VM *vm);
 
+/* Bytes that are kept of what a guest or a monitor says. */
+#define VM_FOREIGN_TEXT_MAX 512U
+
 /* How long it has run says the monitor's end of it, "exited" or the record, to a daemon that may have come later. */
 void vm_has_run(VM *vm, json_t *end);
 
