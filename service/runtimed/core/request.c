@@ -85,7 +85,8 @@ void requests_fail(VM *vm, const char *error, const char *text) {
 
 #define REQUESTS_MAX 64U
 #define REQUEST_USEC                                                                                                   \
-        (15ULL * G_USEC_PER_SEC) /* more than the ten seconds that the monitor gives QEMU (monitor/qmp.h) */
+        (15ULL *                                                                                                       \
+                G_USEC_PER_SEC) /* more than the ten seconds that the monitor gives QEMU for a command (monitor/qmp.h) */
 
 static int on_unanswered(sd_event_source *source, uint64_t usec, void *userdata) {
         Request *request = userdata;
