@@ -13,18 +13,11 @@
 #include "shared/fd.h"
 #include "shared/log.h"
 
-/* A monitor's time: never later than now. */
-static uint64_t time_of(json_t *message, const char *key) {
-        json_int_t t = json_integer_value(json_object_get(message, key));
-
-        return t < 0 ? 0 : MIN((uint64_t) t, now_realtime());
-}
-
 /* A clock that is set does not change when it was. A monitor of an older build knows the time by the host's clock only. */
 static uint64_t since_of(json_t *message) {
         json_int_t since = json_integer_value(json_object_get(message, "since"));
 
-        return since > 0 ? MIN((uint64_t) since, now_monotonic()) : vm_monotonic_of(time_of(message, "started"));
+        return since > 0 ? MIN((uint64_t) since, now_monotonic()) : vm_monotonic_of(vm_time_told(message, "started"));
 }
 
 static void on_running(VM *vm, json_t *message) {
@@ -38,7 +31,7 @@ static void on_running(VM *vm, json_t *message) {
         vm->running_since = since_of(message);
         /* What is known of this boot stays: the clock may have been set back, to before it. */
         if (vm->record->started_at == 0)
-                vm->record->started_at = time_of(message, "started");
+                vm->record->started_at = vm_time_told(message, "started");
         memory_begin(vm);
         if (vm_state(vm) == VM_STARTING) {
                 vm_set_state(vm, VM_RUNNING, "");
@@ -104,10 +97,8 @@ static void on_state(VM *vm, json_t *message) {
 }
 
 static void on_exited(VM *vm, json_t *message) {
-        const char *text = json_string_value(json_object_get(message, "message"));
         const char *name = json_string_value(json_object_get(message, "reason"));
         ExitReason reason = name ? exit_reason_from_string(name) : EXIT_REASON_INVALID;
-        g_autofree char *valid = plain_text(text ?: "", VM_FOREIGN_TEXT_MAX);
 
         if (reason <= EXIT_NONE)
                 reason = EXIT_CRASHED;
@@ -116,9 +107,7 @@ static void on_exited(VM *vm, json_t *message) {
         /* Its stopping was taken for somebody's wish where a daemon died in between; its end says what it was. */
         if (reason == EXIT_UNHEALTHY && !json_is_true(json_object_get(message, "asked")))
                 vm->end_asked = false;
-        vm_has_run(vm, message);
-        vm_ended(vm, reason, (int) json_integer_value(json_object_get(message, "code")), time_of(message, "at"), NULL,
-                valid);
+        vm_ended_as_told(vm, reason, message);
 }
 
 static void on_message(Helper *h, json_t *message, void *userdata) {

@@ -79,7 +79,14 @@ uint64_t vm_uptime(const VM *vm) {
         return vm->running_since > 0 ? now_monotonic() - vm->running_since : 0;
 }
 
-void vm_has_run(VM *vm, json_t *end) {
+uint64_t vm_time_told(json_t *message, const char *key) {
+        json_int_t t = json_integer_value(json_object_get(message, key));
+
+        return t < 0 ? 0 : MIN((uint64_t) t, now_realtime());
+}
+
+/* How long it has run says its monitor, to a daemon that may have come later. */
+static void has_run(VM *vm, json_t *end) {
         json_int_t ran = json_integer_value(json_object_get(end, "ran"));
         uint64_t now = now_monotonic();
 
@@ -295,10 +302,17 @@ void vm_ended(VM *vm, ExitReason reason, int code, uint64_t at, const char *word
         vm_after_end(vm);
 }
 
+void vm_ended_as_told(VM *vm, ExitReason reason, json_t *end) {
+        const char *text = json_string_value(json_object_get(end, "message"));
+        g_autofree char *plain = plain_text(text ?: "", VM_FOREIGN_TEXT_MAX);
+
+        has_run(vm, end);
+        vm_ended(vm, reason, (int) json_integer_value(json_object_get(end, "code")), vm_time_told(end, "at"), NULL,
+                plain);
+}
+
 bool vm_end_is_recorded(VM *vm) {
         _cleanup_close_ int fd = store_vm_open(vm->runtime->store, vm->name, "exit", O_RDONLY);
-        const char *reason_text = NULL, *message = "";
-        json_int_t boot = 0, code = 0, at = 0;
         ExitReason reason = EXIT_REASON_INVALID;
         json_t *object = NULL;
         char *text = NULL;
@@ -306,18 +320,14 @@ bool vm_end_is_recorded(VM *vm) {
 
         if (fd >= 0 && read_file(fd, EXIT_RECORD_MAX, &text, &len) >= 0)
                 object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-        if (json_unpack(object, "{s:I, s:s, s:I, s:I, s?s}", "boot", &boot, "reason", &reason_text, "code", &code, "at",
-                    &at, "message", &message) >= 0 &&
-                boot == (json_int_t) vm->record->boot_id)
-                reason = exit_reason_from_string(reason_text);
+        if (json_unpack_ex(object, NULL, JSON_VALIDATE_ONLY, "{s:I, s:s, s:I, s:I, s?s}", "boot", "reason", "code",
+                    "at", "message") >= 0 &&
+                json_integer_value(json_object_get(object, "boot")) == (json_int_t) vm->record->boot_id)
+                reason = exit_reason_from_string(json_string_value(json_object_get(object, "reason")));
         if (reason > EXIT_NONE) {
-                g_autofree char *plain = plain_text(message, VM_FOREIGN_TEXT_MAX);
-
                 if (json_is_true(json_object_get(object, "asked")))
                         vm->end_asked = true;
-                vm_has_run(vm, object);
-                /* A time of some far year could be written to the VM's record, and not be read again. */
-                vm_ended(vm, reason, (int) code, at < 0 ? 0 : MIN((uint64_t) at, now_realtime()), NULL, plain);
+                vm_ended_as_told(vm, reason, object);
         }
         json_decref(object);
         free(text);

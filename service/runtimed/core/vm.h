@@ -177,8 +177,12 @@ void vm_after_end(VM *vm);
 /* Bytes that are kept of what a guest or a monitor says. */
 #define VM_FOREIGN_TEXT_MAX 512U
 
-/* How long it has run says the monitor's end of it, "exited" or the record, to a daemon that may have come later. */
-void vm_has_run(VM *vm, json_t *end);
+/* A time that a monitor tells, microseconds since the epoch: never later than now. One of some far year could be written to the VM's
+ * record, and not be read again. */
+uint64_t vm_time_told(json_t *message, const char *key);
+
+/* vm_ended() in the words of its monitor, "exited" or the exit record. */
+void vm_ended_as_told(VM *vm, ExitReason reason, json_t *end);
 
 /* Has systemd stop the VM's unit; a VM that is stopping and has no monitor has ended then. */
 void vm_stop_unit(VM *vm);
