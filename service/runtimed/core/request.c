@@ -13,7 +13,7 @@ typedef struct Request {
         void *userdata;
         bool for_end; /* the VM's end is what was asked for */
         VM *vm;
-        uint64_t id;
+        uint64_t id; /* the key */
         sd_event_source *timer;
 } Request;
 
@@ -24,18 +24,11 @@ static void request_free(void *p) {
         g_free(request);
 }
 
-static guint64 *request_key(uint64_t id) {
-        guint64 *key = g_new(guint64, 1);
-
-        *key = id;
-        return key;
-}
-
 static void answer(VM *vm, uint64_t id, json_t *reply, const Problem *problem) {
-        gpointer key, value;
+        gpointer value;
         Request *request;
 
-        if (!vm->requests || !g_hash_table_steal_extended(vm->requests, &id, &key, &value))
+        if (!vm->requests || !g_hash_table_steal_extended(vm->requests, &id, NULL, &value))
                 return;
         request = value;
         if (request->for_end && problem && strcmp(problem->error, "VMNotRunning") == 0)
@@ -44,7 +37,6 @@ static void answer(VM *vm, uint64_t id, json_t *reply, const Problem *problem) {
                 request->answered(problem ? NULL : reply, problem, request->userdata);
         else
                 request->done(problem, request->userdata);
-        g_free(key);
         request_free(request);
 }
 
@@ -79,14 +71,13 @@ void requests_fail(VM *vm, const char *error, const char *text) {
                 g_hash_table_iter_init(&iter, vm->requests);
                 if (!g_hash_table_iter_next(&iter, &key, NULL))
                         return;
-                answer(vm, *(guint64 *) key, NULL, problem);
+                answer(vm, *(uint64_t *) key, NULL, problem);
         }
 }
 
 #define REQUESTS_MAX 64U
-#define REQUEST_USEC                                                                                                   \
-        (15ULL *                                                                                                       \
-                G_USEC_PER_SEC) /* more than the ten seconds that the monitor gives QEMU for a command (monitor/qmp.h) */
+/* More than the ten seconds that the monitor gives QEMU for a command (monitor/qmp.h). */
+#define REQUEST_USEC (15ULL * G_USEC_PER_SEC)
 
 static int on_unanswered(sd_event_source *source, uint64_t usec, void *userdata) {
         Request *request = userdata;
@@ -105,7 +96,7 @@ static int send_request(VM *vm, json_t *message, int fd, Request wanted) {
         int r;
 
         if (!vm->requests)
-                vm->requests = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, request_free);
+                vm->requests = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, request_free);
         if (g_hash_table_size(vm->requests) >= REQUESTS_MAX) {
                 json_decref(message);
                 return -EBUSY;
@@ -118,7 +109,7 @@ static int send_request(VM *vm, json_t *message, int fd, Request wanted) {
         *request = wanted;
         request->vm = vm;
         request->id = id;
-        (void) g_hash_table_insert(vm->requests, request_key(id), request);
+        (void) g_hash_table_insert(vm->requests, &request->id, request);
         (void) sd_event_add_time_relative(vm->runtime->event, &request->timer, CLOCK_MONOTONIC, REQUEST_USEC,
                 G_USEC_PER_SEC, on_unanswered, request);
         return 0;
