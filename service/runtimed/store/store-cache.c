@@ -95,19 +95,14 @@ static bool is_job_file(const char *name, const char *suffix, uint32_t *ret_id) 
 static void keep_last(Store *s, uint32_t id, const char *name) {
         g_autofree char *last = job_file(id, JOB_LAST), *before = job_file(s->last_job, JOB_LAST);
 
-        if (id <= s->last_job) {
-                (void) unlinkat(s->jobs, name, 0);
-                return;
-        }
-        if (renameat(s->jobs, name, s->jobs, last) >= 0)
+        if (id > s->last_job && renameat(s->jobs, name, s->jobs, last) >= 0) {
                 (void) unlinkat(s->jobs, before, 0);
-        else if (renameat(s->jobs, before, s->jobs, last) >= 0)
-                (void) unlinkat(s->jobs, name, 0);
-        else {
-                (void) unlinkat(s->jobs, name, 0);
+                s->last_job = id;
                 return;
         }
-        s->last_job = id;
+        if (id > s->last_job && renameat(s->jobs, before, s->jobs, last) >= 0)
+                s->last_job = id;
+        (void) unlinkat(s->jobs, name, 0);
 }
 
 struct job_walk {
