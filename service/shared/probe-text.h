@@ -17,8 +17,8 @@ enum probe_kind {
         PROBE_KIND_INVALID = -1,
 };
 
-#define PROBE_TIME_MIN                                                                                                 \
-        100000U /* microseconds: of the interval and the time limit, so that probes cost next to nothing */
+/* Microseconds: of the interval and the time limit, so that probes cost next to nothing. */
+#define PROBE_TIME_MIN 100000U
 #define PROBE_TIME_MAX 3600000000U
 #define PROBE_PATH_MAX 512U
 
