@@ -282,8 +282,8 @@ static int run(int *sock) {
         }
         if (strcmp(wire_type(message), "goodbye") == 0)
                 status = EXIT_SUCCESS;
-        else if (n_fds == 0 && json_array_size(json_object_get(message, "fds")) > 0)
-                status = say_errno(*sock, "its descriptors", EMFILE); /* see wire_recv() */
+        else if (wire_fds_lost(message, n_fds))
+                status = say_errno(*sock, "its descriptors", EMFILE);
         else if (strcmp(wire_type(message), "launch") != 0 || !names_are_known(message, n_fds))
                 status = say_failed(*sock,
                         &(PasstFailure){"Failed",

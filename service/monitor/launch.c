@@ -12,6 +12,7 @@
 #include "monitor/uefi-vars.h"
 #include "shared/fd.h"
 #include "shared/log-line.h"
+#include "shared/wire.h"
 
 static int refuse(const char **ret_problem, const char *problem) {
         *ret_problem = problem;
@@ -84,7 +85,7 @@ static int parse_environment(struct launch *l, const json_t *message, const char
 static int parse_fds(struct launch *l, const json_t *message, int *fds, size_t n_fds, const char **ret_problem) {
         const json_t *names = json_object_get(message, "fds");
 
-        if (n_fds == 0 && json_array_size(names) > 0) {
+        if (wire_fds_lost(message, n_fds)) {
                 *ret_problem = "the monitor cannot have the descriptors that came with it";
                 return -EMFILE;
         }

@@ -146,6 +146,10 @@ const char *wire_type(const json_t *message) {
         return json_string_value(json_object_get(message, "type"));
 }
 
+bool wire_fds_lost(const json_t *message, size_t n_fds) {
+        return n_fds == 0 && json_array_size(json_object_get(message, "fds")) > 0;
+}
+
 int wire_open(const char *path, int socket_flags) {
         _cleanup_close_ int fd = -1;
         struct sockaddr_un sa = {.sun_family = AF_UNIX};

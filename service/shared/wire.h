@@ -2,6 +2,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* JSON messages with descriptors over SOCK_SEQPACKET, see launch-wire.h. */
@@ -20,6 +21,9 @@ int wire_send_new(int sock, json_t *message);
 int wire_recv(int sock, json_t **ret, int *fds, size_t *ret_n_fds);
 
 const char *wire_type(const json_t *message);
+
+/* Whether the message names descriptors, and came without any. */
+bool wire_fds_lost(const json_t *message, size_t n_fds);
 
 /* Connects to the launch socket and says nothing yet. path as for wire_connect(); socket_flags SOCK_NONBLOCK or 0.
  * Returns the descriptor, close-on-exec; -EAGAIN when it does not block and the daemon's backlog is full. */

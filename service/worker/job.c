@@ -16,7 +16,7 @@
 static int check_fds(const struct job *job) {
         const json_t *names = json_object_get(job->launch, "fds");
 
-        if (job->n_fds == 0 && json_array_size(names) > 0)
+        if (wire_fds_lost(job->launch, job->n_fds))
                 return -EMFILE;
         if (json_array_size(names) != job->n_fds)
                 return -EBADMSG;
@@ -123,8 +123,8 @@ int job_ask(struct job *job, json_t *message, const char *answer, json_t **ret, 
                 return r < 0 ? r : -ECONNRESET;
         if (!g_str_equal(wire_type(m), answer))
                 r = -EBADMSG;
-        else if (n == 0 && json_array_size(json_object_get(m, "fds")) > 0)
-                r = -EMFILE; /* see wire_recv() */
+        else if (wire_fds_lost(m, n))
+                r = -EMFILE;
         if (r < 0) {
                 while (n > 0)
                         (void) close_fd(fds[--n]);
