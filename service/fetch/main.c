@@ -62,13 +62,6 @@ int main(int argc, char **argv) {
         if (!setlocale(LC_CTYPE, "C.UTF-8"))
                 return fprintf(stderr, "the locale C.UTF-8 is missing\n"), EXIT_FAILURE;
         r = job_receive(&job);
-        if (r < 0 && job.sock >= 0) {
-                struct failure f = {};
-
-                (void) fail_errno(&f, r, "the job could not be taken");
-                (void) job_failed(&job, &f);
-                failure_clear(&f);
-        }
         if (r > 0) {
                 (void) sd_notify(0, "READY=1");
                 CRASH_POINT(FETCH_TOLD);

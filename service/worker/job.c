@@ -26,13 +26,9 @@ static int check_fds(const struct job *job) {
         return 0;
 }
 
-int job_receive(struct job *job) {
+static int receive(struct job *job) {
         int r;
 
-        *job = (struct job){.sock = -1};
-        job->sock = wire_connect(NULL);
-        if (job->sock < 0)
-                return job->sock;
         for (;;) {
                 r = wire_recv(job->sock, &job->launch, job->fds, &job->n_fds);
                 if (r <= 0)
@@ -48,6 +44,23 @@ int job_receive(struct job *job) {
         }
         r = check_fds(job);
         return r < 0 ? r : 1;
+}
+
+int job_receive(struct job *job) {
+        struct failure f = {};
+        int r;
+
+        *job = (struct job){.sock = -1};
+        job->sock = wire_connect(NULL);
+        if (job->sock < 0)
+                return job->sock;
+        r = receive(job);
+        if (r < 0) {
+                (void) fail_errno(&f, r, "the job could not be taken");
+                (void) job_failed(job, &f);
+                failure_clear(&f);
+        }
+        return r;
 }
 
 void job_clear(struct job *job) {

@@ -17,7 +17,8 @@ struct job {
         uint64_t last_progress; /* CLOCK_MONOTONIC, microseconds */
 };
 
-/* Connects, says hello and waits for the launch message. 1, 0 when there is nothing to do, or a negative errno. */
+/* Connects, says hello and waits for the launch message. 1, 0 when there is nothing to do, or a negative errno; the daemon is told
+ * that the job has failed then. */
 int job_receive(struct job *job);
 void job_clear(struct job *job);
 
