@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Callers that leave 0..20 ms after their call, wherever the call stands by then. 200 of them; 10,000 with MCP_SOAK set. */
+#include "../soak.h"
 #include "rig.h"
 
 #include <stdlib.h>
@@ -7,9 +8,7 @@
 #define WEB ROOT "/vm/web"
 
 static unsigned rounds(void) {
-        const char *soak = getenv("MCP_SOAK");
-
-        return soak && *soak ? 10000 : 200;
+        return is_soak() ? 10000 : 200;
 }
 
 /* One call of each kind: a gated one, jobs, waits, a stream, reads. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What others do at the same time: fifty callers that start one VM, eight that do whatever they like, a guest that has
  * taken its monitor over, systemctl, and files that end anywhere. */
+#include "../soak.h"
 #include "rig.h"
 
 #include <stdlib.h>
@@ -10,12 +11,6 @@
 
 #define WEB ROOT "/vm/web"
 #define MONITOR "mcp-vm@web.service"
-
-static bool is_soak(void) {
-        const char *soak = getenv("MCP_SOAK");
-
-        return soak && *soak;
-}
 
 static void create(Rig *r, const char *name) {
         g_autoptr(sd_bus_message) reply = rig_call(

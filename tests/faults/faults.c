@@ -17,12 +17,18 @@ struct faults *faults_new(const char *path, const char *prefix) {
                 f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (fd >= 0)
                 (void) close(fd);
-        if (f == MAP_FAILED || strlen(prefix) >= sizeof f->prefix) {
+        if (f == MAP_FAILED) {
                 perror(path);
                 abort();
         }
-        strcpy(f->prefix, prefix);
+        faults_below(f, prefix);
         return f;
+}
+
+void faults_below(struct faults *f, const char *prefix) {
+        if (strlen(prefix) >= sizeof f->prefix)
+                abort();
+        strcpy(f->prefix, prefix);
 }
 
 void faults_free(struct faults *f) {

@@ -44,6 +44,9 @@ void faults_free(struct faults *faults);
 void faults_load(const char *library, const char *path);
 void faults_unload(void);
 
+/* Other files than those below the prefix of faults_new(). */
+void faults_below(struct faults *faults, const char *prefix);
+
 /* The count-th call from now on fails with error. */
 void faults_arm(struct faults *faults, enum fault_call call, int error, int count, bool forever);
 void faults_disarm(struct faults *faults);

@@ -2,6 +2,8 @@
 /* The QMP client against good, slow and hostile peers on a socket pair. */
 #include "unit.h"
 
+#include "../../soak.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -187,8 +189,7 @@ static void test_one_byte_at_a_time(void **state) {
 
 static void test_many_events(void **state) {
         static const char event[] = "{\"timestamp\": {\"seconds\": 1}, \"event\": \"BALLOON_CHANGE\", \"data\": {}}\r\n";
-        const char *soak = getenv("MCP_SOAK");
-        size_t thousands = soak && *soak ? 1000 : 100;
+        size_t thousands = is_soak() ? 1000 : 100;
         char *block = malloc(1000 * (sizeof event - 1));
 
         greet();

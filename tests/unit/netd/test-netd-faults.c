@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the kernel refuses mcp-netd, one call after the other: a descriptor, a TAP, a message to it or from it. netd stays up, what it was
  * asked for then works, the host has what netd says that it has, and neither a descriptor nor an interface is left over. */
+#include "../../soak.h"
 #include "netd-case.h"
 
 #include <dirent.h>
@@ -130,9 +131,7 @@ static void test_tap(void **state) {
 }
 
 static void test_netlink(void **state) {
-        const char *soak = getenv("MCP_SOAK");
-
-        walk(FAULT_NETLINK, "rtnetlink", ENOBUFS, soak && *soak ? 1 : 9);
+        walk(FAULT_NETLINK, "rtnetlink", ENOBUFS, is_soak() ? 1 : 9);
 }
 
 /* ---- Its start ---- */

@@ -4,6 +4,8 @@
  * same bytes. */
 #include "unit.h"
 
+#include "../../soak.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -191,10 +193,6 @@ static void run_job(const struct job *j, struct result *r) {
 
 /* ---- The walk ---- */
 
-static unsigned complaints; /* all are seen before the test fails */
-
-#define complain(format, ...) (print_error(format "\n", ##__VA_ARGS__), (void) complaints++)
-
 static void same_bytes(const struct job *j, int n) {
         if (j->varies)
                 return;
@@ -239,7 +237,7 @@ static void walk(
         int n = 0, done = 0;
         bool fired;
 
-        (void) snprintf(faults->prefix, sizeof faults->prefix, "%s", prefix);
+        faults_below(faults, prefix);
         run_job(j, &wanted);
         assert_done(&wanted.o);
         do {
@@ -259,20 +257,11 @@ static void walk(
 /* Of the jobs whose letter is in which; with MCP_SOAK of all. */
 static void walk_jobs(
         const char *which, enum fault_call call, const char *name, const char *prefix, int error, bool forever) {
-        const char *soak = getenv("MCP_SOAK");
-
         for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
                 if (jobs[i].letter == 'f' && access(MKFS, X_OK) < 0)
                         print_message("%s is not there\n", MKFS);
-                else if ((soak && *soak) || strchr(which, jobs[i].letter))
+                else if (is_soak() || strchr(which, jobs[i].letter))
                         walk(&jobs[i], call, name, prefix, error, forever);
-}
-
-static void content(void) {
-        unsigned n = complaints;
-
-        complaints = 0;
-        assert_int_equal(n, 0);
 }
 
 static void test_output(void **state) {
@@ -280,7 +269,7 @@ static void test_output(void **state) {
         walk_jobs("eoit", FAULT_FSYNC, "fsync", "/memfd:output", EIO, false);
         walk_jobs("eopd", FAULT_WRITE, "write", "/memfd:archive", ENOSPC, false);
         walk_jobs("o", FAULT_FSYNC, "fsync", "/memfd:archive", EDQUOT, false);
-        content();
+        assert_no_complaints();
 }
 
 static void test_spool(void **state) {
@@ -288,19 +277,19 @@ static void test_spool(void **state) {
         walk(&jobs[2], FAULT_WRITE, "write", "/var/tmp", EIO, false);
         walk(&jobs[1], FAULT_CREATE, "create", "/", ENOSPC, true);
         walk(&jobs[1], FAULT_READ, "read", "/var/tmp", EIO, false);
-        content();
+        assert_no_complaints();
 }
 
 static void test_source(void **state) {
         walk_jobs("eodvt", FAULT_READ, "read", "/memfd:source", EIO, false);
         walk_jobs("vi", FAULT_READ, "read", directory, EIO, false);
         walk_jobs("vi", FAULT_OPEN, "open", directory, EIO, false);
-        content();
+        assert_no_complaints();
 }
 
 static void test_descriptors(void **state) {
         walk_jobs("eopvitf", FAULT_ANY_DESCRIPTOR, "descriptors", "/", EMFILE, false);
-        content();
+        assert_no_complaints();
 }
 
 /* ---- */

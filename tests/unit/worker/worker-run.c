@@ -169,3 +169,12 @@ void outcome_clear(struct outcome *o) {
         o->output = close_fd(o->output);
         *o = (struct outcome){.output = -1};
 }
+
+unsigned complaints;
+
+void assert_no_complaints(void) {
+        unsigned n = complaints;
+
+        complaints = 0;
+        assert_int_equal(n, 0);
+}

@@ -32,6 +32,11 @@ void outcome_clear(struct outcome *o);
 
 int bytes_memfd(const GByteArray *data);
 
+/* What is wrong in one turn of a walk; all are seen before the test fails. */
+extern unsigned complaints;
+#define complain(format, ...) (print_error(format "\n", ##__VA_ARGS__), (void) complaints++)
+void assert_no_complaints(void);
+
 #define assert_done(o)                                                                                                 \
         do {                                                                                                           \
                 assert_int_equal((o)->status, 0);                                                                      \
